@@ -1,0 +1,69 @@
+// Control groups of one container, over v1, hybrid and v2 hosts alike.
+//
+// Life story: create() makes the group in every hierarchy and applies the limits; enter_fd()/add() put the first process
+// in; apply() changes limits while it runs; freeze()/thaw() pause it; kill_all() ends every process inside; remove()
+// gives everything back. A group that exists already is joined (a restart after a crash), never emptied.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace berth::oci {
+struct Resources;
+}
+
+namespace berth::cgroup {
+
+enum class Mode { none, v1, hybrid, v2 };
+
+/// What this host mounts below /sys/fs/cgroup (read from /proc/self/mountinfo once per call).
+Mode detect_mode();
+
+/// What a container has used and been denied; zero where the host has no such controller.
+struct Stats {
+  uint64_t cpu_usage_ns = 0, cpu_user_ns = 0, cpu_system_ns = 0;
+  uint64_t cpu_periods = 0, cpu_throttled_periods = 0, cpu_throttled_ns = 0;
+  uint64_t memory_usage = 0, memory_limit = 0, memory_max_usage = 0, memory_cache = 0, memory_inactive_file = 0;
+  uint64_t oom_kills = 0;
+  uint64_t pids_current = 0, pids_limit = 0;
+  uint64_t io_read_bytes = 0, io_write_bytes = 0, io_reads = 0, io_writes = 0;
+};
+
+class Cgroup {
+ public:
+  virtual ~Cgroup() = default;
+
+  /// Applies limits and device rules (OCI runtime-spec, linux.resources). Safe to call again.
+  virtual Result<void> apply(const oci::Resources& resources) = 0;
+  /// Moves a process in (all hierarchies).
+  virtual Result<void> add(pid_t pid) = 0;
+  /// On v2 an O_PATH directory fd for CLONE_INTO_CGROUP, else an invalid one: use add().
+  virtual UniqueFd enter_fd() = 0;
+  virtual Result<void> freeze() = 0;
+  virtual Result<void> thaw() = 0;
+  virtual Result<bool> frozen() = 0;
+  virtual Result<std::vector<pid_t>> processes() = 0;
+  /// SIGKILLs everything inside (cgroup.kill, or freeze + kill + thaw on v1), bounded in time.
+  virtual Result<void> kill_all() = 0;
+  /// rmdir of the group and of all groups made below it; retries while the kernel still reaps. Missing is success.
+  virtual Result<void> remove() = 0;
+  virtual Result<Stats> stats() = 0;
+  /// Becomes readable when the kernel counts an OOM kill in the group (memory.events inotify on v2, eventfd on v1).
+  virtual Result<UniqueFd> oom_fd() = 0;
+  /// controller name ("" for v2) -> absolute path, as `state` and the leak tests need it.
+  virtual std::vector<std::pair<std::string, std::string>> paths() const = 0;
+};
+
+/// Makes (or joins) the group `path` ("/berth/ID": absolute from each hierarchy's mount root) and applies nothing yet.
+Result<std::unique_ptr<Cgroup>> create(const std::string& path);
+/// Opens a group that exists; ENOENT if there is none in any hierarchy.
+Result<std::unique_ptr<Cgroup>> open(const std::string& path);
+
+}  // namespace berth::cgroup

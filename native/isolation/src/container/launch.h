@@ -1,0 +1,80 @@
+// Making a container's first process, and more processes inside it. Used by the OCI command line and by the monitor.
+//
+// Life story: launch() makes cgroup, namespaces and rootfs and stops the new process just before execve(); release()
+// lets it go and says whether execve worked. A Launched that is destroyed unreleased kills its process and removes its
+// cgroup. exec() joins a running container the same way.
+#pragma once
+
+#include <sys/types.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "cgroup/cgroup.h"
+
+namespace berth::oci {
+struct Spec;
+struct Process;
+}  // namespace berth::oci
+
+namespace berth::container {
+
+/// A mount that makes up the root file system; made inside the container's own mount namespace, so that none is ever
+/// seen or leaked on the host. `source` may be empty; `options` are mount(8) words ("lowerdir=a:b", "ro").
+struct RootfsMount {
+  std::string type;
+  std::string source;
+  std::vector<std::string> options;
+  /// Directory that relative paths inside the options are taken from (keeps lowerdir lists below a page); may be empty.
+  std::string base;
+};
+
+/// The three ends that the process gets; ignored with a terminal, where a pty is made instead.
+struct Stdio {
+  UniqueFd in, out, err;
+};
+
+struct LaunchOptions {
+  std::string id;
+  std::string bundle;                      // absolute
+  std::vector<RootfsMount> rootfs_mounts;  // empty: root.path as it is, as OCI says
+  std::string user;                        // "name|uid[:group|gid]" looked up inside the rootfs; empty: process.user
+  Stdio stdio;
+  uint16_t rows = 0, cols = 0;  // 0: process.consoleSize
+};
+
+/// Why execve() of the user's program failed, as an exit code: 127 not found, 126 not executable.
+int exit_code_of_exec_failure(const Error& error);
+
+class Launched {
+ public:
+  virtual ~Launched() = default;
+  virtual pid_t pid() const = 0;
+  virtual int pidfd() const = 0;
+  /// The pty's master if process.terminal, else invalid. The caller owns it.
+  virtual UniqueFd take_terminal() = 0;
+  virtual cgroup::Cgroup* cgroup() = 0;
+  /// Lets the process execve. An Error whose call is "exec" is the user program's (see exit_code_of_exec_failure).
+  virtual Result<void> release() = 0;
+};
+
+Result<std::unique_ptr<Launched>> launch(const oci::Spec& spec, LaunchOptions options);
+
+struct ExecOptions {
+  pid_t container_pid = 0;       // the first process, whose namespaces are joined
+  std::string cgroup_path;       // joined before setns
+  const oci::Spec* spec = nullptr;  // the container's own: seccomp, masked defaults; may be null
+  bool privileged = false;          // all capabilities, no seccomp
+  std::string user;              // as in LaunchOptions
+  Stdio stdio;
+  uint16_t rows = 0, cols = 0;
+};
+
+/// A process inside a running container, stopped before execve like launch(). cgroup() is null.
+Result<std::unique_ptr<Launched>> exec(const oci::Process& process, ExecOptions options);
+
+}  // namespace berth::container
