@@ -1,0 +1,1 @@
+export * from "./gen/berth/images/v1/images.ts";

@@ -1,0 +1,1 @@
+export * from "./gen/berth/registry/v1/registry.ts";

@@ -1,0 +1,1 @@
+export * from "./gen/berth/snapshots/v1/snapshots.ts";

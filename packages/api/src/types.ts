@@ -1,0 +1,1 @@
+export * from "./gen/berth/types/v1/types.ts";
