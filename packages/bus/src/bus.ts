@@ -1,0 +1,76 @@
+import type { Store } from "@berth/store";
+import { Connection, type ConnectionOptions } from "./connection.ts";
+import { type EventsQuery, readEvents, type SequencedEvent } from "./events.ts";
+import { JetStream } from "./jetstream.ts";
+import { makeNames, type Names } from "./names.ts";
+import { makeOutbox, type Outbox } from "./outbox.ts";
+import { type Presence, PresenceBoard } from "./presence.ts";
+import type { Instance, Role } from "./roles.ts";
+
+export type BusOptions = ConnectionOptions;
+
+/** One connection to NATS a process, and all that goes over it. */
+export interface Bus {
+  readonly connected: boolean;
+  /** Called with each change of `connected`; gives what ends it. */
+  onConnected(listener: (connected: boolean) => void): () => void;
+  /** Leaves: says bye for what was announced, stops the outboxes, sends what is under way, disconnects. */
+  drain(): Promise<void>;
+
+  announce(instance: Instance): Presence;
+  /** Who is there now. While NATS is away: who was there last. */
+  instances(role: Role): Instance[];
+  onInstances(listener: () => void): () => void;
+  /** Rejects with the signal's reason when that aborts first. */
+  waitFor(role: Role, options?: { signal?: AbortSignal | undefined }): Promise<Instance>;
+
+  /** The outbox kept in a service's store; one a store. */
+  outbox(store: Store): Outbox;
+  events(query: EventsQuery): AsyncIterable<SequencedEvent>;
+  readonly names: Names;
+}
+
+/**
+ * Connects, waiting for the server as long as it takes (or until the signal aborts); from then on reconnects for ever.
+ * Throws UNAUTHENTICATED when the server refuses user or password.
+ */
+export async function connectBus(options: BusOptions): Promise<Bus> {
+  const connection = await Connection.open(options);
+  const jetstream = new JetStream(connection);
+  connection.onChange((up) => {
+    if (!up) jetstream.forget();
+  });
+  const board = new PresenceBoard(connection);
+  const names = makeNames(connection, jetstream);
+  const outboxes: Outbox[] = [];
+  let draining: Promise<void> | undefined;
+
+  const leave = async () => {
+    board.close();
+    await Promise.all(outboxes.map((outbox) => outbox.close()));
+    // A drain waits for the server; with none there, there is nothing to wait for.
+    await (connection.up ? connection.nats.drain() : connection.nats.close());
+  };
+
+  return {
+    get connected() {
+      return connection.up;
+    },
+    onConnected: (listener) => connection.onChange(listener),
+    drain() {
+      draining ??= leave();
+      return draining;
+    },
+    announce: (instance) => board.announce(instance),
+    instances: (role) => board.instances(role),
+    onInstances: (listener) => board.onInstances(listener),
+    waitFor: (role, { signal } = {}) => board.waitFor(role, signal),
+    outbox(store) {
+      const outbox = makeOutbox(connection, jetstream, names, store);
+      outboxes.push(outbox);
+      return outbox;
+    },
+    events: (query) => readEvents(connection, jetstream, query),
+    names,
+  };
+}

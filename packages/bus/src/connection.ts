@@ -1,0 +1,133 @@
+import { readFileSync } from "node:fs";
+import { BerthError, errorMessage } from "@berth/errors";
+import type { Logger } from "@berth/log";
+import { connect, type NatsConnection, usernamePasswordAuthenticator } from "@nats-io/transport-node";
+
+export interface ConnectionOptions {
+  /** One or several, separated by commas. */
+  url: string;
+  user?: string | undefined;
+  /** Read again at each attempt, so that a rotated password is found. */
+  passwordFile?: string | undefined;
+  /** What the server shows for this client. */
+  name: string;
+  log: Logger;
+  signal?: AbortSignal | undefined;
+}
+
+/** The one connection of a process, and whether it is up. Listeners are told of each change. */
+export class Connection {
+  readonly nats: NatsConnection;
+  readonly log: Logger;
+  #up = true;
+  readonly #listeners = new Set<(up: boolean) => void>();
+
+  private constructor(nats: NatsConnection, log: Logger) {
+    this.nats = nats;
+    this.log = log;
+    void this.#follow();
+  }
+
+  /** Keeps trying until the server is there or the signal aborts. Throws what no retry cures (a wrong password). */
+  static async open(options: ConnectionOptions): Promise<Connection> {
+    const { log, signal } = options;
+    let told = false;
+    for (;;) {
+      signal?.throwIfAborted();
+      try {
+        return new Connection(await dial(options), log);
+      } catch (error) {
+        if (isAuthorizationError(error)) {
+          throw new BerthError("UNAUTHENTICATED", `NATS at ${options.url} refuses user ${options.user ?? "(none)"}`, {}, { cause: error });
+        }
+        if (!told) log.warn({ url: options.url, err: errorMessage(error) }, "NATS is not there yet, waiting for it");
+        told = true;
+        await sleep(firstDialPauseMs, signal);
+      }
+    }
+  }
+
+  get up(): boolean {
+    return this.#up && !this.nats.isClosed();
+  }
+
+  onChange(listener: (up: boolean) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Resolves once connected; rejects with the signal's reason when that comes first. */
+  whenUp(signal?: AbortSignal): Promise<void> {
+    if (this.up) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const done = (settle: () => void) => {
+        stop();
+        signal?.removeEventListener("abort", aborted);
+        settle();
+      };
+      const aborted = () => done(() => reject(signal?.reason as Error));
+      const stop = this.onChange((up) => {
+        if (up) done(resolve);
+      });
+      if (signal?.aborted) aborted();
+      else signal?.addEventListener("abort", aborted, { once: true });
+    });
+  }
+
+  async #follow(): Promise<void> {
+    for await (const status of this.nats.status()) {
+      if (status.type === "disconnect") this.#set(false);
+      else if (status.type === "reconnect") this.#set(true);
+      else if (status.type === "error") this.log.warn({ err: status.error.message }, "NATS reports an error");
+    }
+    this.#set(false);
+  }
+
+  #set(up: boolean): void {
+    if (up === this.#up) return;
+    this.#up = up;
+    if (!this.nats.isClosed()) this.log.info(up ? "NATS is back" : "NATS is away");
+    for (const listener of [...this.#listeners]) listener(up);
+  }
+}
+
+const firstDialPauseMs = 100;
+
+function dial({ url, user, passwordFile, name }: ConnectionOptions): Promise<NatsConnection> {
+  const password = () => (passwordFile === undefined ? undefined : readFileSync(passwordFile, "utf8").trim());
+  return connect({
+    servers: url.split(",").map((server) => server.trim()),
+    name,
+    ...(user !== undefined && { authenticator: usernamePasswordAuthenticator(user, password as () => string) }),
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 100,
+    reconnectJitter: 100,
+    // A server that comes back with another configuration for a moment must not end the reconnecting.
+    ignoreAuthErrorAbort: true,
+    // A half-open connection is noticed within pingInterval * maxPingOut.
+    pingInterval: 5_000,
+    maxPingOut: 2,
+    timeout: 5_000,
+    noAsyncTraces: true,
+  });
+}
+
+function isAuthorizationError(error: unknown): boolean {
+  return error instanceof Error && /^(AuthorizationError|UserAuthenticationExpiredError)$/.test(error.name);
+}
+
+/** A pause that the signal ends early, by rejecting. */
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const aborted = () => {
+      clearTimeout(timer);
+      reject(signal?.reason as Error);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", aborted);
+      resolve();
+    }, ms);
+    if (signal?.aborted) aborted();
+    else signal?.addEventListener("abort", aborted, { once: true });
+  });
+}

@@ -1,0 +1,118 @@
+import { type BerthError, BerthError as Failure, errorMessage } from "@berth/errors";
+import {
+  DiscardPolicy,
+  JetStreamApiError,
+  type JetStreamClient,
+  type JetStreamManager,
+  jetstream,
+  jetstreamManager,
+  RetentionPolicy,
+  StorageType,
+} from "@nats-io/jetstream";
+import { type KV, Kvm } from "@nats-io/kv";
+import { nanos } from "@nats-io/transport-node";
+import { type Connection, sleep } from "./connection.ts";
+
+export const eventsStream = "BERTH_EVENTS";
+const namesBucket = "BERTH_NAMES";
+const dayMs = 24 * 3600 * 1000;
+/** How long a publisher may take to repeat a message after a crash and still be recognised. */
+const dedupWindowMs = 10 * 60 * 1000;
+
+/** What JetStream must answer within before a call gives up, ms. */
+export const requestTimeoutMs = 1_500;
+
+/** The stream and the bucket, made when first needed: a service can start, and serve reads, before JetStream is ready. */
+export class JetStream {
+  readonly client: JetStreamClient;
+  readonly #connection: Connection;
+  #manager: Promise<JetStreamManager> | undefined;
+  #names: Promise<KV> | undefined;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    this.client = jetstream(connection.nats, { timeout: requestTimeoutMs });
+  }
+
+  /** The manager, once the events stream is known to exist. */
+  manager(): Promise<JetStreamManager> {
+    this.#manager ??= this.#ensureStream().catch((error: unknown) => {
+      this.#manager = undefined;
+      throw error;
+    });
+    return this.#manager;
+  }
+
+  names(): Promise<KV> {
+    this.#names ??= this.#openNames().catch((error: unknown) => {
+      this.#names = undefined;
+      throw error;
+    });
+    return this.#names;
+  }
+
+  /** After a server without its store came up, streams are to be looked for again. */
+  forget(): void {
+    this.#manager = undefined;
+    this.#names = undefined;
+  }
+
+  async #ensureStream(): Promise<JetStreamManager> {
+    // checkAPI asks for account limits first, a round trip that tells nothing the stream's own answer doesn't.
+    const manager = await jetstreamManager(this.#connection.nats, { checkAPI: false, timeout: requestTimeoutMs });
+    const config = {
+      name: eventsStream,
+      subjects: ["berth.events.>"],
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.Old,
+      storage: StorageType.File,
+      max_age: nanos(30 * dayMs),
+      max_bytes: 128 * 1024 * 1024,
+      duplicate_window: nanos(dedupWindowMs),
+      allow_direct: true,
+    };
+    try {
+      await manager.streams.add(config);
+    } catch (error) {
+      // Made by an older version, or tuned by the operator: what is there is used.
+      if (!isApiError(error, apiStreamNameInUse)) throw error;
+    }
+    return manager;
+  }
+
+  #openNames(): Promise<KV> {
+    // A small duplicate window: every claim is guarded by its revision, so ids of messages need no keeping.
+    return new Kvm(this.client).create(namesBucket, { history: 1, storage: StorageType.File, max_bytes: 64 * 1024 * 1024 });
+  }
+}
+
+/** JetStream's error codes (nats-server, server/errors.json). */
+export const apiStreamNameInUse = 10058;
+export const apiWrongLastSequence = 10071;
+
+export function isApiError(error: unknown, code: number): boolean {
+  return error instanceof JetStreamApiError && error.code === code;
+}
+
+/** Runs `work` while NATS is there. Throws UNAVAILABLE when it has no answer within `ms`, NATS being away included. */
+export async function withinDeadline<T>(connection: Connection, ms: number, what: string, work: () => Promise<T>): Promise<T> {
+  const timer = new AbortController();
+  const late = sleep(ms, timer.signal).then(
+    (): never => {
+      throw new Failure("UNAVAILABLE", `${what}: NATS did not answer within ${ms / 1000} s`);
+    },
+    () => new Promise<never>(() => {}),
+  );
+  try {
+    return await Promise.race([late, connection.whenUp(timer.signal).then(work)]);
+  } catch (error) {
+    throw asBerthError(what, error);
+  } finally {
+    timer.abort();
+  }
+}
+
+function asBerthError(what: string, error: unknown): BerthError {
+  if (error instanceof Error && error.name === "BerthError") return error as BerthError;
+  return new Failure("UNAVAILABLE", `${what}: ${errorMessage(error)}`, {}, { cause: error });
+}

@@ -1,0 +1,31 @@
+export const roles = ["gateway", "image-store", "registry-proxy", "snapshotter", "supervisor", "builder"] as const;
+export type Role = (typeof roles)[number];
+
+/** One running copy of a service, as it tells the others. */
+export interface Instance {
+  role: Role;
+  /** New at each start of the process. */
+  instanceId: string;
+  nodeId: string;
+  nodeName: string;
+  /** Instances with the same one see the same directories: unix addresses and paths work between them. */
+  hostId: string;
+  site: string;
+  /** "unix:/run/berth/x.sock" (usable with the same hostId only) and "tcp:host:port". */
+  addresses: string[];
+  version: string;
+  /** RFC 3339. */
+  startedAt: string;
+}
+
+/** An instance from a peer's bytes, or undefined where they are none. */
+export function parseInstance(value: unknown): Instance | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const candidate = value as Record<string, unknown>;
+  const texts = ["role", "instanceId", "nodeId", "nodeName", "hostId", "site", "version", "startedAt"];
+  if (!texts.every((key) => typeof candidate[key] === "string")) return undefined;
+  if (!roles.includes(candidate.role as Role)) return undefined;
+  const { addresses } = candidate;
+  if (!Array.isArray(addresses) || !addresses.every((address) => typeof address === "string")) return undefined;
+  return value as Instance;
+}

@@ -1,0 +1,2 @@
+export { acquireNatsServer, defaultCacheDir } from "./acquire.ts";
+export { type NatsServer, type NatsServerOptions, prepareNats, startNatsServer } from "./server.ts";
