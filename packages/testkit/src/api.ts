@@ -1,0 +1,57 @@
+// Engine API calls straight over the unix socket, for what the CLI can't say and for timing without it.
+import { Agent, request } from "node:http";
+
+export interface ApiAnswer {
+  readonly status: number;
+  readonly headers: NodeJS.Dict<string | string[]>;
+  readonly text: string;
+  readonly json: unknown;
+}
+
+export class Api {
+  readonly #agent: Agent;
+  readonly #socket: string;
+
+  constructor(socket: string) {
+    this.#socket = socket;
+    this.#agent = new Agent({ keepAlive: true, maxSockets: 64 });
+  }
+
+  call(method: string, path: string, body?: unknown, timeoutMs = 60_000): Promise<ApiAnswer> {
+    return new Promise((resolve, reject) => {
+      const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+      const headers = payload === undefined ? {} : { "content-type": "application/json", "content-length": payload.length };
+      const call = request({ socketPath: this.#socket, method, path, headers, agent: this.#agent, timeout: timeoutMs }, (answer) => {
+        const chunks: Buffer[] = [];
+        answer.on("data", (chunk: Buffer) => chunks.push(chunk));
+        answer.once("error", reject);
+        answer.once("end", () => {
+          const text = Buffer.concat(chunks).toString();
+          resolve({ status: answer.statusCode ?? 0, headers: answer.headers, text, json: parse(text) });
+        });
+      });
+      call.once("timeout", () => call.destroy(new Error(`${method} ${path}: no answer in ${timeoutMs} ms`)));
+      call.once("error", reject);
+      call.end(payload);
+    });
+  }
+
+  /** Like call(), but an unexpected status is an error with the engine's message. */
+  async must<T = unknown>(method: string, path: string, body?: unknown): Promise<T> {
+    const answer = await this.call(method, path, body);
+    if (answer.status >= 400) throw new Error(`${method} ${path}: ${answer.status} ${answer.text}`);
+    return answer.json as T;
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,76 @@
+// A whole engine to test against: network namespace, registry with images, every service, the docker CLI.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type RunningEngine, startEngine } from "@berth/launcher";
+import { Api } from "./api.ts";
+import { Docker, findDocker } from "./docker.ts";
+import { standing } from "./leaks.ts";
+import { createNetns, type NetworkNamespace } from "./netns.ts";
+import { eventually, must, run } from "./process.ts";
+import { startRegistry } from "./registry.ts";
+
+export interface Bed {
+  readonly engine: RunningEngine;
+  readonly docker: Docker;
+  readonly api: Api;
+  readonly netns: NetworkNamespace;
+  /** Everything the engine keeps is below here. */
+  readonly work: string;
+  /** "127.0.0.1:5000", as image names start. */
+  readonly registry: string;
+  /** Pushes a standard image into the bed's registry; Debian's is built once into `cache`. */
+  push(image: "busybox" | "debian"): Promise<string>;
+  /** Removes every container, stops all, and fails if anything is left behind. */
+  close(): Promise<void>;
+}
+
+let beds = 0;
+
+export async function openBed(): Promise<Bed> {
+  const work = await mkdtemp(join(tmpdir(), "berth-bed-"));
+  const netns = await createNetns(`berth-bed-${process.pid}-${beds++}`);
+  const registry = await startRegistry({ dir: join(work, "registry"), enter: netns.enter });
+  const engine = await startEngine({ root: join(work, "root"), runDir: join(work, "run"), netns: netns.path });
+  const docker = new Docker(await findDocker(), engine.socket, join(work, "docker-config"));
+  const api = new Api(engine.socket);
+  return {
+    engine,
+    docker,
+    api,
+    netns,
+    work,
+    registry: registry.host,
+    push: async (image) => {
+      const script = join(import.meta.dirname, "push-image.ts");
+      await must([...netns.enter, process.execPath, script, image, registry.host, join(work, "cache")], { timeoutMs: 600_000 });
+      return image === "busybox" ? `${registry.host}/busybox:latest` : `${registry.host}/debian:bookworm`;
+    },
+    close: async () => {
+      const ids = (await docker.must(["ps", "-aq", "--no-trunc"])).split("\n").filter(Boolean);
+      if (ids.length > 0) await docker.must(["rm", "-f", ...ids], { timeoutMs: 120_000 });
+      api.close();
+      await engine.stop();
+      await registry.stop();
+      try {
+        await nothingLeft(work, netns);
+      } finally {
+        await netns.remove();
+        await rm(work, { recursive: true, force: true });
+      }
+    },
+  };
+}
+
+/** The engine has stopped and no container is left: no process, mount, cgroup, link or table may be either. */
+async function nothingLeft(work: string, netns: NetworkNamespace): Promise<void> {
+  await eventually("nothing is left behind", async () => {
+    const left = await standing(work);
+    const links = await run(["ip", "-n", netns.name, "-o", "link", "show"]);
+    const tables = await run([...netns.enter, "nft", "list", "tables"]);
+    const own = links.stdout.split("\n").filter((line) => line !== "" && !/^\d+: lo:/.test(line));
+    const all = [...left.mounts, ...left.processes, ...left.cgroups, ...own, ...tables.stdout.split("\n").filter(Boolean)];
+    if (all.length > 0) throw new Error(`left behind:\n${all.join("\n")}`);
+    return true;
+  });
+}

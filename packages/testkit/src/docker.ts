@@ -1,0 +1,47 @@
+// The real docker CLI against an engine's socket.
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { access, constants } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import { must, type RunOptions, type RunResult, run } from "./process.ts";
+
+/** The docker client to test with: BERTH_TEST_DOCKER, or the one on PATH. */
+export async function findDocker(): Promise<string> {
+  const named = process.env["BERTH_TEST_DOCKER"];
+  const candidates = named === undefined ? (process.env["PATH"] ?? "").split(delimiter).map((dir) => join(dir, "docker")) : [named];
+  for (const file of candidates) {
+    if (await access(file, constants.X_OK).then(() => true, () => false)) return file;
+  }
+  throw new Error("no docker client found: install one (Debian package docker.io) or name it in BERTH_TEST_DOCKER");
+}
+
+export class Docker {
+  readonly file: string;
+  readonly socket: string;
+  readonly #env: NodeJS.ProcessEnv;
+
+  constructor(file: string, socket: string, configDir: string) {
+    this.file = file;
+    this.socket = socket;
+    // A configuration of the test's own: contexts and credentials of whoever runs it stay out.
+    this.#env = { ...process.env, DOCKER_CONFIG: configDir, DOCKER_HOST: `unix://${socket}` };
+    delete this.#env["DOCKER_CONTEXT"];
+  }
+
+  run(args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+    return run([this.file, ...args], { ...options, env: { ...this.#env, ...options.env } });
+  }
+
+  must(args: readonly string[], options: RunOptions = {}): Promise<string> {
+    return must([this.file, ...args], { ...options, env: { ...this.#env, ...options.env } });
+  }
+
+  start(args: readonly string[]): ChildProcessWithoutNullStreams {
+    return spawn(this.file, args, { env: this.#env, stdio: "pipe" });
+  }
+
+  /** On a terminal: util-linux's script gives the client a pty. */
+  terminal(args: readonly string[]): ChildProcessWithoutNullStreams {
+    const words = [this.file, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
+    return spawn("script", ["-qefc", words, "/dev/null"], { env: { ...this.#env, TERM: "xterm" }, stdio: "pipe" });
+  }
+}
