@@ -1,0 +1,67 @@
+// The execs of one container: started, found by id or pid, and followed until their streams have ended.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "monitor/answer.h"
+#include "monitor/process_io.h"
+#include "monitor/request.h"
+
+namespace berth::monitor {
+
+inline constexpr size_t kMaxExecs = 1024;
+
+struct Exec {
+  std::string id;
+  pid_t pid = -1;
+  std::unique_ptr<ProcessIo> io;
+  ExitStatus status;
+  bool reaped = false;     // the pid is not ours any more
+  bool announced = false;  // its exit has been told
+};
+
+/// Where execs are started into.
+struct ExecTarget {
+  pid_t container_pid = -1;
+  const oci::Spec* spec = nullptr;
+};
+
+class ExecTable {
+ public:
+  struct Options {
+    Loop* loop = nullptr;
+    Scratch* scratch = nullptr;
+    Budget* budget = nullptr;
+    std::function<void(const Exec&)> on_exit;  // called once each, with the output read
+  };
+
+  explicit ExecTable(Options options) : options_(std::move(options)) {}
+
+  /// Starts a process. EEXIST: the id is taken; EAGAIN: too many. `exit_code` is 126/127 where the process is at fault.
+  Result<Exec*> start(const Request& request, const ExecTarget& target, int& exit_code);
+  /// Null if there is none that still runs or streams.
+  Exec* find(const std::string& id);
+  /// True if the pid was an exec's.
+  bool reaped(pid_t pid, ExitStatus status);
+  /// The container is gone: every exec whose exit is still unknown is told as killed.
+  void container_gone();
+  void resume_all();
+  /// [{"id":…,"pid":…}] of those that run.
+  [[nodiscard]] std::string running_json() const;
+
+ private:
+  void process_gone(Exec& exec);
+  void announce(Exec& exec);
+  void settle(const std::string& id);
+
+  Options options_;
+  std::unordered_map<std::string, std::unique_ptr<Exec>> execs_;
+  std::unordered_map<pid_t, Exec*> by_pid_;
+};
+
+}  // namespace berth::monitor

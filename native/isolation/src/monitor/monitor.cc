@@ -1,0 +1,290 @@
+#include "monitor/monitor.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+
+#include "base/file.h"
+#include "monitor/pipes.h"
+#include "monitor/time_text.h"
+
+namespace berth::monitor {
+
+namespace {
+
+/// Exit code of a container that could not be made (Docker's).
+constexpr int kNotCreated = 128;
+/// After the exit, a client that takes nothing for this long loses the rest of its stream.
+constexpr int64_t kStuckMs = 10000;
+
+ExitStatus status_of(const siginfo_t& info) {
+  if (info.si_code == CLD_EXITED) return {info.si_status, 0};
+  return {128 + info.si_status, info.si_status};
+}
+
+}  // namespace
+
+Monitor::Monitor(Config config, oci::Spec spec, std::string bundle, UniqueFd listener, UniqueFd report)
+    : config_(std::move(config)),
+      spec_(std::move(spec)),
+      bundle_(std::move(bundle)),
+      listener_(std::move(listener)),
+      report_(std::move(report)),
+      execs_({&loop_, &scratch_, &budget_, [this](const Exec& exec) {
+                publish(JsonLine()
+                            .text("event", "exec-exit")
+                            .text("exec", exec.id)
+                            .number("exitCode", exec.status.exit_code)
+                            .done());
+              }}) {
+  context_ = {&loop_, &scratch_, this, 0};
+}
+
+int Monitor::run() {
+  std::optional<StartFailure> failure;
+  if (Result<void> prepared = prepare(); !prepared.ok()) failure = StartFailure{"create", kNotCreated, prepared.error()};
+  if (!failure) failure = create();
+  if (!failure) {
+    accept_all();
+    failure = release();
+  }
+  if (failure) {
+    start_failed(*failure);
+  } else {
+    report_line(JsonLine()
+                    .text("event", "started")
+                    .number("pid", pid_)
+                    .number("monitorPid", getpid())
+                    .text("startedAt", rfc3339(record_.started_ns))
+                    .done());
+    watch_oom();
+    malloc_trim(0);
+  }
+  loop_.run();
+  return 0;
+}
+
+Result<void> Monitor::prepare() {
+  BERTH_TRY(loop_.open());
+  BERTH_TRY(scratch_.open(&loop_));
+  scratch_.on_idle([this] {
+    if (log_ != nullptr) log_->trim();
+    malloc_trim(0);
+  });
+  budget_.on_release([this] {
+    loop_.defer([this] {
+      if (io_ != nullptr) io_->resume();
+      execs_.resume_all();
+    });
+  });
+  BERTH_TRY(watch_signals());
+  fcntl(listener_.get(), F_SETFL, fcntl(listener_.get(), F_GETFL) | O_NONBLOCK);
+  listener_watch_.bind(&loop_, listener_.get(), [this](uint32_t) { accept_all(); });
+  if (!listener_watch_.watch(EPOLLIN)) return sys_error("epoll_ctl", "listening socket");
+  if (config_.log) {
+    log_ = std::make_unique<LogWriter>(*config_.log, &scratch_);
+    BERTH_TRY(log_->open());
+  }
+  return {};
+}
+
+Result<void> Monitor::watch_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  signals_.reset(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+  if (!signals_) return sys_error("signalfd");
+  signal_watch_.bind(&loop_, signals_.get(), [this](uint32_t) { reap(); });
+  if (!signal_watch_.watch(EPOLLIN)) return sys_error("epoll_ctl", "signalfd");
+  return {};
+}
+
+std::optional<StartFailure> Monitor::create() {
+  if (!spec_.process) return StartFailure{"config", kNotCreated, bad_input("process", "an object")};
+  const bool terminal = spec_.process->terminal;
+  auto made = [&]() -> Result<void> {
+    BERTH_ASSIGN(ProcessStreams streams, make_streams(terminal, config_.stdin_open));
+    container::LaunchOptions options;
+    options.id = config_.id;
+    options.bundle = bundle_;
+    options.rootfs_mounts = std::move(config_.rootfs_mounts);
+    options.user = config_.user;
+    options.stdio = std::move(streams.theirs);
+    options.rows = config_.rows;
+    options.cols = config_.cols;
+    BERTH_ASSIGN(launched_, container::launch(spec_, std::move(options)));
+    pid_ = launched_->pid();
+    if (terminal) streams.ours.in = launched_->take_terminal();
+    io_ = std::make_unique<ProcessIo>(
+        ProcessIo::Options{&loop_, &scratch_, &budget_, log_.get(), config_.stdin_once, true});
+    return io_->open(std::move(streams.ours));
+  }();
+  if (made.ok()) return std::nullopt;
+  const Error& error = made.error();
+  if (error.call == "exec") return StartFailure{"exec", container::exit_code_of_exec_failure(error), error};
+  return StartFailure{error.call == "config" ? "config" : "create", kNotCreated, error};
+}
+
+std::optional<StartFailure> Monitor::release() {
+  Result<void> released = launched_->release();
+  if (released.ok()) {
+    record_.started_ns = realtime_ns();
+    status_ = Status::running;
+    return std::nullopt;
+  }
+  const Error& error = released.error();
+  if (error.call == "exec") return StartFailure{"exec", container::exit_code_of_exec_failure(error), error};
+  return StartFailure{"create", kNotCreated, error};
+}
+
+void Monitor::report_line(const std::string& line) {
+  // The reader may have gone: then nobody is told, and that is all.
+  (void)write_all(report_.get(), line + "\n", "report");
+  report_.reset();
+}
+
+void Monitor::start_failed(const StartFailure& failure) {
+  status_ = Status::stopped;
+  concluded_ = true;
+  record_.status.exit_code = failure.exit_code;
+  record_.finished_ns = realtime_ns();
+  record_.error = failure.error.message();
+  if (io_ != nullptr) io_->exited([] {});
+  launched_.reset();  // ends the stopped process and gives the cgroup back
+  (void)write_exit_record(config_.exit_file, record_);
+  report_line(JsonLine()
+                  .text("event", "failed")
+                  .number("exitCode", failure.exit_code)
+                  .text("phase", failure.phase)
+                  .text("message", record_.error)
+                  .done());
+  close_down();
+}
+
+// ---- running
+
+void Monitor::accept_all() {
+  while (listener_) {
+    UniqueFd client(accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!client && (errno == EINTR || errno == ECONNABORTED)) continue;
+    if (!client) return;
+    if (connections_.size() >= kMaxConnections) {
+      const std::string line =
+          error_line(Error{EAGAIN, "accept", "", "at most " + std::to_string(kMaxConnections) + " connections"}) + "\n";
+      (void)send(client.get(), line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      continue;
+    }
+    auto owned = std::make_unique<Connection>(&context_, std::move(client));
+    Connection* const connection = owned.get();
+    connections_.emplace(connection, std::move(owned));
+    if (!connection->start()) connection->finish();
+  }
+}
+
+void Monitor::on_closed(Connection& connection) {
+  std::erase(subscribers_, &connection);
+  auto found = connections_.find(&connection);
+  if (found == connections_.end()) return;
+  loop_.dispose(std::move(found->second));
+  connections_.erase(found);
+  stop_when_alone();
+}
+
+void Monitor::publish(const std::string& line) {
+  // A copy: a subscriber that is broken leaves the list.
+  for (Connection* subscriber : std::vector<Connection*>(subscribers_)) subscriber->send_line(line);
+}
+
+void Monitor::watch_oom() {
+  cgroup::Cgroup* const group = launched_->cgroup();
+  if (group == nullptr) return;
+  auto fd = group->oom_fd();
+  if (!fd.ok() || !fd.value().valid()) return;  // no memory controller: no such events
+  oom_ = std::move(fd.value());
+  fcntl(oom_.get(), F_SETFL, fcntl(oom_.get(), F_GETFL) | O_NONBLOCK);
+  oom_watch_.bind(&loop_, oom_.get(), [this](uint32_t) { oom_ready(); });
+  oom_watch_.watch(EPOLLIN);
+}
+
+void Monitor::oom_ready() {
+  // Both kinds of descriptor only say that something has changed; the counter says what.
+  char events[4096];
+  if (::read(oom_.get(), events, sizeof events) <= 0 && errno != EAGAIN) oom_watch_.off();
+  const auto stats = launched_->cgroup()->stats();
+  if (!stats.ok() || stats.value().oom_kills <= oom_kills_) return;
+  oom_kills_ = stats.value().oom_kills;
+  publish(JsonLine().text("event", "oom").done());
+}
+
+// ---- the end
+
+void Monitor::reap() {
+  signalfd_siginfo ignored[8];
+  while (::read(signals_.get(), ignored, sizeof ignored) > 0) {
+  }
+  while (true) {
+    siginfo_t info{};
+    // Everybody: as a subreaper this process also inherits what a container without its own pid namespace orphans.
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
+    if (info.si_pid == pid_ && status_ != Status::stopped)
+      container_exited(status_of(info));
+    else
+      execs_.reaped(info.si_pid, status_of(info));
+  }
+}
+
+void Monitor::container_exited(ExitStatus status) {
+  status_ = Status::stopped;
+  record_.status = status;
+  record_.finished_ns = realtime_ns();
+  // Without a pid namespace of its own the others outlive the first process, and would hold pipes and cgroup.
+  if (cgroup::Cgroup* const group = launched_->cgroup()) {
+    const auto left = group->processes();
+    if (left.ok() && !left.value().empty()) (void)group->kill_all();
+  }
+  io_->exited([this] { conclude(); });
+}
+
+void Monitor::conclude() {
+  if (concluded_) return;
+  concluded_ = true;
+  oom_watch_.off();
+  cgroup::Cgroup* const group = launched_->cgroup();
+  if (group != nullptr) {
+    const auto stats = group->stats();
+    record_.oom_killed = stats.ok() && stats.value().oom_kills > 0;
+    if (record_.oom_killed && stats.value().oom_kills > oom_kills_) publish(JsonLine().text("event", "oom").done());
+  }
+  if (Result<void> written = write_exit_record(config_.exit_file, record_); !written.ok())
+    record_.error = "exit record: " + written.error().message();
+  if (group != nullptr) (void)group->remove();
+  execs_.container_gone();
+  publish(exit_record_json(record_, true));
+  close_down();
+}
+
+void Monitor::close_down() {
+  // Whoever connected in time still gets an answer; the socket itself is the supervisor's to remove.
+  accept_all();
+  listener_watch_.off();
+  listener_.reset();
+  std::vector<Connection*> open;
+  for (auto& [connection, owned] : connections_) open.push_back(connection);
+  for (Connection* connection : open) {
+    connection->close_if_stuck(kStuckMs);
+    connection->end_unless_exec(io_.get());
+  }
+  stop_when_alone();
+}
+
+void Monitor::stop_when_alone() {
+  if (concluded_ && !listener_ && connections_.empty()) loop_.stop();
+}
+
+}  // namespace berth::monitor

@@ -1,0 +1,35 @@
+// Request lines to plain data; see PROTOCOL.md. Bad input gives EINVAL naming the field.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "monitor/process_io.h"
+#include "oci/spec.h"
+
+namespace berth::monitor {
+
+enum class Operation { state, attach, exec, resize, kill, pause, resume, update, stats, subscribe };
+
+struct Request {
+  Operation operation = Operation::state;
+  Wants wants;                      // attach, exec
+  bool attached = false;            // exec: its connection becomes the stream
+  std::optional<std::string> exec;  // attach, resize, kill: which exec; empty: the container's own process
+  std::string id;                   // exec
+  oci::Process process;             // exec
+  std::string user;                 // exec
+  bool privileged = false;          // exec
+  uint16_t rows = 0, cols = 0;      // exec, resize; characters
+  int signal = 0;                   // kill
+  bool all = false;                 // kill
+  oci::Resources resources;         // update
+};
+
+/// `line` without its newline.
+Result<Request> parse_request(std::string_view line);
+
+}  // namespace berth::monitor
