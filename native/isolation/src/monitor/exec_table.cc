@@ -21,7 +21,7 @@ Result<Exec*> ExecTable::start(const Request& request, const ExecTarget& target,
 
   container::ExecOptions options;
   options.container_pid = target.container_pid;
-  options.cgroup_path = target.spec->linux_.cgroups_path;
+  options.cgroup_path = target.cgroup_path;
   options.spec = target.spec;
   options.privileged = request.privileged;
   options.user = request.user;

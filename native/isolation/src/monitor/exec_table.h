@@ -28,6 +28,7 @@ struct Exec {
 /// Where execs are started into.
 struct ExecTarget {
   pid_t container_pid = -1;
+  std::string cgroup_path;
   const oci::Spec* spec = nullptr;
 };
 

@@ -72,6 +72,7 @@ class Monitor final : public ConnectionOwner {
   Result<void> pause();
   Result<void> resume();
   Result<void> update(const Request& request);
+  [[nodiscard]] std::string cgroup_path() const;
   Result<void> need_running(const char* what) const;
   Result<cgroup::Cgroup*> need_cgroup() const;
   void answer(Connection& connection, Result<void> result);

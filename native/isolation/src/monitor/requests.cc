@@ -56,6 +56,10 @@ Result<void> Monitor::need_running(const char* what) const {
   return Error{ESRCH, what, config_.id, "the container is not running"};
 }
 
+std::string Monitor::cgroup_path() const {
+  return spec_.linux_.cgroups_path.empty() ? "/berth/" + config_.id : spec_.linux_.cgroups_path;
+}
+
 Result<cgroup::Cgroup*> Monitor::need_cgroup() const {
   cgroup::Cgroup* group = launched_ != nullptr ? launched_->cgroup() : nullptr;
   if (group == nullptr) return Error{EOPNOTSUPP, "cgroup", config_.id, "the container has no cgroup"};
@@ -105,7 +109,7 @@ void Monitor::exec(Connection& connection, const Request& request) {
     BERTH_TRY(need_running("exec"));
     // A process put into a frozen cgroup stops at once, and with it this monitor, which waits for its execve.
     if (status_ == Status::paused) return Error{EBUSY, "exec", request.id, "the container is paused"};
-    return execs_.start(request, ExecTarget{pid_, &spec_}, exit_code);
+    return execs_.start(request, ExecTarget{pid_, cgroup_path(), &spec_}, exit_code);
   };
   Result<Exec*> started = start();
   if (!started.ok()) {
