@@ -18,6 +18,9 @@ export const commonConfig = {
   natsUrl: { env: "BERTH_NATS_URL", flag: "nats-url", type: "string", default: "nats://127.0.0.1:4222", doc: "NATS server, several separated by commas" },
   natsUser: { env: "BERTH_NATS_USER", flag: "nats-user", type: "string", optional: true, doc: "user at the NATS server" },
   natsPasswordFile: { env: "BERTH_NATS_PASSWORD_FILE", flag: "nats-password-file", type: "string", optional: true, doc: "file that holds the NATS password" },
+  tlsCa: { env: "BERTH_TLS_CA", flag: "tls-ca", type: "string", optional: true, doc: "PEM file of the authorities trusted between hosts" },
+  tlsCert: { env: "BERTH_TLS_CERT", flag: "tls-cert", type: "string", optional: true, doc: "PEM file of this service's certificate" },
+  tlsKey: { env: "BERTH_TLS_KEY", flag: "tls-key", type: "string", optional: true, doc: "PEM file of its key" },
   logLevel: { env: "BERTH_LOG_LEVEL", flag: "log-level", type: "string", default: "info", choices: ["trace", "debug", "info", "warn", "error", "fatal", "silent"], doc: "least level logged" },
 } as const satisfies ConfigSpec;
 
@@ -38,6 +41,10 @@ export interface CommonConfig {
   readonly natsUrl: string;
   readonly natsUser: string | undefined;
   readonly natsPasswordFile: string | undefined;
+  /** PEM files for gRPC between hosts: all three or none. */
+  readonly tlsCa: string | undefined;
+  readonly tlsCert: string | undefined;
+  readonly tlsKey: string | undefined;
   readonly logLevel: string;
 }
 
@@ -55,6 +62,7 @@ export function readServiceConfig<const S extends ConfigSpec = Record<never, nev
   const { root, runDir } = read;
   requireAbsolute("BERTH_ROOT", root);
   requireAbsolute("BERTH_RUN_DIR", runDir);
+  for (const directory of [root, runDir]) mkdirSync(directory, { recursive: true, mode: 0o755 });
   const metrics = read.metricsListen ?? `unix:${join(runDir, `${service}.metrics.sock`)}`;
   const listen = read.listen ?? [`unix:${join(runDir, `${service}.sock`)}`];
   for (const address of [...listen, ...(metrics === "none" ? [] : [metrics])]) requireAddress(address);
@@ -72,6 +80,9 @@ export function readServiceConfig<const S extends ConfigSpec = Record<never, nev
     natsUrl: read.natsUrl,
     natsUser: read.natsUser,
     natsPasswordFile: read.natsPasswordFile,
+    tlsCa: read.tlsCa,
+    tlsCert: read.tlsCert,
+    tlsKey: read.tlsKey,
     logLevel: read.logLevel,
   };
   return Object.freeze({ ...read, ...common }) as unknown as CommonConfig & ConfigOf<S>;
@@ -79,7 +90,6 @@ export function readServiceConfig<const S extends ConfigSpec = Record<never, nev
 
 /** The random id in `directory/name`, made by whichever process comes first (link makes the file whole or not at all). */
 function keptId(directory: string, name: string): string {
-  mkdirSync(directory, { recursive: true, mode: 0o755 });
   const path = join(directory, name);
   const read = () => readFileSync(path, "utf8").trim();
   try {

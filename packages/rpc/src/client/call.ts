@@ -1,0 +1,73 @@
+import { BerthError, decodeDetails, fromGrpc, GrpcCode, isBerthError } from "@berth/errors";
+import { ClientError, type Metadata } from "nice-grpc";
+import { detailsKey, reasonKey } from "../server/wrap.ts";
+
+/** What a call may be given. */
+export interface CallOptions {
+  signal?: AbortSignal | undefined;
+  /** ms; 30 s for unary calls unless given, none for streams. Infinity for none. */
+  timeoutMs?: number | undefined;
+}
+
+export const defaultTimeoutMs = 30_000;
+
+/** One call's signal and trailer, and what its failure means. */
+export class CallScope {
+  readonly #controller = new AbortController();
+  readonly #outer: AbortSignal | undefined;
+  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #timeoutMs: number;
+  readonly #method: string;
+  #trailer: Metadata | undefined;
+  #timedOut = false;
+
+  constructor(method: string, { signal, timeoutMs = Number.POSITIVE_INFINITY }: CallOptions) {
+    this.#method = method;
+    this.#outer = signal;
+    this.#timeoutMs = timeoutMs;
+    if (signal?.aborted) this.#controller.abort(signal.reason);
+    else signal?.addEventListener("abort", this.#abort, { once: true });
+    if (Number.isFinite(timeoutMs)) {
+      this.#timer = setTimeout(() => {
+        this.#timedOut = true;
+        this.#controller.abort();
+      }, timeoutMs);
+    }
+  }
+
+  readonly #abort = () => this.#controller.abort(this.#outer?.reason);
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** For nice-grpc. */
+  options() {
+    return {
+      signal: this.signal,
+      onTrailer: (trailer: Metadata) => {
+        this.#trailer = trailer;
+      },
+    };
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#outer?.removeEventListener("abort", this.#abort);
+  }
+
+  /** The error to throw for what the transport threw: the server's own, where it came that far. */
+  failure(error: unknown): unknown {
+    if (this.#timedOut) {
+      return new BerthError("DEADLINE", `${this.#method} did not answer within ${this.#timeoutMs / 1000} s`);
+    }
+    if (isBerthError(error)) return error;
+    if (this.#outer?.aborted) return new BerthError("CANCELLED", `${this.#method} was cancelled`, {}, { cause: this.#outer.reason });
+    if (!(error instanceof ClientError)) return error;
+    const reason = this.#trailer?.get(reasonKey);
+    if (reason === undefined && error.code === GrpcCode.UNAVAILABLE) {
+      return new BerthError("UNAVAILABLE", `${this.#method}: the connection to the service was lost`, {}, { cause: error });
+    }
+    return fromGrpc(error.code, error.details, reason, decodeDetails(this.#trailer?.get(detailsKey)));
+  }
+}

@@ -1,0 +1,181 @@
+import { type Bus, type Instance, type Role } from "@berth/bus";
+import { BerthError } from "@berth/errors";
+import type { Logger } from "@berth/log";
+import { type Channel, type CompatServiceDefinition, createClient, type Client as NiceClient } from "nice-grpc";
+import type { ServiceShape } from "../server/wrap.ts";
+import type { TlsFiles } from "../tls.ts";
+import { CallScope, type CallOptions, defaultTimeoutMs } from "./call.ts";
+import { Channels, isReady, waitReady } from "./channels.ts";
+
+export interface ClientsOptions extends TlsFiles {
+  /** Ours: unix addresses of instances with the same one are used. */
+  hostId: string;
+  site?: string | undefined;
+  log: Logger;
+  /** How long a call waits for an instance that is away to come (back), ms. */
+  patienceMs?: number | undefined;
+}
+
+/** Which instances may answer; any of the role unless it says more. */
+export interface Target {
+  nodeId?: string | undefined;
+  instanceId?: string | undefined;
+}
+
+/** As nice-grpc's, with `timeoutMs`; every failure is a BerthError. */
+export type Client<D extends CompatServiceDefinition> = NiceClient<D, CallOptions>;
+
+export interface Clients {
+  /**
+   * Calls go to a live instance picked anew for each: on this host first, then of this site, then any. A call whose
+   * service is away waits for it a little (a restart takes under 2 s), then throws UNAVAILABLE.
+   */
+  client<D extends CompatServiceDefinition>(definition: D, role: Role, target?: Target): Client<D>;
+  /** A client of one address, for a caller that has no bus (a CLI, the launcher). */
+  at<D extends CompatServiceDefinition>(definition: D, address: string): Client<D>;
+  close(): void;
+}
+
+const defaultPatienceMs = 5_000;
+
+/** Without a bus only at() works. */
+export function createClients(bus: Bus | undefined, options: ClientsOptions): Clients {
+  const { patienceMs = defaultPatienceMs, hostId, site } = options;
+  const channels = new Channels(options);
+  const stop = bus?.onInstances(() => channels.retain(liveAddresses(bus)));
+
+  return {
+    client(definition, role, target = {}) {
+      if (bus === undefined) throw new BerthError("INTERNAL", "a client by role needs a bus");
+      const pick = makePicker(bus, role, target, hostId, site);
+      return makeClient(definition, async (signal) => {
+        const address = pick() ?? (await waitForInstance(bus, role, pick, patienceMs, signal));
+        const channel = channels.get(address);
+        if (!isReady(channel)) await waitReady(channel, patienceMs, `the ${role}`, signal);
+        return channel;
+      });
+    },
+    at(definition, address) {
+      return makeClient(definition, async (signal) => {
+        const channel = channels.get(address);
+        if (!isReady(channel)) await waitReady(channel, patienceMs, address, signal);
+        return channel;
+      });
+    },
+    close() {
+      stop?.();
+      channels.close();
+    },
+  };
+}
+
+function liveAddresses(bus: Bus): Set<string> {
+  const live = new Set<string>();
+  for (const role of ["gateway", "image-store", "registry-proxy", "snapshotter", "supervisor", "builder"] as const) {
+    for (const instance of bus.instances(role)) for (const address of instance.addresses) live.add(address);
+  }
+  return live;
+}
+
+/** The address of the best instance there is, taking turns among equals. */
+function makePicker(bus: Bus, role: Role, { nodeId, instanceId }: Target, hostId: string, site: string | undefined) {
+  let turn = 0;
+  const reach = (instance: Instance): string | undefined =>
+    instance.addresses.find((address) => address.startsWith("unix:") && instance.hostId === hostId) ??
+    instance.addresses.find((address) => address.startsWith("tcp:"));
+  const distance = (instance: Instance): number => (instance.hostId === hostId ? 0 : instance.site === site ? 1 : 2);
+  return (): string | undefined => {
+    let best: string[] = [];
+    let nearest = Number.POSITIVE_INFINITY;
+    for (const instance of bus.instances(role)) {
+      if (nodeId !== undefined && instance.nodeId !== nodeId) continue;
+      if (instanceId !== undefined && instance.instanceId !== instanceId) continue;
+      const address = reach(instance);
+      const away = distance(instance);
+      if (address === undefined || away > nearest) continue;
+      if (away < nearest) best = [];
+      nearest = away;
+      best.push(address);
+    }
+    return best[turn++ % best.length];
+  };
+}
+
+async function waitForInstance(
+  bus: Bus,
+  role: Role,
+  pick: () => string | undefined,
+  ms: number,
+  signal: AbortSignal,
+): Promise<string> {
+  const found = await new Promise<string | undefined>((resolve) => {
+    const end = (address: string | undefined) => {
+      clearTimeout(timer);
+      stop();
+      signal.removeEventListener("abort", aborted);
+      resolve(address);
+    };
+    const aborted = () => end(undefined);
+    const timer = setTimeout(aborted, ms);
+    const stop = bus.onInstances(() => {
+      const address = pick();
+      if (address !== undefined) end(address);
+    });
+    signal.addEventListener("abort", aborted, { once: true });
+  });
+  signal.throwIfAborted();
+  if (found === undefined) throw new BerthError("UNAVAILABLE", `no ${role} is running`);
+  return found;
+}
+
+type Connect = (signal: AbortSignal) => Promise<Channel>;
+type Method = (request: unknown, options?: CallOptions) => unknown;
+
+function makeClient<D extends CompatServiceDefinition>(definition: D, connect: Connect): Client<D> {
+  const shape = definition as unknown as ServiceShape;
+  const raw = new WeakMap<Channel, Record<string, Method>>();
+  const on = (channel: Channel): Record<string, Method> => {
+    let client = raw.get(channel);
+    if (client === undefined) {
+      client = createClient(definition, channel) as unknown as Record<string, Method>;
+      raw.set(channel, client);
+    }
+    return client;
+  };
+  const methods: Record<string, Method> = {};
+  for (const [key, method] of Object.entries(shape.methods)) {
+    const name = `${shape.fullName.split(".").at(-1)}.${method.name}`;
+    methods[key] = method.responseStream ? streamMethod(key, name, connect, on) : unaryMethod(key, name, connect, on);
+  }
+  return methods as unknown as Client<D>;
+}
+
+type On = (channel: Channel) => Record<string, Method>;
+
+function unaryMethod(key: string, name: string, connect: Connect, on: On): Method {
+  return async (request, options = {}) => {
+    const scope = new CallScope(name, { ...options, timeoutMs: options.timeoutMs ?? defaultTimeoutMs });
+    try {
+      const channel = await connect(scope.signal);
+      return await on(channel)[key]?.(request, scope.options());
+    } catch (error) {
+      throw scope.failure(error);
+    } finally {
+      scope.end();
+    }
+  };
+}
+
+function streamMethod(key: string, name: string, connect: Connect, on: On): Method {
+  return async function* (request, options = {}) {
+    const scope = new CallScope(name, options);
+    try {
+      const channel = await connect(scope.signal);
+      yield* on(channel)[key]?.(request, scope.options()) as AsyncIterable<unknown>;
+    } catch (error) {
+      throw scope.failure(error);
+    } finally {
+      scope.end();
+    }
+  };
+}

@@ -1,0 +1,114 @@
+import type { Server as HttpServer } from "node:http";
+import { HealthDefinition } from "@berth/api/health";
+import { ServerReflectionDefinition } from "@berth/api/reflection";
+import type { CommonConfig } from "@berth/config";
+import type { Logger } from "@berth/log";
+import { type CompatServiceDefinition, createServer, type Server } from "nice-grpc";
+import { grpcTarget, parseAddress, protectSocket, takeOverSocket } from "../address.ts";
+import { serverOptions } from "../options.ts";
+import { serverCredentials } from "../tls.ts";
+import { Health } from "./health.ts";
+import { Metrics, serveMetrics } from "./metrics.ts";
+import { type Implementation, type ServiceShape, wrapImplementation } from "./wrap.ts";
+
+export interface RpcServerOptions {
+  config: Pick<CommonConfig, "listen" | "metricsListen"> & Partial<Pick<CommonConfig, "tlsCa" | "tlsCert" | "tlsKey">>;
+  log: Logger;
+  /** Aborted: the server shuts down without waiting for calls. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface RpcServer {
+  readonly metrics: Metrics;
+  /** Adds a service; before listen(). */
+  add<D extends CompatServiceDefinition>(definition: D, implementation: Implementation<D>): void;
+  /**
+   * Binds every address of the configuration, /metrics included, and reports SERVING. Throws IN_USE when a live process
+   * has a socket already, INVALID_ARGUMENT for TCP beyond loopback without certificates.
+   */
+  listen(): Promise<void>;
+  /** Reports NOT_SERVING, takes no new calls, lets those under way finish for `ms` at most, then ends them. */
+  drain(ms: number): Promise<void>;
+}
+
+export function createRpcServer(options: RpcServerOptions): RpcServer {
+  return new NiceServer(options);
+}
+
+class NiceServer implements RpcServer {
+  readonly metrics = new Metrics();
+  readonly #options: RpcServerOptions;
+  readonly #health = new Health();
+  readonly #services: [ServiceShape, object][] = [];
+  readonly #servers: Server[] = [];
+  #metricsServer: HttpServer | undefined;
+
+  constructor(options: RpcServerOptions) {
+    this.#options = options;
+    options.signal?.addEventListener("abort", () => void this.drain(0), { once: true });
+  }
+
+  add<D extends CompatServiceDefinition>(definition: D, implementation: Implementation<D>): void {
+    const shape = definition as unknown as ServiceShape;
+    const { log } = this.#options;
+    this.#health.addService(shape.fullName);
+    this.#services.push([shape, wrapImplementation(shape, implementation, log, this.metrics)]);
+  }
+
+  async listen(): Promise<void> {
+    const { config, log } = this.#options;
+    this.#addOwn(HealthDefinition as unknown as ServiceShape, this.#health.implementation);
+    this.#addOwn(ServerReflectionDefinition as unknown as ServiceShape, this.#reflection());
+    for (const address of config.listen) await this.#bind(address);
+    if (config.metricsListen !== undefined) {
+      this.#metricsServer = await serveMetrics(config.metricsListen, this.metrics.registry);
+    }
+    this.#health.set(true);
+    log.info({ listen: config.listen }, "serving");
+  }
+
+  async drain(ms: number): Promise<void> {
+    this.#health.set(false);
+    this.#metricsServer?.close();
+    await Promise.all(this.#servers.splice(0).map((server) => shutDown(server, ms)));
+  }
+
+  /** Health checks and reflection are not counted: they would be most of what the metrics tell. */
+  #addOwn(definition: ServiceShape, implementation: object): void {
+    this.#services.push([definition, wrapImplementation(definition, implementation, this.#options.log, new Metrics())]);
+  }
+
+  async #bind(address: string): Promise<void> {
+    const parsed = parseAddress(address);
+    const credentials = serverCredentials(parsed, this.#options.config);
+    const server = createServer(serverOptions);
+    for (const [definition, implementation] of this.#services) {
+      server.add(definition as unknown as CompatServiceDefinition, implementation as never);
+    }
+    if (parsed.kind === "unix") await takeOverSocket(parsed.path);
+    await server.listen(grpcTarget(parsed), credentials);
+    if (parsed.kind === "unix") protectSocket(parsed.path);
+    this.#servers.push(server);
+  }
+
+  /** The descriptors are parsed at the first question: few processes ever get one. */
+  #reflection(): object {
+    const names = () => this.#services.map(([{ fullName }]) => fullName);
+    return {
+      async *serverReflectionInfo(requests: never) {
+        const { answerReflection } = await import("./reflection.ts");
+        yield* answerReflection(requests, names());
+      },
+    };
+  }
+}
+
+async function shutDown(server: Server, ms: number): Promise<void> {
+  if (ms > 0) {
+    const timer = setTimeout(() => server.forceShutdown(), ms);
+    await server.shutdown();
+    clearTimeout(timer);
+  } else {
+    server.forceShutdown();
+  }
+}

@@ -1,0 +1,120 @@
+import { randomUUID } from "node:crypto";
+import { type Bus, connectBus, type Role } from "@berth/bus";
+import type { CommonConfig } from "@berth/config";
+import { errorMessage, isBerthError } from "@berth/errors";
+import { createLogger, type Logger } from "@berth/log";
+import { type Clients, createClients } from "./client/clients.ts";
+import { createRpcServer, type RpcServer } from "./server/server.ts";
+
+/** What every service's context has; a service's own extends it. */
+export interface ServiceContext {
+  log: Logger;
+  bus: Bus;
+  clients: Clients;
+  /** Ends what the service began, newest first. The bus is still there, and is drained after it. */
+  close?(): Promise<void>;
+}
+
+export interface ServiceParts<Config extends CommonConfig, Context extends ServiceContext> {
+  readConfig(): Config;
+  /** Builds every part once. The signal aborts when the process is asked to end. */
+  createContext(config: Config, signal: AbortSignal): Promise<Context>;
+  /** Adds the service's calls, and starts whatever else it serves. Announced only after it resolves. */
+  serve(server: RpcServer, context: Context, config: Config): void | Promise<void>;
+}
+
+export const version = "0.1.0";
+/** What calls under way are given to finish. */
+const drainMs = 10_000;
+
+/** The parts that all services share: a logger, the bus, clients. */
+export async function createServiceContext(config: CommonConfig, signal: AbortSignal): Promise<ServiceContext> {
+  const log = createLogger({ service: config.service, level: config.logLevel });
+  const bus = await connectBus({
+    url: config.natsUrl,
+    user: config.natsUser,
+    passwordFile: config.natsPasswordFile,
+    name: `${config.service}@${config.nodeName}`,
+    log,
+    signal,
+  });
+  return { log, bus, clients: createClients(bus, { ...config, log }) };
+}
+
+/**
+ * The life of a service's process: read, build, serve, announce; on SIGTERM or SIGINT say bye, finish the calls, close.
+ * Resolves at the end with process.exitCode set: 0 for an end that was asked for, 1 for one that was not.
+ */
+export async function runService<Config extends CommonConfig, Context extends ServiceContext>(
+  role: Role,
+  parts: ServiceParts<Config, Context>,
+): Promise<void> {
+  const ending = new AbortController();
+  const end = () => ending.abort();
+  process.once("SIGTERM", end);
+  process.once("SIGINT", end);
+  let log: Logger | undefined;
+  try {
+    const config = parts.readConfig();
+    log = createLogger({ service: role, level: config.logLevel });
+    await live(role, parts, config, log, ending.signal);
+  } catch (error) {
+    if (ending.signal.aborted) return;
+    process.exitCode = 1;
+    report(log ?? createLogger({ service: role }), error);
+  }
+}
+
+async function live<Config extends CommonConfig, Context extends ServiceContext>(
+  role: Role,
+  parts: ServiceParts<Config, Context>,
+  config: Config,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  const context = await parts.createContext(config, signal);
+  const server = createRpcServer({ config, log });
+  try {
+    await parts.serve(server, context, config);
+    await server.listen();
+    const presence = context.bus.announce({
+      role,
+      instanceId: randomUUID(),
+      nodeId: config.nodeId,
+      nodeName: config.nodeName,
+      hostId: config.hostId,
+      site: config.site,
+      addresses: [...config.listen],
+      version,
+      startedAt: new Date().toISOString(),
+    });
+    await aborted(signal);
+    log.info("draining");
+    presence.leave();
+    await server.drain(drainMs);
+  } finally {
+    await server.drain(0);
+    await context.close?.();
+    context.clients.close();
+    await context.bus.drain();
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    // The timer keeps the process alive even if nothing else does.
+    const alive = setInterval(() => {}, 3_600_000);
+    const done = () => {
+      clearInterval(alive);
+      resolve();
+    };
+    if (signal.aborted) done();
+    else signal.addEventListener("abort", done, { once: true });
+  });
+}
+
+/** A mistake in the configuration is one line; what nobody foresaw comes with its stack. */
+function report(log: Logger, error: unknown): void {
+  if (isBerthError(error) && error.reason !== "INTERNAL") log.fatal({ reason: error.reason }, errorMessage(error));
+  else log.fatal({ err: error }, "the service cannot go on");
+}
