@@ -1,0 +1,51 @@
+// Turns a layer's bytes into the tar stream: gzip (RFC 1952), zstd (RFC 8878) or as it is, told apart by their first bytes.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <span>
+
+#include "tar/sha256.h"
+#include "tar/source.h"
+
+namespace berth::tar {
+
+class Inflate {
+ public:
+  /// `hash_compressed` also hashes what comes in.
+  Inflate(Source& source, bool hash_compressed);
+  ~Inflate();
+  Inflate(const Inflate&) = delete;
+  Inflate& operator=(const Inflate&) = delete;
+
+  /// Fills `into` as far as the stream goes; less than its size only at the end. EBADMSG when the compression is damaged or cut short.
+  Result<size_t> read(std::span<uint8_t> into);
+  /// Compressed bytes taken so far; any thread.
+  [[nodiscard]] uint64_t bytes_in() const noexcept { return bytes_in_.load(std::memory_order_relaxed); }
+  /// Of all that came in, if asked for; after the end.
+  std::string compressed_digest() { return hash_compressed_ ? compressed_.digest() : std::string(); }
+
+ private:
+  struct Gzip;
+  struct Zstd;
+  enum class Kind { kUnknown, kPlain, kGzip, kZstd };
+
+  Result<void> fill();
+  Result<void> detect();
+  Result<size_t> read_plain(std::span<uint8_t> into);
+  Result<size_t> read_gzip(std::span<uint8_t> into);
+  Result<size_t> read_zstd(std::span<uint8_t> into);
+
+  Source& source_;
+  const bool hash_compressed_;
+  Sha256 compressed_;
+  Kind kind_ = Kind::kUnknown;
+  std::unique_ptr<uint8_t[]> buffer_;
+  std::span<const uint8_t> input_;  // what of buffer_ is not used yet
+  bool at_end_ = false;
+  std::atomic<uint64_t> bytes_in_ = 0;
+  std::unique_ptr<Gzip> gzip_;
+  std::unique_ptr<Zstd> zstd_;
+};
+
+}  // namespace berth::tar
