@@ -2,6 +2,7 @@ import { type Bus, type Instance, type Role } from "@berth/bus";
 import { BerthError } from "@berth/errors";
 import type { Logger } from "@berth/log";
 import { type Channel, type CompatServiceDefinition, createClient, type Client as NiceClient } from "nice-grpc";
+import { withLeanCodec } from "../codec.ts";
 import type { ServiceShape } from "../server/wrap.ts";
 import type { TlsFiles } from "../tls.ts";
 import { CallScope, type CallOptions, defaultTimeoutMs } from "./call.ts";
@@ -133,11 +134,12 @@ type Method = (request: unknown, options?: CallOptions) => unknown;
 
 function makeClient<D extends CompatServiceDefinition>(definition: D, connect: Connect): Client<D> {
   const shape = definition as unknown as ServiceShape;
+  const lean = withLeanCodec(definition);
   const raw = new WeakMap<Channel, Record<string, Method>>();
   const on = (channel: Channel): Record<string, Method> => {
     let client = raw.get(channel);
     if (client === undefined) {
-      client = createClient(definition, channel) as unknown as Record<string, Method>;
+      client = createClient(lean, channel) as unknown as Record<string, Method>;
       raw.set(channel, client);
     }
     return client;

@@ -5,6 +5,7 @@ import type { CommonConfig } from "@berth/config";
 import type { Logger } from "@berth/log";
 import { type CompatServiceDefinition, createServer, type Server } from "nice-grpc";
 import { grpcTarget, parseAddress, protectSocket, takeOverSocket } from "../address.ts";
+import { withLeanCodec } from "../codec.ts";
 import { serverOptions } from "../options.ts";
 import { serverCredentials } from "../tls.ts";
 import { Health } from "./health.ts";
@@ -83,7 +84,7 @@ class NiceServer implements RpcServer {
     const credentials = serverCredentials(parsed, this.#options.config);
     const server = createServer(serverOptions);
     for (const [definition, implementation] of this.#services) {
-      server.add(definition as unknown as CompatServiceDefinition, implementation as never);
+      server.add(withLeanCodec(definition as unknown as CompatServiceDefinition), implementation as never);
     }
     if (parsed.kind === "unix") await takeOverSocket(parsed.path);
     await server.listen(grpcTarget(parsed), credentials);
