@@ -3,6 +3,9 @@
 // Life story: launch() makes cgroup, namespaces and rootfs and stops the new process just before execve(); release()
 // lets it go and says whether execve worked. A Launched that is destroyed unreleased kills its process and removes its
 // cgroup. exec() joins a running container the same way.
+//
+// The caller must be single-threaded (the new process is made by clone3 without fork handlers) and becomes the parent of
+// the first process: it reaps it. Nothing but the returned objects stays open in the caller.
 #pragma once
 
 #include <sys/types.h>
@@ -42,12 +45,24 @@ struct LaunchOptions {
   std::string id;
   std::string bundle;                      // absolute
   std::vector<RootfsMount> rootfs_mounts;  // empty: root.path as it is, as OCI says
-  std::string user;                        // "name|uid[:group|gid]" looked up inside the rootfs; empty: process.user
+  std::string user;  // "name|uid[:group|gid]" looked up inside the rootfs; empty: process.user as it is. For Docker's
+                     // default pass "0": root with the groups that the image's /etc/group gives it
   Stdio stdio;
   uint16_t rows = 0, cols = 0;  // 0: process.consoleSize
+  /// The process is killed when the calling process ends (the monitor). Off for `create`, whose caller goes away.
+  bool die_with_parent = true;
+  bool no_pivot = false;       // MS_MOVE + chroot, for hosts that run from an initramfs
+  bool new_keyring = true;     // a session keyring of its own, so that the host's keys are out of sight
+  unsigned preserve_fds = 0;   // descriptors 3 .. 3+n-1 stay open in the container
+  std::string cgroup_path;     // empty: linux.cgroupsPath, or /berth/ID
+  /// A listening unix socket: the process waits for a connection there instead of for release(), and answers it with
+  /// nothing (execve worked) or an error. Then launch()'s caller may go away ("create", later "start").
+  UniqueFd start_socket;
+  bool run_hooks = false;      // the OCI hooks up to startContainer; the command line's business
 };
 
-/// Why execve() of the user's program failed, as an exit code: 127 not found, 126 not executable.
+/// Why the user's program can't run (an Error whose call is "exec", from launch(), exec() or release()), as an exit code:
+/// 127 not found, 126 not executable.
 int exit_code_of_exec_failure(const Error& error);
 
 class Launched {
@@ -58,10 +73,14 @@ class Launched {
   /// The pty's master if process.terminal, else invalid. The caller owns it.
   virtual UniqueFd take_terminal() = 0;
   virtual cgroup::Cgroup* cgroup() = 0;
-  /// Lets the process execve. An Error whose call is "exec" is the user program's (see exit_code_of_exec_failure).
+  /// Lets the process execve. An Error whose call is "exec" is the user program's (see exit_code_of_exec_failure); a
+  /// program that can't be found is told by launch() and exec() already, in the same way.
   virtual Result<void> release() = 0;
+  /// With a start_socket: forgets the process without killing it (`create` has done its work).
+  virtual void detach() = 0;
 };
 
+/// `spec` is only read during the call. Error texts about an unknown user or group are Docker's.
 Result<std::unique_ptr<Launched>> launch(const oci::Spec& spec, LaunchOptions options);
 
 struct ExecOptions {
@@ -72,6 +91,9 @@ struct ExecOptions {
   std::string user;              // as in LaunchOptions
   Stdio stdio;
   uint16_t rows = 0, cols = 0;
+  bool die_with_parent = true;
+  bool new_keyring = true;
+  unsigned preserve_fds = 0;
 };
 
 /// A process inside a running container, stopped before execve like launch(). cgroup() is null.

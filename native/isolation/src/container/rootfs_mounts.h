@@ -1,0 +1,25 @@
+// LaunchOptions::rootfs_mounts: the overlay (or what else) that makes up the root file system.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "container/launch.h"
+
+namespace berth::container {
+
+/// Mounts them on `target`, one over the other, in the calling process' mount namespace.
+Result<void> mount_rootfs(const std::vector<RootfsMount>& mounts, const std::string& target);
+
+/// The one mount as a detached tree that no path leads to (fsopen .. fsmount); for a container with a user namespace,
+/// which could not read the host's directories itself.
+Result<UniqueFd> detached_rootfs(const RootfsMount& mount);
+
+/// 1:3.
+dev_t makedev_null();
+
+}  // namespace berth::container
