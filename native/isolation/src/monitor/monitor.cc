@@ -1,7 +1,6 @@
 #include "monitor/monitor.h"
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -11,6 +10,7 @@
 #include <cstdlib>
 
 #include "base/file.h"
+#include "monitor/idle_memory.h"
 #include "monitor/pipes.h"
 #include "monitor/time_text.h"
 
@@ -64,7 +64,7 @@ int Monitor::run() {
                     .text("startedAt", rfc3339(record_.started_ns))
                     .done());
     watch_oom();
-    malloc_trim(0);
+    scratch_.read_area();  // starts the clock after which memory goes back
   }
   loop_.run();
   return 0;
@@ -75,7 +75,7 @@ Result<void> Monitor::prepare() {
   BERTH_TRY(scratch_.open(&loop_));
   scratch_.on_idle([this] {
     if (log_ != nullptr) log_->trim();
-    malloc_trim(0);
+    release_idle_memory();
   });
   budget_.on_release([this] {
     loop_.defer([this] {
