@@ -1,0 +1,152 @@
+/** Layers: tar streams into directories and back, each on threads of its own. */
+import { Readable } from "node:stream";
+import { native, type NativeApplyResult, type NativeLayerApply } from "./native.ts";
+
+export type ApplyResult = NativeApplyResult;
+
+export interface ApplyOptions {
+  /** An existing directory that nothing else writes to meanwhile. On failure it holds what had been written. */
+  readonly target: string;
+  /**
+   * Where the compressed bytes come from: a finished file; a file that is still being written (see advance()); or write().
+   * gzip, zstd and plain tar are told apart by their first bytes.
+   */
+  readonly source: { readonly kind: "file"; readonly path: string } | { readonly kind: "follow"; readonly path: string } | { readonly kind: "push" };
+  /** ".wh." members become overlayfs whiteouts and opaque marks (default), or files as any other. */
+  readonly whiteouts?: boolean;
+  readonly hashCompressed?: boolean;
+  /** Bytes of the uncompressed stream, EFBIG beyond. 0: no limit. */
+  readonly maxBytes?: number;
+  /** E2BIG beyond. */
+  readonly maxEntries?: number;
+  /** syncfs() before success. */
+  readonly sync?: boolean;
+  /** Called every 100 ms, and at the end, with the compressed bytes taken so far. */
+  readonly onProgress?: (bytesIn: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+const progressMs = 100;
+
+/**
+ * One layer on its way into a directory. `result` settles once: with what was unpacked, or with a NativeError (EBADMSG for a
+ * damaged or hostile archive, EFBIG, E2BIG, ENOSPC …), or with the signal's reason.
+ */
+export class LayerApply {
+  readonly result: Promise<ApplyResult>;
+  readonly #native: NativeLayerApply;
+
+  constructor(options: ApplyOptions) {
+    const { source } = options;
+    this.#native = new native.LayerApply({
+      source: { kind: source.kind, path: source.kind === "push" ? null : source.path },
+      target: options.target,
+      whiteouts: options.whiteouts ?? true,
+      hashCompressed: options.hashCompressed ?? false,
+      maxBytes: options.maxBytes ?? 0,
+      maxEntries: options.maxEntries ?? 10_000_000,
+      sync: options.sync ?? false,
+    });
+    this.result = this.#run(options);
+    // Whoever feeds the layer may be told of its failure only at the end; that must not count as unhandled until then.
+    this.result.catch(() => {});
+  }
+
+  /** Push source: resolves when more may come (at most 4 MiB wait inside). After a failure it resolves and does nothing. */
+  async write(chunk: Buffer): Promise<void> {
+    await this.#native.write(chunk);
+  }
+
+  /** Follow source: the first `size` bytes of the file are there. */
+  advance(size: number): void {
+    this.#native.advance(size);
+  }
+
+  /** Push and follow: that was all. */
+  finish(): Promise<ApplyResult> {
+    this.#native.complete();
+    return this.result;
+  }
+
+  /** The result fails with ECANCELED, soon. */
+  abort(): void {
+    this.#native.abort();
+  }
+
+  async #run({ onProgress, signal }: ApplyOptions): Promise<ApplyResult> {
+    signal?.throwIfAborted();
+    const abort = () => this.#native.abort();
+    signal?.addEventListener("abort", abort, { once: true });
+    const timer = onProgress && setInterval(() => onProgress(this.#native.bytesIn()), progressMs);
+    try {
+      const result = await this.#native.start();
+      onProgress?.(result.bytesIn);
+      return result;
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      clearInterval(timer);
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+}
+
+/** Unpacks a finished file. */
+export const applyLayer = (options: ApplyOptions & { source: { kind: "file"; path: string } }): Promise<ApplyResult> =>
+  new LayerApply(options).result;
+
+/**
+ * Gives the directories that a layer only passes through (`ApplyResult.implied`) the metadata they have in the layers below, top
+ * first; otherwise overlayfs would show the defaults they were made with.
+ */
+export const inheritDirectories = (target: string, lower: readonly string[], paths: readonly string[]): Promise<void> =>
+  native.inheritDirectories(target, lower, paths);
+
+export interface DiffResult {
+  /** Digest of the uncompressed tar. */
+  readonly diffId: string;
+  /** Digest and bytes of what was read. */
+  readonly digest: string;
+  readonly size: number;
+  readonly tarSize: number;
+}
+
+export interface DiffOptions {
+  /** An overlay's upper directory, at rest. */
+  readonly upper: string;
+  readonly whiteouts?: boolean;
+  /** gzip at the fastest level. */
+  readonly gzip?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** The tar stream in chunks of up to 256 KiB; the generator's return value tells digests. Stopping early stops the threads. */
+export async function* diffLayer({ upper, whiteouts = true, gzip = false, signal }: DiffOptions): AsyncGenerator<Buffer, DiffResult> {
+  signal?.throwIfAborted();
+  const diff = new native.LayerDiff({ upper, whiteouts, gzip });
+  const abort = () => diff.abort();
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    for (;;) {
+      const chunk = await diff.read();
+      if (chunk === null) break;
+      yield chunk;
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", abort);
+    diff.abort();
+  }
+  const result = diff.result();
+  if (result === null) throw new Error("the diff ended without a result");
+  return result;
+}
+
+/** diffLayer as a stream of bytes. */
+export const diffStream = (options: DiffOptions): Readable => Readable.from(diffLayer(options), { objectMode: false });
+
+/** Allocated bytes (a file with several names counts once) and inodes of a tree, its root included. */
+export const diskUsage = (path: string): Promise<{ bytes: number; inodes: number }> => native.diskUsage(path);

@@ -1,0 +1,122 @@
+/**
+ * Loads the addon and types what it exports, in the order and with the names of the C++ side (src/addon). Plain data only:
+ * every field is given, null means none. The other files here give these calls defaults and better shapes; use those.
+ */
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** What a failed call throws: `code` is the errno's name, `syscall` the call and `path` what it was done to. */
+export interface NativeError extends Error {
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+  readonly path: string;
+}
+
+export const isNativeError = (error: unknown): error is NativeError =>
+  error instanceof Error && "syscall" in error && "code" in error && "errno" in error;
+
+export interface Watch {
+  readonly id: number;
+  readonly promise: Promise<string>;
+}
+
+export interface NativeApplyOptions {
+  readonly source: { readonly kind: "file" | "follow" | "push"; readonly path: string | null };
+  readonly target: string;
+  readonly whiteouts: boolean;
+  readonly hashCompressed: boolean;
+  readonly maxBytes: number;
+  readonly maxEntries: number;
+  readonly sync: boolean;
+}
+
+export interface NativeApplyResult {
+  readonly diffId: string;
+  readonly compressedDigest: string | null;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly entries: number;
+  readonly fileBytes: number;
+  readonly implied: string[];
+}
+
+export interface NativeLayerApply {
+  start(): Promise<NativeApplyResult>;
+  write(chunk: Buffer): Promise<void> | undefined;
+  advance(size: number): void;
+  complete(): void;
+  abort(): void;
+  bytesIn(): number;
+}
+
+export interface NativeLayerDiff {
+  read(): Promise<Buffer | null>;
+  result(): { diffId: string; digest: string; size: number; tarSize: number } | null;
+  abort(): void;
+}
+
+export interface Native {
+  mount(options: { source: string; target: string; type: string | null; flags: number; data: string | null }): Promise<void>;
+  umount(target: string, flags: number): Promise<void>;
+  mountOverlay(options: {
+    target: string;
+    lower: readonly string[];
+    upper: string | null;
+    work: string | null;
+    base: string | null;
+    options: readonly string[];
+    readOnly: boolean;
+    privatePropagation: boolean;
+  }): Promise<void>;
+  statfs(path: string): Promise<{
+    type: number;
+    blockSize: number;
+    blocks: number;
+    freeBlocks: number;
+    availableBlocks: number;
+    files: number;
+    freeFiles: number;
+  }>;
+  syncfs(path: string): Promise<void>;
+  openInRoot(root: string, path: string, flags: number, mode: number): Promise<number>;
+  copyXattrs(from: string, to: string): Promise<void>;
+  pipe(): [number, number];
+  listenUnix(path: string, mode: number, backlog: number): number;
+  spawnDetached(options: {
+    file: string;
+    args: readonly string[];
+    env: readonly string[];
+    fds: readonly number[];
+    cgroup: null;
+  }): Promise<{ pid: number; exitCode: number }>;
+  watchReport(fd: number, timeoutMs: number): Watch;
+  watchPidfd(fd: number): Watch;
+  cancelWatch(id: number): void;
+  pidfdOpen(pid: number): number;
+  killPidfd(fd: number, signal: number): void;
+  readonly LayerApply: new (options: NativeApplyOptions) => NativeLayerApply;
+  inheritDirectories(target: string, lower: readonly string[], paths: readonly string[]): Promise<void>;
+  readonly LayerDiff: new (options: { upper: string; whiteouts: boolean; gzip: boolean }) => NativeLayerDiff;
+  diskUsage(path: string): Promise<{ bytes: number; inodes: number }>;
+}
+
+const built = "native/isolation/build/addon/isolation.node";
+
+/** Beside a bundled service, or in the tree that this file or the bundle is part of. */
+function findAddon(): string {
+  const given = process.env["BERTH_ISOLATION_ADDON"];
+  if (given) return given;
+  const start = dirname(fileURLToPath(import.meta.url));
+  for (let directory = start; ; directory = dirname(directory)) {
+    for (const candidate of [join(directory, "isolation.node"), join(directory, built)]) {
+      if (existsSync(candidate)) return candidate;
+    }
+    if (directory === dirname(directory)) break;
+  }
+  throw new Error(`the native addon is not built: no ${built} in or above ${start}`);
+}
+
+export const native = createRequire(import.meta.url)(findAddon()) as Native;
