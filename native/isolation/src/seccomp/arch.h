@@ -11,7 +11,7 @@ struct Arch {
   std::string_view name;  // as OCI spells it: "SCMP_ARCH_X86_64"
   uint32_t token;         // libseccomp's
   uint32_t audit;         // AUDIT_ARCH_*, what the kernel puts into seccomp_data.arch
-  bool wide;              // 64-bit registers: arguments are compared in full
+  bool wide;              // 64-bit long: arguments are compared in full, else their low 32 bits
   bool big_endian;
 };
 

@@ -77,6 +77,10 @@ constexpr Group personality(uint64_t value) {
   return {.names = "personality", .arg_index = 0, .arg_op = "SCMP_CMP_EQ", .arg_value = value};
 }
 
+constexpr Group socket_family(uint64_t value) {
+  return {.names = "socket", .arg_index = 0, .arg_op = "SCMP_CMP_EQ", .arg_value = value};
+}
+
 constexpr Group with_cap(std::string_view cap, std::string_view names) { return {.names = names, .with_cap = cap}; }
 
 constexpr Group on_arches(std::string_view arches, std::string_view names) { return {.names = names, .arches = arches}; }
@@ -84,8 +88,14 @@ constexpr Group on_arches(std::string_view arches, std::string_view names) { ret
 constexpr Group kGroups[] = {
     // Before 4.8 a tracer could get its tracee past the filter.
     {.names = "process_vm_readv process_vm_writev ptrace", .kernel_major = 4, .kernel_minor = 8},
-    // Vsock is not namespaced: it reaches the hypervisor from any container.
-    {.names = "socket", .arg_index = 0, .arg_op = "SCMP_CMP_NE", .arg_value = kVsock},
+    // Vsock is not namespaced: it reaches the hypervisor from any container. Said as what is allowed, since "not 40" lets
+    // 2^32+40 pass, of which the kernel then looks at the low half.
+    {.names = "socket", .arg_index = 0, .arg_op = "SCMP_CMP_LT", .arg_value = kVsock},
+    socket_family(41),  // KCM
+    socket_family(42),  // QIPCRTR
+    socket_family(43),  // SMC
+    socket_family(44),  // XDP
+    socket_family(45),  // MCTP
     // Other execution domains switch protections off (READ_IMPLIES_EXEC, ADDR_NO_RANDOMIZE).
     personality(0x0),         // PER_LINUX
     personality(0x8),         // PER_LINUX32
