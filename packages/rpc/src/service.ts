@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { Socket } from "node:net";
 import { type Bus, connectBus, type Role } from "@berth/bus";
 import type { CommonConfig } from "@berth/config";
 import { errorMessage, isBerthError } from "@berth/errors";
@@ -53,6 +54,7 @@ export async function runService<Config extends CommonConfig, Context extends Se
   const end = () => ending.abort();
   process.once("SIGTERM", end);
   process.once("SIGINT", end);
+  onLauncherGone(end);
   let log: Logger | undefined;
   try {
     const config = parts.readConfig();
@@ -98,6 +100,16 @@ async function live<Config extends CommonConfig, Context extends ServiceContext>
     context.clients.close();
     await context.bus.drain();
   }
+}
+
+/** The launcher holds the other end of a pipe (its number is in the environment): its end is that of the launcher. */
+function onLauncherGone(end: () => void): void {
+  const descriptor = process.env["BERTH_LAUNCHER_PIPE"];
+  // Programs that this service starts have another parent.
+  delete process.env["BERTH_LAUNCHER_PIPE"];
+  if (descriptor === undefined) return;
+  const pipe = new Socket({ fd: Number(descriptor), readable: true, writable: false });
+  pipe.once("error", end).once("end", end).resume().unref();
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

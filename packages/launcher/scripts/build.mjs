@@ -1,0 +1,60 @@
+// Bundles every service, the launcher and the CLI into one file each: a process starts in a third of the time and needs
+// a third of the memory when it loads one file instead of a thousand.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
+
+const entries = [
+  ...readdirSync(join(root, "services")).map((name) => join(root, "services", name)),
+  ...["launcher", "cli"].map((name) => join(root, "packages", name)),
+].filter((directory) => existsSync(join(directory, "src/main.ts")));
+
+await Promise.all(entries.map(bundle));
+
+async function bundle(directory) {
+  const outfile = join(directory, "dist/main.js");
+  await build({
+    entryPoints: [join(directory, "src/main.ts")],
+    outfile,
+    bundle: true,
+    platform: "node",
+    target: "node24",
+    format: "esm",
+    sourcemap: "linked",
+    // Names in stack traces and profiles stay what they are in the source.
+    minify: false,
+    legalComments: "none",
+    logLevel: "warning",
+    // Level loads a native addon that it finds beside its own files.
+    external: ["*.node", "level", "classic-level"],
+    // Bundled CommonJS asks for Node's own modules by require().
+    banner: { js: 'import { createRequire as berthCreateRequire } from "node:module";\nconst require = berthCreateRequire(import.meta.url);' },
+    plugins: [sourceLocations(outfile)],
+  });
+}
+
+/** In a bundle import.meta would speak of the bundle; files that sources find beside themselves are still there. */
+function sourceLocations(outfile) {
+  return {
+    name: "source-locations",
+    setup(builder) {
+      builder.onLoad({ filter: /\.ts$/ }, ({ path }) => {
+        const text = readFileSync(path, "utf8");
+        if (!text.includes("import.meta.")) return undefined;
+        const source = `new URL(${JSON.stringify(relative(dirname(outfile), path))}, import.meta.url)`;
+        const replacements = {
+          dirname: `berthFileURLToPath(new URL(".", ${source}))`,
+          filename: `berthFileURLToPath(${source})`,
+          url: `${source}.href`,
+        };
+        const contents = text.replace(/import\.meta\.(dirname|filename|url)\b/g, (_, key) => replacements[key]);
+        // On the first line: what follows keeps its line numbers.
+        const helper = 'import { fileURLToPath as berthFileURLToPath } from "node:url"; ';
+        return { contents: contents.includes("berthFileURLToPath(") ? helper + contents : contents, loader: "ts" };
+      });
+    },
+  };
+}

@@ -1,0 +1,194 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { BerthError } from "@berth/errors";
+import { Child, type ChildEvents } from "./child.ts";
+import { isServing, pings } from "./health.ts";
+import { type DirectoryLock, lockDirectory } from "./lock.ts";
+import { LogDirectory } from "./logs.ts";
+import { acquireNatsServer } from "./nats/acquire.ts";
+import { type NatsAccess, natsEnvironment, prepareNats, waitForPort } from "./nats/server.ts";
+import type { LauncherOptions } from "./options.ts";
+import { allServices, mainOf, projectDir } from "./services.ts";
+import { endLeftovers, StateFile } from "./state.ts";
+
+/** What the launcher tells people. */
+export interface Reporter {
+  say(line: string): void;
+  warn(line: string): void;
+  output?: ((service: string, text: string) => void) | undefined;
+}
+
+const natsName = "nats-server";
+const startDeadlineMs = 60_000;
+const pollMs = 20;
+/** Services let calls finish for 10 s; then they close. */
+const serviceGraceMs = 15_000;
+
+/** All processes of one engine, from the first lock to the last stop. */
+export class Engine {
+  readonly #options: LauncherOptions;
+  readonly #reporter: Reporter;
+  readonly #locks: DirectoryLock[] = [];
+  readonly #children: Child[] = [];
+  #logs: LogDirectory | undefined;
+  #state: StateFile | undefined;
+  #ready = false;
+  #stopping: Promise<void> | undefined;
+
+  constructor(options: LauncherOptions, reporter: Reporter) {
+    this.#options = options;
+    this.#reporter = reporter;
+  }
+
+  /** Resolves when every service is healthy. When it throws, what was started is stopped already. */
+  async start(): Promise<void> {
+    try {
+      await this.#start();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Stops the services, the last started first, then NATS. Containers run on. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #start(): Promise<void> {
+    const { root, runDir, hosts, services } = this.#options;
+    this.#requireBuilt();
+    for (const directory of [root, runDir]) {
+      makeDirectory(directory);
+      this.#locks.push(lockDirectory(directory));
+    }
+    await endLeftovers(runDir);
+    this.#logs = new LogDirectory(join(root, "logs"));
+    this.#state = new StateFile(runDir, hosts);
+    const nats = await this.#startNats();
+    const env = this.#environment(nats);
+    for (const { name, nodeFlags } of allServices) {
+      if (services.includes(name)) this.#run(name, process.execPath, [...nodeFlags, "--enable-source-maps", mainOf(name)], env);
+    }
+    await this.#untilHealthy();
+    this.#ready = true;
+    this.#state.setReady();
+  }
+
+  async #stop(): Promise<void> {
+    for (const child of [...this.#children].reverse()) await child.stop();
+    this.#state?.remove();
+    this.#logs?.close();
+    for (const lock of this.#locks.reverse()) lock.release();
+  }
+
+  #requireBuilt(): void {
+    const missing = this.#options.services.filter((service) => !existsSync(mainOf(service)));
+    if (missing.length === 0) return;
+    throw new BerthError("NOT_FOUND", `not built: ${missing.join(", ")} (npm run build makes services/*/dist/main.js)`);
+  }
+
+  async #startNats(): Promise<NatsAccess> {
+    const url = process.env["BERTH_NATS_URL"];
+    if (url) {
+      const { BERTH_NATS_USER: user = "", BERTH_NATS_PASSWORD_FILE: passwordFile = "" } = process.env;
+      return { url, user, passwordFile };
+    }
+    const binary = await acquireNatsServer(undefined, (line) => this.#reporter.say(line));
+    const setup = await prepareNats(join(this.#options.root, "nats"));
+    const child = this.#run(natsName, binary, ["-c", setup.configFile], natsEnvironment());
+    await waitForPort(setup.port, () => child.failures > 1);
+    return setup;
+  }
+
+  #run(name: string, command: string, args: readonly string[], env: NodeJS.ProcessEnv): Child {
+    if (this.#logs === undefined) throw new TypeError("no log directory yet");
+    const child = new Child({ name, command, args, env, graceMs: serviceGraceMs }, this.#logs, this.#childEvents());
+    this.#children.push(child);
+    child.start();
+    return child;
+  }
+
+  #childEvents(): ChildEvents {
+    return {
+      started: (name, pid) => this.#state?.setProcess(name, pid),
+      died: (name, how, pause) => {
+        if (!this.#ready) return;
+        this.#reporter.warn(`${name} ended (${how}), restarting${pause > 0 ? ` in ${pause / 1000} s` : ""}`);
+      },
+      output: this.#reporter.output,
+    };
+  }
+
+  #environment({ url, user, passwordFile }: NatsAccess): NodeJS.ProcessEnv {
+    const { root, runDir, hosts } = this.#options;
+    return {
+      ...process.env,
+      BERTH_ROOT: root,
+      BERTH_RUN_DIR: runDir,
+      BERTH_HOST: hosts.join(","),
+      BERTH_NODE_ID: process.env["BERTH_NODE_ID"] || keptId(join(root, "node-id")),
+      BERTH_HOST_ID: process.env["BERTH_HOST_ID"] || keptId(join(runDir, "host-id")),
+      BERTH_NODE_NAME: process.env["BERTH_NODE_NAME"] || hostname(),
+      BERTH_NATS_URL: url,
+      BERTH_NATS_USER: user,
+      BERTH_NATS_PASSWORD_FILE: passwordFile,
+      BERTH_LAUNCHER_PIPE: "0",
+      // Compiled code is kept: a restarted service is back in half the time.
+      NODE_COMPILE_CACHE: join(projectDir, ".cache/compiled"),
+    };
+  }
+
+  async #untilHealthy(): Promise<void> {
+    const { runDir, services, hosts } = this.#options;
+    const checks = services.map((name) => ({ name, check: () => isServing(join(runDir, `${name}.sock`)) }));
+    if (services.includes("gateway")) {
+      for (const host of hosts.filter((url) => url.startsWith("unix://"))) checks.push({ name: "gateway", check: () => pings(host) });
+    }
+    const deadline = performance.now() + startDeadlineMs;
+    await Promise.all(checks.map(({ name, check }) => this.#untilTrue(name, check, deadline)));
+  }
+
+  async #untilTrue(name: string, check: () => Promise<boolean>, deadline: number): Promise<void> {
+    const child = this.#children.find((candidate) => candidate.name === name);
+    while (!(await check())) {
+      if (this.#stopping !== undefined) throw new BerthError("CANCELLED", "stopped while starting");
+      // Once may be bad luck (a socket that a dying predecessor still held); three times in a row is not.
+      if ((child?.failures ?? 0) >= 3) throw this.#startFailure(name, "ends again and again");
+      if (performance.now() > deadline) throw this.#startFailure(name, `is not healthy after ${startDeadlineMs / 1000} s`);
+      await new Promise((resolve) => setTimeout(resolve, pollMs));
+    }
+  }
+
+  #startFailure(name: string, what: string): BerthError {
+    const lines = this.#logs?.tail(name, 5).map((line) => `    ${readable(line)}`) ?? [];
+    return new BerthError("UNAVAILABLE", [`${name} ${what}. The end of ${this.#logs?.path(name)}:`, ...lines].join("\n"));
+  }
+}
+
+/** A JSON record of a service's log as a line for people; anything else as it is. */
+function readable(line: string): string {
+  try {
+    const { level, msg, err } = JSON.parse(line) as { level?: string; msg?: string; err?: { message?: string } };
+    return [level, msg, err?.message].filter((part) => part !== undefined).join(": ");
+  } catch {
+    return line;
+  }
+}
+
+function makeDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o755 });
+  } catch (error) {
+    throw new BerthError("INVALID_ARGUMENT", `cannot make ${directory}: ${(error as Error).message}`);
+  }
+}
+
+/** The id in a file, made at the first start; the services read the same files when started by hand. */
+function keptId(path: string): string {
+  if (!existsSync(path)) writeFileSync(path, `${randomUUID().replaceAll("-", "")}\n`, { mode: 0o644, flush: true });
+  return readFileSync(path, "utf8").trim();
+}
