@@ -16,6 +16,7 @@ import { Gate, Mutex } from "./domain/locks.ts";
 import { Receiver } from "./domain/receive.ts";
 import type { ImageEvent, Records } from "./domain/records.ts";
 import { Remover } from "./domain/remove.ts";
+import { LocalUploads } from "./rpc/local-uploads.ts";
 import { levelRecords } from "./store/records.ts";
 
 /** The parts of the domain, wired over one directory. */
@@ -32,6 +33,7 @@ export interface ImageStoreParts {
 
 export interface ImageStoreContext extends ServiceContext, ImageStoreParts {
   hostId: string;
+  localUploads: LocalUploads;
   close(): Promise<void>;
 }
 
@@ -43,11 +45,14 @@ export async function createContext(config: ImageStoreConfig, signal: AbortSigna
   const parts = await openParts(config.stateDir, records, config.faultPoint, (error) =>
     service.log.error({ err: error }, "collecting garbage failed"),
   );
+  const localUploads = await LocalUploads.open(join(config.runDir, "image-store.uploads.sock"));
   return {
     ...service,
     ...parts,
     hostId: config.hostId,
+    localUploads,
     async close() {
+      await localUploads.close();
       await parts.housekeeper.close();
       await outbox.close();
       await store.close();

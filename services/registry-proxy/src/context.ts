@@ -12,7 +12,7 @@ export interface RegistryProxyContext extends ServiceContext {
 export async function createContext(config: RegistryProxyConfig, signal: AbortSignal): Promise<RegistryProxyContext> {
   const service = await createServiceContext(config, signal);
   const puller = new Puller({
-    sink: imageStoreSink(service.clients.client(ImageStoreDefinition, "image-store")),
+    sink: imageStoreSink(service.clients.client(ImageStoreDefinition, "image-store"), config.hostId),
     insecureRegistries: config.insecureRegistries,
     parallel: config.parallel,
     timeouts: { connect: config.connectTimeout, headers: config.answerTimeout, idle: config.idleTimeout },

@@ -8,31 +8,52 @@ import type {
 } from "@berth/api/images";
 import { BerthError, isBerthError } from "@berth/errors";
 import type { BlobStore } from "../domain/blobs/blob-store.ts";
+import type { Upload } from "../domain/blobs/upload.ts";
 import { type ReadPart, readBlob } from "../domain/blobs/read.ts";
 import type { Receiver, Reception } from "../domain/receive.ts";
+import type { LocalUploads } from "./local-uploads.ts";
 
 /** ms that an uploader may be silent; a registry's own retries fit in. */
 const silence = 120_000;
+/** bytes below which another connection is not worth its making */
+const worthwhile = 256 * 1024;
+
+export interface WriteParts {
+  receiver: Receiver;
+  localUploads: LocalUploads;
+  hostId: string;
+}
 
 /** ImageStore.WriteBlob */
 export async function* writeBlob(
-  receiver: Receiver,
+  { receiver, localUploads, hostId }: WriteParts,
   requests: AsyncIterable<WriteBlobRequest>,
   signal: AbortSignal,
 ): AsyncGenerator<DeepPartial<WriteBlobResponse>> {
   const messages = new Messages(requests);
-  const reception = await receiver.begin(await messages.start(), signal);
+  const start = await messages.start();
+  const reception = await receiver.begin(start, signal);
+  const { upload, offset } = reception;
+  const isLocal = start.hostId !== "" && start.hostId === hostId && (start.size === 0 || start.size - offset > worthwhile);
+  const local = isLocal && upload !== undefined ? localUploads.offer(upload) : undefined;
   try {
-    yield { message: { $case: "offset", value: reception.offset } };
-    await receiveData(reception, messages);
+    if (upload !== undefined && local !== undefined) {
+      const stream = { socket: localUploads.socket, request: local.request };
+      yield { message: { $case: "local", value: { offset, stream } } };
+      await messages.commit(upload, local.ended);
+    } else {
+      yield { message: { $case: "offset", value: offset } };
+      await receiveData(reception, messages);
+    }
     const { digest, size } = await reception.commit();
     yield { message: { $case: "committed", value: { digest, size, mediaType: "application/octet-stream" } } };
   } catch (error) {
-    if (isBerthError(error) && error.reason === "DATA_LOSS") await reception.upload?.discard(error);
+    if (isBerthError(error) && error.reason === "DATA_LOSS") await upload?.discard(error);
     throw error;
   } finally {
     messages.end();
-    await reception.upload?.suspend();
+    local?.withdraw();
+    await upload?.suspend();
   }
 }
 
@@ -71,6 +92,24 @@ class Messages {
     this.#timer.refresh();
     const result = await Promise.race([this.#iterator.next(), this.#silent]);
     return result.done ? undefined : result.value.message;
+  }
+
+  /** The bytes go another way: waits for their end, then for the commit that stands for them, whichever comes first. */
+  async commit(upload: Upload, ended: Promise<void>): Promise<void> {
+    const moving = setInterval(() => {
+      if (upload.taken === seen) return;
+      seen = upload.taken;
+      this.#timer.refresh();
+    }, silence / 10);
+    let seen = upload.taken;
+    try {
+      const message = this.next();
+      message.catch(() => {});
+      await Promise.race([ended, message.then((first) => (first?.$case === "commit" ? ended : undefined))]);
+      if ((await message)?.$case !== "commit") throw new BerthError("CANCELLED", "the upload ended without a commit");
+    } finally {
+      clearInterval(moving);
+    }
   }
 
   end(): void {

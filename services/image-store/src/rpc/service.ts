@@ -8,9 +8,9 @@ import { decodeFilters, decodePlatform, decodeUses, encodeImage } from "./conver
 
 /** berth.images.v1.ImageStore: decodes, calls the domain, encodes. */
 export function imageStoreService(context: ImageStoreContext): Implementation<typeof ImageStoreDefinition> {
-  const { blobs, catalog, content, images, leases, receiver, remover, housekeeper, hostId } = context;
+  const { blobs, catalog, content, images, leases, remover, housekeeper, hostId } = context;
   return {
-    writeBlob: (requests, { signal }) => writeBlob(receiver, requests, signal),
+    writeBlob: (requests, { signal }) => writeBlob(context, requests, signal),
     readBlob: (request, { signal }) => readBlobRpc(blobs, hostId, request, signal),
 
     async statBlob({ digest, verify }) {

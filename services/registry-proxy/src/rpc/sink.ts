@@ -1,10 +1,18 @@
-import type { ImageStoreDefinition, WriteBlobRequest, WriteBlobResponse } from "@berth/api/images";
+import { connect, type NetConnectOpts, type Socket } from "node:net";
+import type {
+  ImageStoreDefinition,
+  WriteBlobRequest,
+  WriteBlobRequest_Start,
+  WriteBlobResponse,
+  WriteBlobResponse_Local,
+} from "@berth/api/images";
 import { BerthError, isBerthError } from "@berth/errors";
 import { maxManifestBytes } from "@berth/oci";
 import type { Client } from "@berth/rpc";
 import type { BlobWriter, ImageSink } from "../domain/sink.ts";
 
 type ImageStore = Client<typeof ImageStoreDefinition>;
+type LocalStream = NonNullable<WriteBlobResponse_Local["stream"]>;
 
 /** seconds; renewed by each blob, so it need only outlast the longest one that is still moving */
 const leaseTtl = 6 * 3600;
@@ -12,7 +20,7 @@ const leaseTtl = 6 * 3600;
 const highWater = 2 * 1024 * 1024;
 
 /** The image store over gRPC. */
-export function imageStoreSink(store: ImageStore): ImageSink {
+export function imageStoreSink(store: ImageStore, hostId: string): ImageSink {
   return {
     async beginLease(signal) {
       const { lease } = await store.createLease({ ttlSeconds: leaseTtl }, { signal });
@@ -44,7 +52,7 @@ export function imageStoreSink(store: ImageStore): ImageSink {
       return Buffer.concat(chunks);
     },
 
-    writeBlob: (start, signal) => GrpcWriter.open(store, start, signal),
+    writeBlob: (start, signal) => openWriter(store, { ...start, upload: "", hostId }, signal),
 
     async putManifest(manifest, signal) {
       await store.putManifest(manifest, { signal });
@@ -57,42 +65,58 @@ export function imageStoreSink(store: ImageStore): ImageSink {
   };
 }
 
-class GrpcWriter implements BlobWriter {
+/** Bytes go by gRPC, or by a socket of the store's where it offers one (to callers on its host: it costs much less). */
+async function openWriter(store: ImageStore, start: WriteBlobRequest_Start, signal: AbortSignal): Promise<BlobWriter> {
+  const call = await UploadCall.open(store, start, signal);
+  if (call.stream === undefined) return new GrpcWriter(call);
+  try {
+    return new SocketWriter(call, await connectStream(call.stream, signal));
+  } catch (error) {
+    await call.abort();
+    throw error;
+  }
+}
+
+/** The WriteBlob call that every upload has, however its bytes go. */
+class UploadCall {
   readonly offset: number;
-  readonly #requests: RequestQueue;
+  readonly stream: LocalStream | undefined;
+  readonly requests: RequestQueue;
+  /** The store's last word: the commit's answer, or a failure that may come at any time. */
+  readonly last: Promise<IteratorResult<WriteBlobResponse>>;
   readonly #responses: AsyncIterator<WriteBlobResponse>;
   readonly #abort: AbortController;
-  /** The store's last word: the commit's answer, or a failure that may come at any time. */
-  readonly #last: Promise<IteratorResult<WriteBlobResponse>>;
 
   private constructor(
-    offset: number,
+    first: { offset: number; stream: LocalStream | undefined },
     requests: RequestQueue,
     responses: AsyncIterator<WriteBlobResponse>,
     abort: AbortController,
   ) {
-    this.offset = offset;
-    this.#requests = requests;
+    this.offset = first.offset;
+    this.stream = first.stream;
+    this.requests = requests;
     this.#responses = responses;
     this.#abort = abort;
-    this.#last = responses.next();
-    this.#last.catch((error: unknown) => requests.fail(error));
+    this.last = responses.next();
+    this.last.catch((error: unknown) => requests.fail(error));
   }
 
-  static async open(
-    store: ImageStore,
-    start: { digest: string; size: number; lease: string },
-    signal: AbortSignal,
-  ): Promise<GrpcWriter> {
+  static async open(store: ImageStore, start: WriteBlobRequest_Start, signal: AbortSignal): Promise<UploadCall> {
     const abort = new AbortController();
     const requests = new RequestQueue();
-    requests.push({ message: { $case: "start", value: { ...start, upload: "" } } }, 0);
+    requests.push({ message: { $case: "start", value: start } }, 0);
     const call = store.writeBlob(requests, { signal: AbortSignal.any([signal, abort.signal]) });
     const responses = call[Symbol.asyncIterator]();
     try {
       const { value } = (await responses.next()) as { value: WriteBlobResponse | undefined };
-      if (value?.message?.$case !== "offset") throw new BerthError("INTERNAL", "the image store did not answer with an offset");
-      return new GrpcWriter(value.message.value, requests, responses, abort);
+      const first = value?.message;
+      if (first?.$case === "offset") return new UploadCall({ offset: first.value, stream: undefined }, requests, responses, abort);
+      if (first?.$case === "local") {
+        const { offset, stream } = first.value;
+        return new UploadCall({ offset, stream }, requests, responses, abort);
+      }
+      throw new BerthError("INTERNAL", "the image store did not say where to go on from");
     } catch (error) {
       requests.end();
       abort.abort();
@@ -100,23 +124,113 @@ class GrpcWriter implements BlobWriter {
     }
   }
 
-  write(chunk: Buffer): Promise<void> | undefined {
-    return this.#requests.push({ message: { $case: "data", value: chunk as Buffer<ArrayBuffer> } }, chunk.length);
-  }
-
   async commit(): Promise<void> {
-    void this.#requests.push({ message: { $case: "commit", value: {} } }, 0);
-    this.#requests.end();
-    const { value } = (await this.#last) as { value: WriteBlobResponse | undefined };
+    void this.requests.push({ message: { $case: "commit", value: {} } }, 0);
+    this.requests.end();
+    const { value } = (await this.last) as { value: WriteBlobResponse | undefined };
     if (value?.message?.$case !== "committed") throw new BerthError("UNAVAILABLE", "the image store ended the upload early");
     await this.#responses.next();
   }
 
   async abort(): Promise<void> {
-    this.#requests.end();
+    this.requests.end();
     this.#abort.abort();
-    await this.#last.catch(() => {});
+    await this.last.catch(() => {});
   }
+}
+
+class GrpcWriter implements BlobWriter {
+  readonly offset: number;
+  readonly #call: UploadCall;
+
+  constructor(call: UploadCall) {
+    this.#call = call;
+    this.offset = call.offset;
+  }
+
+  write(chunk: Buffer): Promise<void> | undefined {
+    return this.#call.requests.push({ message: { $case: "data", value: chunk as Buffer<ArrayBuffer> } }, chunk.length);
+  }
+
+  commit(): Promise<void> {
+    return this.#call.commit();
+  }
+
+  abort(): Promise<void> {
+    return this.#call.abort();
+  }
+}
+
+class SocketWriter implements BlobWriter {
+  readonly offset: number;
+  readonly #call: UploadCall;
+  readonly #socket: Socket;
+  #room: PromiseWithResolvers<void> | undefined;
+  #failure: { error: unknown } | undefined;
+
+  constructor(call: UploadCall, socket: Socket) {
+    this.#call = call;
+    this.#socket = socket;
+    this.offset = call.offset;
+    socket.on("drain", () => {
+      this.#room?.resolve();
+      this.#room = undefined;
+    });
+    socket.on("error", () => {});
+    // The call knows best why the store hung up.
+    socket.once("close", () => void this.#fail(new BerthError("UNAVAILABLE", "the image store ended the upload early")));
+    call.last.catch((error: unknown) => this.#fail(error));
+  }
+
+  write(chunk: Buffer): Promise<void> | undefined {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure.error);
+    if (this.#socket.write(chunk)) return undefined;
+    this.#room ??= Promise.withResolvers();
+    return this.#room.promise;
+  }
+
+  async commit(): Promise<void> {
+    this.#socket.end();
+    await this.#call.commit();
+  }
+
+  async abort(): Promise<void> {
+    this.#socket.destroy();
+    await this.#call.abort();
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#room?.promise.catch(() => {});
+    this.#room?.reject(error);
+    this.#room = undefined;
+    this.#socket.destroy();
+  }
+}
+
+/** Connects to a stream that a service offers to callers on its host (berth.types.v1.LocalStream). */
+function connectStream({ socket: path, request }: LocalStream, signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ path, writableHighWaterMark: highWater } as NetConnectOpts);
+    const fail = (error: Error): void => {
+      signal.removeEventListener("abort", abort);
+      socket.destroy();
+      reject(error);
+    };
+    const abort = (): void => fail(signal.reason as Error);
+    const refuse = (): void => fail(new BerthError("UNAVAILABLE", "the image store does not take the upload"));
+    signal.addEventListener("abort", abort, { once: true });
+    socket.once("error", refuse).once("close", refuse);
+    socket.once("data", (line: Buffer) => {
+      if (!line.toString("utf8").startsWith('{"ok":true')) return refuse();
+      signal.removeEventListener("abort", abort);
+      socket.off("error", refuse).off("close", refuse);
+      // Read on, though nothing more comes: only so the end is noticed.
+      socket.resume();
+      resolve(socket);
+    });
+    socket.write(request);
+  });
 }
 
 /** Requests on their way to gRPC, which takes them as fast as the store does. */

@@ -88,6 +88,11 @@ export class Upload {
     }
   }
 
+  /** Bytes that were taken so far, with those of earlier uploads that this one resumes. */
+  get taken(): number {
+    return this.#taken;
+  }
+
   /**
    * Takes the next bytes; the buffer must not change afterwards.
    * @returns a promise only when the caller must wait for it before it sends more
