@@ -1,0 +1,48 @@
+import type { SupervisorDefinition } from "@berth/api/containers";
+import type { ImageStoreDefinition } from "@berth/api/images";
+import type { RegistryProxyDefinition } from "@berth/api/registry";
+import type { Client } from "@berth/rpc";
+import type { SnapshotterDefinition } from "@berth/api/snapshots";
+
+/** The messages that the gateway translates to and from. Everything else here imports them from this file. */
+export type {
+  Container,
+  ContainerConfig,
+  ContainerSpec,
+  ContainerState,
+  Endpoint,
+  EndpointSpec,
+  Healthcheck,
+  HostConfig,
+  InspectExecResponse,
+  InterfaceStats,
+  MountPoint,
+  MountSpec,
+  Network,
+  NodeInfoResponse,
+  PortBinding,
+  PublishedPort,
+  Resources,
+  RestartPolicy,
+  StatsResponse,
+  StreamResponse,
+} from "@berth/api/containers";
+export { ContainerStatus, SupervisorDefinition, WaitCondition } from "@berth/api/containers";
+export type { Image, ImageUse, LoadImagesResponse } from "@berth/api/images";
+export { ImageStoreDefinition } from "@berth/api/images";
+export type { LayerProgress, PullResponse, RegistryAuth } from "@berth/api/registry";
+export { LayerStatus, RegistryProxyDefinition } from "@berth/api/registry";
+export type { UnpackResponse } from "@berth/api/snapshots";
+export { SnapshotterDefinition, UnpackStatus } from "@berth/api/snapshots";
+export type { Layer, LocalStream, Platform } from "@berth/api/types";
+
+/** google.protobuf.Timestamp as ts-proto gives it. */
+export interface Timestamp {
+  seconds: number;
+  nanos: number;
+}
+
+export type Supervisor = Client<typeof SupervisorDefinition>;
+export type ImageStore = Client<typeof ImageStoreDefinition>;
+export type RegistryProxy = Client<typeof RegistryProxyDefinition>;
+export type Snapshotter = Client<typeof SnapshotterDefinition>;

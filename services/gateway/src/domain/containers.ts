@@ -1,0 +1,168 @@
+import { BerthError, isBerthError } from "@berth/errors";
+import type { Logger } from "@berth/log";
+import { matchesPlatform, parseAnyReference, parsePlatform, withDefaultTag, familiarString } from "@berth/oci";
+import type { Container, Image, Supervisor } from "../clients/types.ts";
+import type { CreateBody } from "./create/body.ts";
+import { type ImageDefaults, mergeImage } from "./create/merge.ts";
+import { specOf } from "./create/spec.ts";
+import { checkCreate, checkName } from "./create/validate.ts";
+import type { Images } from "./images.ts";
+import { type Node, type Nodes, options } from "./nodes.ts";
+
+export interface ContainersOptions {
+  nodes: Nodes;
+  images: Images;
+  log: Logger;
+}
+
+/** What of a container never changes, and that every attach asks for. */
+export interface Terminal {
+  id: string;
+  tty: boolean;
+  openStdin: boolean;
+}
+
+const maxTerminals = 10_000;
+
+/** What the gateway does with containers beyond passing calls on: create from an image, look-ups, listing all nodes. */
+export class Containers {
+  readonly nodes: Nodes;
+  readonly #images: Images;
+  readonly #terminals = new Map<string, Terminal>();
+
+  constructor({ nodes, images }: ContainersOptions) {
+    this.nodes = nodes;
+    this.#images = images;
+  }
+
+  /**
+   * Makes a container from an Engine API body.
+   * @throws INVALID_ARGUMENT, NO_SUCH_IMAGE, NAME_IN_USE, and what the supervisor finds wrong
+   */
+  async create(name: string, body: CreateBody | null, platform: string): Promise<{ id: string; warnings: string[] }> {
+    if (body === null || Object.keys(body).length === 0) {
+      throw new BerthError("INVALID_ARGUMENT", "config cannot be empty in order to create a container");
+    }
+    checkName(name);
+    const wanted = platform === "" ? undefined : parsePlatform(platform);
+    checkCreate(body);
+    const reference = body.Image ?? "";
+    if (reference === "") throw new BerthError("INVALID_ARGUMENT", "no command specified");
+    const image = await this.#images.get(reference);
+    if (wanted !== undefined && image.platform !== undefined && !matchesPlatform(wanted, image.platform)) {
+      throw platformMismatch(reference, image, platform);
+    }
+    const merged = mergeImage(body, defaultsOf(image));
+    const spec = specOf(body, merged, image);
+    const node = await this.nodes.forNew();
+    const idempotencyKey = crypto.randomUUID();
+    const { id, warnings } = await node.supervisor.create({ name: name.replace(/^\//, ""), spec, idempotencyKey });
+    this.nodes.remember(id, node.nodeId);
+    this.#keepTerminal({ id, tty: body.Tty ?? false, openStdin: body.OpenStdin ?? false });
+    return { id, warnings: [...createWarnings(body), ...warnings] };
+  }
+
+  /** The supervisor that has the container. @throws NO_SUCH_CONTAINER, UNAVAILABLE */
+  async supervisorOf(container: string, signal?: AbortSignal): Promise<Supervisor> {
+    return (await this.nodes.of(container, signal)).supervisor;
+  }
+
+  async inspect(container: string, size = false, signal?: AbortSignal): Promise<Container> {
+    const supervisor = await this.supervisorOf(container, signal);
+    const { container: found } = await supervisor.inspect({ container, size }, options(signal));
+    if (found === undefined) throw new BerthError("NO_SUCH_CONTAINER", `No such container: ${container}`);
+    return found;
+  }
+
+  /** Whether a container has a terminal: asked once for each, since it never changes. */
+  async terminal(container: string, signal?: AbortSignal): Promise<Terminal> {
+    const known = this.#terminals.get(container);
+    if (known !== undefined) return known;
+    const { id, spec } = await this.inspect(container, false, signal);
+    const terminal = { id, tty: spec?.config?.tty ?? false, openStdin: spec?.config?.openStdin ?? false };
+    this.#keepTerminal(terminal);
+    return terminal;
+  }
+
+  forget(container: string): void {
+    this.#terminals.delete(container);
+    this.nodes.forget(container);
+  }
+
+  /** Containers of all nodes, newest first. A node that does not answer is left out unless none answers. */
+  async list(request: Parameters<Supervisor["list"]>[0], signal?: AbortSignal): Promise<Container[]> {
+    const nodes = await this.nodes.some(signal);
+    const first = nodes[0] as Node;
+    if (nodes.length === 1) return (await first.supervisor.list(request, options(signal))).containers;
+    const answers = await Promise.allSettled(nodes.map(({ supervisor }) => supervisor.list(request, options(signal))));
+    const lists = answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value.containers] : []));
+    const failed = answers.find((answer) => answer.status === "rejected");
+    if (lists.length === 0 && failed?.status === "rejected") throw failed.reason;
+    const merged = lists.flat().sort((a, b) => (b.created?.seconds ?? 0) - (a.created?.seconds ?? 0));
+    for (const { id, nodeId } of merged) this.nodes.remember(id, nodeId);
+    const limit = request.limit ?? 0;
+    return limit > 0 ? merged.slice(0, limit) : merged;
+  }
+
+  /** How a listing shows a container's image: by the name it was made with, while that still means the same image. */
+  async imageName(container: Container): Promise<string> {
+    const name = container.spec?.config?.image ?? "";
+    const id = container.spec?.imageId ?? "";
+    if (name === "" || name === id || id === "") return name;
+    try {
+      const image = await this.#images.get(name);
+      return image.id === id ? name : id;
+    } catch (error) {
+      // The tag is gone; or the store is, and then the name is the better answer.
+      return isBerthError(error) && error.reason === "NO_SUCH_IMAGE" ? id : name;
+    }
+  }
+
+  #keepTerminal(terminal: Terminal): void {
+    if (this.#terminals.size >= maxTerminals) this.#terminals.clear();
+    this.#terminals.set(terminal.id, terminal);
+  }
+}
+
+const decoder = new TextDecoder();
+const parsedDefaults = new WeakMap<Image, ImageDefaults>();
+
+/** The image's "config" object, parsed once for each image looked up. */
+export function defaultsOf(image: Image): ImageDefaults {
+  let defaults = parsedDefaults.get(image);
+  if (defaults === undefined) {
+    const whole = JSON.parse(decoder.decode(image.config)) as { config?: ImageDefaults | null };
+    defaults = whole.config ?? {};
+    parsedDefaults.set(image, defaults);
+  }
+  return defaults;
+}
+
+function platformMismatch(reference: string, image: Image, platform: string): BerthError {
+  const has = image.platform === undefined ? "" : `${image.platform.os}/${image.platform.architecture}`;
+  return new BerthError(
+    "NO_SUCH_IMAGE",
+    `image with reference ${reference} was found but its platform (${has}) does not match the specified platform (${platform})`,
+  );
+}
+
+/** Docker warns of settings that it takes and that have no effect. */
+function createWarnings(body: CreateBody): string[] {
+  const host = body.HostConfig;
+  const warnings: string[] = [];
+  if (host?.NetworkMode === "host" && Object.keys(host.PortBindings ?? {}).length > 0) {
+    warnings.push("Published ports are discarded when using host network mode");
+  }
+  if (host?.OomKillDisable === true && !host.Memory) {
+    warnings.push(
+      "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.",
+    );
+  }
+  return warnings;
+}
+
+/** "busybox" as Docker names it in messages and events: "busybox:latest". @throws INVALID_ARGUMENT */
+export function familiar(reference: string): string {
+  const parsed = parseAnyReference(reference);
+  return familiarString("path" in parsed ? withDefaultTag(parsed) : parsed);
+}

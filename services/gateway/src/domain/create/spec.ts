@@ -1,0 +1,197 @@
+import { BerthError } from "@berth/errors";
+import type { ContainerConfig, ContainerSpec, EndpointSpec, Healthcheck, HostConfig, Image, MountSpec } from "../../clients/types.ts";
+import type { CreateBody, HealthcheckBody, HostConfigBody, MountBody } from "./body.ts";
+import type { MergedConfig } from "./merge.ts";
+import { portBindings } from "./ports.ts";
+import { resourcesOf } from "./resources.ts";
+import { normalizeCapability } from "./validate.ts";
+
+/** bytes; Docker's default size of /dev/shm. */
+const defaultShm = 64 * 1024 * 1024;
+
+/** What the supervisor is told: the merged settings, typed, with Docker's defaults filled in. */
+export function specOf(body: CreateBody, merged: MergedConfig, image: Image | undefined): ContainerSpec {
+  const host = body.HostConfig ?? ({} as HostConfigBody);
+  if (merged.entrypoint.length === 0 && merged.cmd.length === 0) {
+    throw new BerthError("INVALID_ARGUMENT", "no command specified");
+  }
+  return {
+    config: configOf(body, merged, host),
+    hostConfig: hostConfigOf(host),
+    endpoints: endpointsOf(body, host),
+    imageId: image?.id ?? "",
+    imageManifest:
+      image === undefined
+        ? undefined
+        : { mediaType: "", digest: image.manifestDigest, size: 0, platform: image.platform, annotations: {} },
+    layers: image?.layers ?? [],
+    platform: image?.platform,
+  };
+}
+
+function configOf(body: CreateBody, merged: MergedConfig, host: HostConfigBody): ContainerConfig {
+  const ports = Object.keys(host.PortBindings ?? {}).map((port) => (port.includes("/") ? port.toLowerCase() : `${port}/tcp`));
+  return {
+    hostname: body.Hostname ?? "",
+    domainname: body.Domainname ?? "",
+    user: merged.user,
+    attachStdin: body.AttachStdin ?? false,
+    attachStdout: body.AttachStdout ?? false,
+    attachStderr: body.AttachStderr ?? false,
+    exposedPorts: [...new Set([...merged.exposedPorts, ...ports])],
+    tty: body.Tty ?? false,
+    openStdin: body.OpenStdin ?? false,
+    stdinOnce: body.StdinOnce ?? false,
+    env: merged.env,
+    cmd: merged.cmd,
+    entrypoint: merged.entrypoint,
+    image: body.Image ?? "",
+    volumes: merged.volumes,
+    workingDir: merged.workingDir,
+    networkDisabled: body.NetworkDisabled ?? false,
+    labels: merged.labels,
+    stopSignal: merged.stopSignal,
+    stopTimeout: body.StopTimeout,
+    shell: merged.shell,
+    healthcheck: healthOf(merged.healthcheck),
+    argsEscaped: body.ArgsEscaped ?? false,
+    onBuild: body.OnBuild ?? [],
+    macAddress: body.MacAddress ?? "",
+  };
+}
+
+function healthOf(check: HealthcheckBody | undefined): Healthcheck | undefined {
+  if (check === undefined) return undefined;
+  return {
+    test: check.Test ?? [],
+    interval: check.Interval ?? 0,
+    timeout: check.Timeout ?? 0,
+    startPeriod: check.StartPeriod ?? 0,
+    startInterval: check.StartInterval ?? 0,
+    retries: check.Retries ?? 0,
+  };
+}
+
+function hostConfigOf(host: HostConfigBody): HostConfig {
+  const restart = host.RestartPolicy;
+  return {
+    binds: host.Binds ?? [],
+    mounts: (host.Mounts ?? []).map(mountOf),
+    containerIdFile: host.ContainerIDFile ?? "",
+    logConfig: { type: host.LogConfig?.Type || "json-file", config: host.LogConfig?.Config ?? {} },
+    networkMode: networkMode(host),
+    portBindings: portBindings(host.PortBindings ?? {}),
+    restartPolicy: { name: restart?.Name || "no", maximumRetryCount: restart?.MaximumRetryCount ?? 0 },
+    autoRemove: host.AutoRemove ?? false,
+    volumeDriver: host.VolumeDriver ?? "",
+    volumesFrom: host.VolumesFrom ?? [],
+    consoleSize: host.ConsoleSize ?? [],
+    annotations: host.Annotations ?? {},
+    capAdd: (host.CapAdd ?? []).map(normalizeCapability),
+    capDrop: (host.CapDrop ?? []).map(normalizeCapability),
+    cgroupnsMode: host.CgroupnsMode ?? "",
+    dns: host.Dns ?? [],
+    dnsOptions: host.DnsOptions ?? [],
+    dnsSearch: host.DnsSearch ?? [],
+    extraHosts: host.ExtraHosts ?? [],
+    groupAdd: host.GroupAdd ?? [],
+    ipcMode: host.IpcMode || "private",
+    cgroup: host.Cgroup ?? "",
+    links: host.Links ?? [],
+    oomScoreAdj: host.OomScoreAdj ?? 0,
+    pidMode: host.PidMode ?? "",
+    privileged: host.Privileged ?? false,
+    publishAllPorts: host.PublishAllPorts ?? false,
+    readonlyRootfs: host.ReadonlyRootfs ?? false,
+    securityOpt: host.SecurityOpt ?? [],
+    storageOpt: host.StorageOpt ?? {},
+    tmpfs: host.Tmpfs ?? {},
+    utsMode: host.UTSMode ?? "",
+    usernsMode: host.UsernsMode ?? "",
+    shmSize: host.ShmSize || defaultShm,
+    sysctls: host.Sysctls ?? {},
+    runtime: host.Runtime ?? "",
+    isolation: host.Isolation ?? "",
+    resources: resourcesOf(host),
+    maskedPaths: host.MaskedPaths === undefined ? undefined : { paths: host.MaskedPaths },
+    readonlyPaths: host.ReadonlyPaths === undefined ? undefined : { paths: host.ReadonlyPaths },
+    init: host.Init,
+  };
+}
+
+/** "" and "default" are the default bridge. */
+function networkMode(host: HostConfigBody): string {
+  const mode = host.NetworkMode ?? "";
+  return mode === "" || mode === "default" ? "bridge" : mode;
+}
+
+function mountOf(mount: MountBody): MountSpec {
+  const { BindOptions: bind, VolumeOptions: volume, TmpfsOptions: tmpfs, ImageOptions: image } = mount;
+  return {
+    type: mount.Type ?? "",
+    source: mount.Source ?? "",
+    target: mount.Target ?? "",
+    readOnly: mount.ReadOnly ?? false,
+    consistency: mount.Consistency ?? "",
+    propagation: bind?.Propagation ?? "",
+    nonRecursive: bind?.NonRecursive ?? false,
+    createMountpoint: bind?.CreateMountpoint ?? false,
+    noCopy: volume?.NoCopy ?? false,
+    subpath: volume?.Subpath ?? image?.Subpath ?? "",
+    labels: volume?.Labels ?? {},
+    driver: volume?.DriverConfig?.Name ?? "",
+    driverOptions: volume?.DriverConfig?.Options ?? {},
+    tmpfsSize: tmpfs?.SizeBytes ?? 0,
+    tmpfsMode: tmpfs?.Mode ?? 0,
+  };
+}
+
+/** Networks that have settings of their own; the one of NetworkMode too when its settings say something. */
+function endpointsOf(body: CreateBody, host: HostConfigBody): EndpointSpec[] {
+  const configured = Object.entries(body.NetworkingConfig?.EndpointsConfig ?? {});
+  const mode = networkMode(host);
+  const endpoints = configured.map(([network, settings]) => {
+    if (settings === null) {
+      throw new BerthError("INVALID_ARGUMENT", `invalid config for network ${network}: EndpointsConfig is nil`);
+    }
+    const name = network === "default" ? mode : network;
+    return {
+      network: name,
+      macAddress: checkMac(name, settings.MacAddress || (name === mode ? (body.MacAddress ?? "") : "")),
+      ipv4Address: settings.IPAMConfig?.IPv4Address ?? "",
+      ipv6Address: settings.IPAMConfig?.IPv6Address ?? "",
+      aliases: settings.Aliases ?? [],
+      links: settings.Links ?? [],
+      driverOptions: settings.DriverOpts ?? {},
+    };
+  });
+  for (const { network, ipv4Address, ipv6Address } of endpoints) checkAddresses(network, ipv4Address, ipv6Address);
+  if (endpoints.length === 0 && body.MacAddress) {
+    endpoints.push({
+      network: mode,
+      macAddress: checkMac(mode, body.MacAddress),
+      ipv4Address: "",
+      ipv6Address: "",
+      aliases: [],
+      links: [],
+      driverOptions: {},
+    });
+  }
+  return endpoints;
+}
+
+function checkMac(network: string, address: string): string {
+  if (address === "" || /^([0-9a-fA-F]{2}([:-]|$)){6}$/.test(address)) return address;
+  throw new BerthError("INVALID_ARGUMENT", `invalid config for network ${network}: invalid MAC address ${address}`);
+}
+
+/** The default networks take no addresses from the caller. */
+function checkAddresses(network: string, ipv4: string, ipv6: string): void {
+  if (ipv4 === "" && ipv6 === "") return;
+  if (!["bridge", "host", "none"].includes(network)) return;
+  throw new BerthError(
+    "INVALID_ARGUMENT",
+    `invalid config for network ${network}: invalid endpoint settings:\n` +
+      "* user specified IP address is supported on user defined networks only",
+  );
+}

@@ -1,0 +1,268 @@
+import { BerthError } from "@berth/errors";
+import type { Containers } from "../domain/containers.ts";
+import { createRequest, updateRequest } from "../domain/create/body.ts";
+import { checkResources, checkRestartPolicy } from "../domain/create/limits.ts";
+import { resourcesOf } from "../domain/create/resources.ts";
+import { isSignal } from "../domain/create/signals.ts";
+import { sendEmpty, sendJson, startStream } from "../http/answer.ts";
+import { readJson } from "../http/body.ts";
+import type { Call } from "../http/call.ts";
+import type { Filters } from "../http/query.ts";
+import type { Api } from "../http/server.ts";
+import { WaitCondition } from "../clients/types.ts";
+import { inspectJson } from "../shapes/inspect.ts";
+import { summaryJson } from "../shapes/list.ts";
+
+/** Engine API, "Containers": everything that is not a stream. */
+export function containerRoutes(api: Api, containers: Containers): void {
+  api.on("POST", "/containers/create", (call) => create(call, containers));
+  api.on("GET", "/containers/json", (call) => list(call, containers));
+  api.on("POST", "/containers/prune", (call) => prune(call, containers));
+  api.on("GET", "/containers/{name}/json", async ({ name, query, res, minor, signal }) => {
+    sendJson(res, 200, inspectJson(await containers.inspect(name, query.flag("size"), signal), minor));
+  });
+  api.on("POST", "/containers/{name}/start", async ({ name, req, res }) => {
+    if (Number(req.headers["content-length"] ?? 0) > 2) {
+      throw invalid("starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24");
+    }
+    const supervisor = await containers.supervisorOf(name);
+    await supervisor.start({ container: name }, { timeoutMs: slow });
+    sendEmpty(res, 204);
+  });
+  api.on("POST", "/containers/{name}/stop", (call) => stop(call, containers, "stop"));
+  api.on("POST", "/containers/{name}/restart", (call) => stop(call, containers, "restart"));
+  api.on("POST", "/containers/{name}/kill", (call) => kill(call, containers));
+  api.on("POST", "/containers/{name}/pause", async ({ name, res }) => {
+    await (await containers.supervisorOf(name)).pause({ container: name });
+    sendEmpty(res, 204);
+  });
+  api.on("POST", "/containers/{name}/unpause", async ({ name, res }) => {
+    await (await containers.supervisorOf(name)).unpause({ container: name });
+    sendEmpty(res, 204);
+  });
+  api.on("POST", "/containers/{name}/rename", (call) => rename(call, containers));
+  api.on("POST", "/containers/{name}/update", (call) => update(call, containers));
+  api.on("POST", "/containers/{name}/resize", async ({ name, query, res }) => {
+    const size = windowSize(query.text("h"), query.text("w"));
+    await (await containers.supervisorOf(name)).resize({ container: name, exec: "", ...size });
+    sendEmpty(res, 200);
+  });
+  api.on("POST", "/containers/{name}/wait", (call) => wait(call, containers));
+  api.on("DELETE", "/containers/{name}", async ({ name, query, res }) => {
+    const supervisor = await containers.supervisorOf(name);
+    if (query.flag("link")) throw new BerthError("NOT_IMPLEMENTED", "removing links is not supported by this engine");
+    await supervisor.remove({ container: name, force: query.flag("force"), volumes: query.flag("v") }, { timeoutMs: slow });
+    containers.forget(name);
+    sendEmpty(res, 204);
+  });
+  api.on("GET", "/containers/{name}/top", async ({ name, query, res, signal }) => {
+    const supervisor = await containers.supervisorOf(name, signal);
+    const { titles, processes } = await supervisor.top({ container: name, psArgs: query.text("ps_args") || "-ef" }, { signal });
+    sendJson(res, 200, { Processes: processes.map(({ columns }) => columns), Titles: titles });
+  });
+}
+
+/** ms; what may wait for a busy kernel. */
+const slow = 120_000;
+
+async function create({ req, res, query }: Call, containers: Containers): Promise<void> {
+  const body = await readJson(req, createRequest);
+  const { id, warnings } = await containers.create(query.text("name"), body, query.text("platform"));
+  sendJson(res, 201, { Id: id, Warnings: warnings });
+}
+
+const listFilters = [
+  "ancestor",
+  "before",
+  "exited",
+  "expose",
+  "health",
+  "id",
+  "isolation",
+  "is-task",
+  "label",
+  "name",
+  "network",
+  "publish",
+  "since",
+  "status",
+  "volume",
+];
+const states = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
+
+async function list({ res, query, minor, signal }: Call, containers: Containers): Promise<void> {
+  const filters = query.filters(listFilters);
+  checkStates(filters);
+  const limit = query.integer("limit") ?? 0;
+  const request = {
+    filters: toFilterValues(filters),
+    // A limit, and some filters, mean "of all containers".
+    all: query.flag("all") || limit > 0,
+    limit: Math.max(0, limit),
+    size: query.flag("size"),
+  };
+  const found = await containers.list(request, signal);
+  const now = Date.now();
+  const summaries = await Promise.all(
+    found.map(async (container) => summaryJson(container, await containers.imageName(container), minor, now)),
+  );
+  sendJson(res, 200, summaries);
+}
+
+function checkStates(filters: Filters): void {
+  for (const state of filters.get("status") ?? []) {
+    if (states.includes(state)) continue;
+    throw invalid(`invalid filter 'status=${state}': invalid value for state (${state}): must be one of ${states.join(", ")}`);
+  }
+}
+
+export function toFilterValues(filters: Filters): Record<string, { values: string[] }> {
+  return Object.fromEntries([...filters].map(([key, values]) => [key, { values: [...values] }]));
+}
+
+/** Removes what has stopped. Engine API: POST /containers/prune */
+async function prune({ res, query, signal }: Call, containers: Containers): Promise<void> {
+  const filters = query.filters(["label", "label!", "until"]);
+  const until = filters.get("until");
+  if (until !== undefined && until.length > 1) throw invalid("more than one until filter specified");
+  const before = until?.[0] === undefined ? Number.POSITIVE_INFINITY : parseUntil(until[0]);
+  const labels = filters.get("label");
+  const request = {
+    all: true,
+    size: true,
+    filters: {
+      status: { values: ["created", "exited", "dead"] },
+      ...(labels === undefined ? {} : { label: { values: [...labels] } }),
+    },
+  };
+  const deleted: string[] = [];
+  let reclaimed = 0;
+  for (const container of await containers.list(request, signal)) {
+    if ((container.created?.seconds ?? 0) >= before) continue;
+    if (hasLabel(container.spec?.config?.labels ?? {}, filters.get("label!") ?? [])) continue;
+    try {
+      const supervisor = await containers.supervisorOf(container.id);
+      await supervisor.remove({ container: container.id }, { timeoutMs: slow });
+      deleted.push(container.id);
+      reclaimed += container.sizeRw ?? 0;
+    } catch {
+      // Started or removed meanwhile: then it is not ours to prune.
+    }
+  }
+  sendJson(res, 200, { ContainersDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: reclaimed });
+}
+
+function hasLabel(labels: Record<string, string>, unwanted: readonly string[]): boolean {
+  return unwanted.some((filter) => {
+    const [key = "", value] = filter.split(/=(.*)/s);
+    return Object.hasOwn(labels, key) && (value === undefined || labels[key] === value);
+  });
+}
+
+/** "10m", "2006-01-02T15:04:05Z" or seconds since the epoch, as seconds since the epoch. */
+export function parseUntil(text: string): number {
+  const duration = /^([0-9]+)(ms|s|m|h)$/.exec(text);
+  if (duration !== null) {
+    const unit = { ms: 0.001, s: 1, m: 60, h: 3600 }[duration[2] as "ms" | "s" | "m" | "h"];
+    return Date.now() / 1000 - Number(duration[1]) * unit;
+  }
+  if (/^[0-9]+(\.[0-9]+)?$/.test(text)) return Number(text);
+  const date = Date.parse(text);
+  if (Number.isNaN(date)) throw invalid(`invalid until filter: ${text}`);
+  return date / 1000;
+}
+
+async function stop({ name, query, res }: Call, containers: Containers, action: "stop" | "restart"): Promise<void> {
+  const signal = query.text("signal");
+  if (signal !== "" && !isSignal(signal)) throw invalid(`invalid signal: ${signal}`);
+  const timeout = query.integer("t");
+  const supervisor = await containers.supervisorOf(name);
+  const request = { container: name, signal, ...(timeout === undefined ? {} : { timeout: clamp(timeout) }) };
+  // The container's own time-out may be anything; the supervisor bounds the call.
+  await supervisor[action](request, { timeoutMs: Number.POSITIVE_INFINITY });
+  sendEmpty(res, 204);
+}
+
+function clamp(seconds: number): number {
+  return Math.max(-1, Math.min(seconds, 2 ** 31 - 1));
+}
+
+async function kill({ name, query, res }: Call, containers: Containers): Promise<void> {
+  const signal = query.text("signal");
+  if (signal !== "" && !isSignal(signal)) {
+    const isNumber = /^[0-9]+$/.test(signal);
+    const reason = isNumber ? `the linux daemon does not support signal ${signal}` : `invalid signal: ${signal}`;
+    throw invalid(`cannot kill container: ${name}: ${reason}`);
+  }
+  await (await containers.supervisorOf(name)).kill({ container: name, signal });
+  sendEmpty(res, 204);
+}
+
+async function rename({ name, query, res }: Call, containers: Containers): Promise<void> {
+  const next = query.text("name");
+  if (next === "" || name === "") throw invalid("Neither old nor new names may be empty");
+  if (!/^\/?[a-zA-Z0-9][a-zA-Z0-9_.-]+$/.test(next)) {
+    const shown = `/${next.replace(/^\//, "")}`;
+    throw invalid(
+      `Error when allocating new name: Invalid container name (${shown}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`,
+    );
+  }
+  await (await containers.supervisorOf(name)).rename({ container: name, name: next.replace(/^\//, "") });
+  sendEmpty(res, 204);
+}
+
+async function update({ name, req, res }: Call, containers: Containers): Promise<void> {
+  const body = await readJson(req, updateRequest);
+  checkResources(body);
+  const policy = body.RestartPolicy;
+  if (policy !== undefined) checkRestartPolicy(policy);
+  const { warnings } = await (await containers.supervisorOf(name)).update({
+    container: name,
+    resources: resourcesOf(body, true),
+    ...(policy === undefined || !policy.Name
+      ? {}
+      : { restartPolicy: { name: policy.Name, maximumRetryCount: policy.MaximumRetryCount ?? 0 } }),
+  });
+  sendJson(res, 200, { Warnings: warnings.length === 0 ? null : warnings });
+}
+
+const conditions: Record<string, WaitCondition> = {
+  "": WaitCondition.NOT_RUNNING,
+  "not-running": WaitCondition.NOT_RUNNING,
+  "next-exit": WaitCondition.NEXT_EXIT,
+  removed: WaitCondition.REMOVED,
+};
+
+/** The headers go out when the supervisor has the wait: whoever starts the container after them misses nothing. */
+async function wait({ name, query, res, minor, signal }: Call, containers: Containers): Promise<void> {
+  const condition = Object.hasOwn(conditions, query.text("condition")) ? conditions[query.text("condition")] : undefined;
+  if (condition === undefined) throw invalid(`invalid condition: ${JSON.stringify(query.text("condition"))}`);
+  const supervisor = await containers.supervisorOf(name, signal);
+  const hasEarlyHeaders = minor >= 30;
+  for await (const { exitCode, error } of supervisor.wait({ container: name, condition }, { signal })) {
+    if (exitCode === undefined) {
+      if (hasEarlyHeaders) startStream(res, "application/json");
+      continue;
+    }
+    const answer = { ...(error === "" ? {} : { Error: { Message: error } }), StatusCode: exitCode };
+    if (res.headersSent) res.end(`${JSON.stringify(answer)}\n`);
+    else sendJson(res, 200, answer);
+    return;
+  }
+  throw new BerthError("UNAVAILABLE", "the supervisor ended the wait without an exit code");
+}
+
+/** @throws INVALID_ARGUMENT in Docker's words */
+export function windowSize(height: string, width: string): { rows: number; columns: number } {
+  const read = (text: string, what: string) => {
+    if (!/^[0-9]{1,10}$/.test(text)) throw invalid(`invalid resize ${what} ${JSON.stringify(text)}: invalid syntax`);
+    const value = Number(text);
+    if (value > 65_535) throw invalid(`invalid resize ${what} ${JSON.stringify(text)}: value out of range`);
+    return value;
+  };
+  return { rows: read(height, "height"), columns: read(width, "width") };
+}
+
+function invalid(message: string): BerthError {
+  return new BerthError("INVALID_ARGUMENT", message);
+}

@@ -1,0 +1,78 @@
+import { BerthError } from "@berth/errors";
+import type { Network } from "../clients/types.ts";
+import type { Containers } from "../domain/containers.ts";
+import { sendJson } from "../http/answer.ts";
+import type { Api } from "../http/server.ts";
+import { networkJson } from "../shapes/inspect.ts";
+
+const listFilters = ["dangling", "driver", "id", "label", "name", "scope", "type"];
+const predefined = ["bridge", "host", "none"];
+
+/** Engine API, "Networks": the three that every engine has. */
+export function networkRoutes(api: Api, containers: Containers): void {
+  api.on("GET", "/networks", async ({ query, res, signal }) => {
+    const filters = query.filters(listFilters);
+    const matches = (network: Network) =>
+      (filters.get("driver") ?? [network.driver]).includes(network.driver) &&
+      (filters.get("scope") ?? ["local"]).includes("local") &&
+      (filters.get("id") ?? [""]).some((id) => network.id.startsWith(id)) &&
+      (filters.get("name") ?? [""]).some((name) => network.name.includes(name)) &&
+      (filters.get("type") ?? ["builtin"]).includes(predefined.includes(network.name) ? "builtin" : "custom") &&
+      (filters.get("label") ?? []).every((label) => hasLabel(network, label)) &&
+      (filters.get("dangling") ?? ["false"]).every((value) => value === "false" || value === "0");
+    const networks = await listNetworks(containers, signal);
+    // Listings leave the members out.
+    sendJson(res, 200, networks.filter(matches).map((network) => networkJson({ ...network, containers: [] })));
+  });
+  api.on("GET", "/networks/{name}", async ({ name, res, signal }) => {
+    sendJson(res, 200, networkJson(await find(containers, name, signal)));
+  });
+  api.on("DELETE", "/networks/{name}", async ({ name, signal }) => {
+    const network = await find(containers, name, signal);
+    if (predefined.includes(network.name)) {
+      throw new BerthError("FORBIDDEN", `${network.name} is a pre-defined network and cannot be removed`);
+    }
+    throw absent("removing networks");
+  });
+  api.on("POST", "/networks/create", () => {
+    throw absent("creating networks");
+  });
+  api.on("POST", "/networks/{name}/connect", () => {
+    throw absent("connecting containers to networks");
+  });
+  api.on("POST", "/networks/{name}/disconnect", () => {
+    throw absent("disconnecting containers from networks");
+  });
+  api.on("POST", "/networks/prune", ({ res }) => sendJson(res, 200, { NetworksDeleted: null }));
+}
+
+function absent(what: string): BerthError {
+  return new BerthError("NOT_IMPLEMENTED", `${what} is not supported by this engine yet`);
+}
+
+function hasLabel(network: Network, label: string): boolean {
+  const [key = "", value] = label.split(/=(.*)/s);
+  return Object.hasOwn(network.labels, key) && (value === undefined || network.labels[key] === value);
+}
+
+/** Every node has the same three; their members are joined. */
+async function listNetworks(containers: Containers, signal: AbortSignal): Promise<Network[]> {
+  const nodes = await containers.nodes.some(signal);
+  const answers = await Promise.all(nodes.map(({ supervisor }) => supervisor.listNetworks({}, { signal })));
+  const byName = new Map<string, Network>();
+  for (const network of answers.flatMap(({ networks }) => networks)) {
+    const known = byName.get(network.name);
+    if (known === undefined) byName.set(network.name, { ...network });
+    else known.containers = [...known.containers, ...network.containers];
+  }
+  return [...byName.values()];
+}
+
+async function find(containers: Containers, name: string, signal: AbortSignal): Promise<Network> {
+  const networks = await listNetworks(containers, signal);
+  const exact = networks.find((network) => network.name === name || network.id === name);
+  const byPrefix = networks.filter(({ id }) => name.length > 0 && id.startsWith(name));
+  const found = exact ?? (byPrefix.length === 1 ? byPrefix[0] : undefined);
+  if (found === undefined) throw new BerthError("NO_SUCH_NETWORK", `network ${name} not found`);
+  return found;
+}

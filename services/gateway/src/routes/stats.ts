@@ -1,0 +1,34 @@
+import type { StatsResponse } from "../clients/types.ts";
+import type { Containers } from "../domain/containers.ts";
+import { sendJson, startStream } from "../http/answer.ts";
+import type { Api } from "../http/server.ts";
+import { statsJson } from "../shapes/stats.ts";
+import { write } from "../streams/remote.ts";
+
+/** Engine API: GET /containers/{id}/stats. */
+export function statsRoutes(api: Api, containers: Containers): void {
+  api.on("GET", "/containers/{name}/stats", async ({ name, query, res, signal }) => {
+    const follow = query.flag("stream", true);
+    const isOneShot = query.flag("one-shot");
+    const supervisor = await containers.supervisorOf(name, signal);
+    // One answer with something to compare it with takes two readings, a second apart.
+    const needsTwo = !follow && !isOneShot;
+    let previous: StatsResponse | undefined;
+    for await (const stats of supervisor.stats({ container: name, follow: follow || needsTwo }, { signal })) {
+      const isRunning = stats.onlineCpus > 0;
+      if (needsTwo && previous === undefined && isRunning) {
+        previous = stats;
+        continue;
+      }
+      if (!follow) {
+        sendJson(res, 200, statsJson(stats, previous));
+        return;
+      }
+      if (!res.headersSent) startStream(res, "application/json");
+      await write(res, Buffer.from(`${JSON.stringify(statsJson(stats, previous))}\n`));
+      previous = stats;
+    }
+    if (!res.headersSent && previous !== undefined) sendJson(res, 200, statsJson(previous, undefined));
+    else res.end();
+  });
+}

@@ -1,0 +1,204 @@
+import type { IncomingMessage } from "node:http";
+import { BerthError, errorMessage } from "@berth/errors";
+import { familiarName, parseReference } from "@berth/oci";
+import type { RegistryAuth, RegistryProxy, Snapshotter } from "../clients/types.ts";
+import { applyChanges } from "../domain/changes.ts";
+import type { Images } from "../domain/images.ts";
+import { pull, type PullParts } from "../domain/pull.ts";
+import { commonHeaders, sendJson, startStream } from "../http/answer.ts";
+import type { Call } from "../http/call.ts";
+import type { Api } from "../http/server.ts";
+import { errorLine, jsonLine, progressLine } from "../shapes/progress.ts";
+import { write } from "../streams/remote.ts";
+import { platformOf, targetOf } from "./images.ts";
+
+export interface TransferParts {
+  images: Images;
+  registry: RegistryProxy;
+  snapshotter: () => Snapshotter | undefined;
+}
+
+/** Engine API, "Images": what moves bytes (pull, import, load, save) and asks registries. */
+export function transferRoutes(api: Api, parts: TransferParts): void {
+  api.on("POST", "/images/create", (call) => {
+    if (call.query.text("fromImage") !== "") return create(call, parts);
+    if (call.query.text("fromSrc") !== "") return importImage(call, parts.images);
+    throw new BerthError("INVALID_ARGUMENT", "one of fromImage and fromSrc is needed");
+  });
+  api.on("POST", "/images/load", (call) => load(call, parts.images));
+  api.on("GET", "/images/get", (call) => save(call, parts.images, call.query.all("names")));
+  api.on("GET", "/images/{name...}/get", (call) => save(call, parts.images, [call.name]));
+  api.on("GET", "/distribution/{name...}/json", (call) => resolve(call, parts.registry));
+}
+
+async function create(call: Call, { images, registry, snapshotter }: TransferParts): Promise<void> {
+  const { query, req, res, signal } = call;
+  const reference = pullReference(query.text("fromImage"), query.text("tag"));
+  const platform = platformOf(query.text("platform"));
+  const parts: PullParts = { registry, snapshotter: snapshotter() };
+  const messages = pull(parts, { ...reference, platform, auth: registryAuth(req) }, signal);
+  await stream(call, async (say) => {
+    for await (const message of messages) await say(progressLine(message));
+  });
+  images.invalidate();
+}
+
+/** Sends lines until the work ends. What fails before the first line has a status; later it is a line itself. */
+async function stream({ res, signal }: Call, work: (say: (line: string) => Promise<void>) => Promise<void>): Promise<void> {
+  const say = async (line: string) => {
+    if (!res.headersSent) startStream(res, "application/json");
+    await write(res, Buffer.from(line));
+  };
+  try {
+    await work(say);
+    if (!res.headersSent) startStream(res, "application/json");
+    res.end();
+  } catch (error) {
+    if (!res.headersSent) throw error;
+    if (signal.aborted) return;
+    res.end(errorLine(errorMessage(error)));
+  }
+}
+
+/** fromImage and tag, where the tag may be a digest. `shown` names it as the user did. @throws INVALID_ARGUMENT */
+export function pullReference(fromImage: string, tag: string): { reference: string; shown: string } {
+  const parsed = parseReference(fromImage);
+  const name = familiarName(parsed);
+  if (tag.includes(":")) {
+    const text = `${name}@${tag}`;
+    parseReference(text);
+    return { reference: text, shown: text };
+  }
+  if (tag !== "") {
+    const target = targetOf(name, tag);
+    return { reference: target, shown: target };
+  }
+  if (parsed.digest !== undefined) return { reference: `${name}@${parsed.digest}`, shown: `${name}@${parsed.digest}` };
+  if (parsed.tag !== undefined) return { reference: `${name}:${parsed.tag}`, shown: `${name}:${parsed.tag}` };
+  return { reference: `${name}:latest`, shown: `${name}:latest` };
+}
+
+/** X-Registry-Auth: base64 (URL alphabet) of JSON. What can't be read counts as nothing given, as with Docker. */
+export function registryAuth(req: Pick<IncomingMessage, "headers">): RegistryAuth | undefined {
+  const header = req.headers["x-registry-auth"];
+  if (typeof header !== "string" || header === "") return undefined;
+  try {
+    const value = JSON.parse(Buffer.from(header, "base64url").toString("utf8")) as Record<string, unknown>;
+    const field = (name: string) => (typeof value[name] === "string" ? value[name] : "");
+    const auth: RegistryAuth = {
+      username: field("username"),
+      password: field("password"),
+      identityToken: field("identitytoken"),
+      registryToken: field("registrytoken"),
+      serverAddress: field("serveraddress"),
+    };
+    const isEmpty = !auth.username && !auth.password && !auth.identityToken && !auth.registryToken;
+    return isEmpty ? undefined : auth;
+  } catch {
+    return undefined;
+  }
+}
+
+/** POST /images/create?fromSrc=-: a tar of a root file system becomes an image. */
+async function importImage(call: Call, images: Images): Promise<void> {
+  const { query, req, signal } = call;
+  const source = query.text("fromSrc");
+  if (source !== "-") throw new BerthError("NOT_IMPLEMENTED", "importing from a URL is not supported by this engine; send the archive itself");
+  const repository = query.text("repo");
+  const reference = repository === "" ? "" : targetOf(repository, query.text("tag"));
+  const changes = query.all("changes");
+  const start = {
+    reference,
+    comment: query.text("message") || "Imported from -",
+    config: changes.length === 0 ? Buffer.alloc(0) : Buffer.from(JSON.stringify(applyChanges(changes))),
+    platform: platformOf(query.text("platform")),
+  };
+  await stream(call, async (say) => {
+    const { imageId } = await images.store.importImage(importRequests(start, req), { signal, timeoutMs: Number.POSITIVE_INFINITY });
+    images.invalidate();
+    await say(jsonLine({ status: imageId }));
+  });
+}
+
+interface ImportStart {
+  reference: string;
+  comment: string;
+  config: Buffer;
+  platform: ReturnType<typeof platformOf>;
+}
+
+async function* importRequests(start: ImportStart, req: IncomingMessage) {
+  yield { message: { $case: "start" as const, value: start } };
+  for await (const data of pieces(req)) yield { message: { $case: "data" as const, value: data } };
+}
+
+/** bytes; gRPC messages are bounded to 1 MiB for bulk data, and small ones cost more than they carry. */
+const pieceSize = 256 * 1024;
+
+/** A request's body in larger pieces than the 64 KiB that sockets give. */
+async function* pieces(req: IncomingMessage): AsyncGenerator<Buffer> {
+  let waiting: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of req as AsyncIterable<Buffer>) {
+    waiting.push(chunk);
+    size += chunk.length;
+    if (size < pieceSize) continue;
+    yield Buffer.concat(waiting, size);
+    waiting = [];
+    size = 0;
+  }
+  if (size > 0) yield Buffer.concat(waiting, size);
+}
+
+async function load(call: Call, images: Images): Promise<void> {
+  const { query, req, signal } = call;
+  const quiet = query.flag("quiet", true);
+  await stream(call, async (say) => {
+    for await (const { message } of images.store.loadImages(loadRequests(req), { signal })) {
+      if (message?.$case === "loaded") {
+        const text = message.value.startsWith("Loaded image") ? message.value : `Loaded image: ${message.value}`;
+        await say(jsonLine({ stream: text.endsWith("\n") ? text : `${text}\n` }));
+      } else if (message?.$case === "progress" && !quiet) {
+        const { id, current, total } = message.value;
+        await say(progressLine({ status: "Loading layer", id: id.replace(/^sha256:/, "").slice(0, 12), current, total }));
+      }
+    }
+  });
+  images.invalidate();
+}
+
+async function* loadRequests(req: IncomingMessage) {
+  for await (const data of pieces(req)) yield { data };
+}
+
+/** GET /images/get: the archive starts once the store has found every image. */
+async function save({ res, signal }: Call, images: Images, names: readonly string[]): Promise<void> {
+  if (names.length === 0) throw new BerthError("INVALID_ARGUMENT", "at least one image is needed");
+  const answers = images.store.saveImages({ references: [...names] }, { signal });
+  for await (const { data } of answers) {
+    if (!res.headersSent) {
+      res.writeHead(200, { ...commonHeaders, "Content-Type": "application/x-tar" });
+    }
+    await write(res, data);
+  }
+  if (!res.headersSent) startStream(res, "application/x-tar");
+  res.end();
+}
+
+async function resolve({ name, req, res, signal }: Call, registry: RegistryProxy): Promise<void> {
+  parseReference(name);
+  const { descriptor, platforms } = await registry.resolve({ reference: name, auth: registryAuth(req) }, { signal });
+  sendJson(res, 200, {
+    Descriptor: {
+      mediaType: descriptor?.mediaType ?? "",
+      digest: descriptor?.digest ?? "",
+      size: descriptor?.size ?? 0,
+    },
+    Platforms: platforms.map(({ os, architecture, variant, osVersion }) => ({
+      architecture,
+      os,
+      ...(variant === "" ? {} : { variant }),
+      ...(osVersion === "" ? {} : { "os.version": osVersion }),
+    })),
+  });
+}

@@ -1,0 +1,31 @@
+import type { Server } from "node:http";
+import type { RpcServer } from "@berth/rpc";
+import type { GatewayConfig } from "./config.ts";
+import type { GatewayContext } from "./context.ts";
+import { listen } from "./http/listen.ts";
+
+/** ms that answers under way are given when the gateway is asked to end. Streams are cut: their clients reconnect. */
+const drainMs = 3_000;
+
+/** Opens every address of the Engine API. The gRPC server beside it has health, reflection and metrics. */
+export async function serve(_server: RpcServer, context: GatewayContext, config: GatewayConfig): Promise<void> {
+  const servers: Server[] = [];
+  context.close = () => closeAll(servers);
+  for (const address of config.addresses) {
+    const usesTls = address.kind === "tcp" && address.tls;
+    const server = context.api.createServer(usesTls ? config.tls : undefined);
+    await listen(server, address, config.socketGroup);
+    servers.push(server);
+    context.log.info({ address }, "serving the Engine API");
+  }
+}
+
+async function closeAll(servers: readonly Server[]): Promise<void> {
+  const closed = Promise.all(servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))));
+  for (const server of servers) server.closeIdleConnections();
+  const timer = setTimeout(() => {
+    for (const server of servers) server.closeAllConnections();
+  }, drainMs);
+  await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, drainMs + 500))]);
+  clearTimeout(timer);
+}

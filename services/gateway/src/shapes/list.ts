@@ -1,0 +1,84 @@
+import type { Container } from "../clients/types.ts";
+import { ContainerStatus } from "../clients/types.ts";
+import { mountsJson, networksJson, statusName } from "./inspect.ts";
+import { humanDuration, toMillis } from "./time.ts";
+
+/**
+ * One entry of GET /containers/json.
+ * @param image how to show the image: as the user named it, or its id when that name means another one now
+ */
+export function summaryJson(container: Container, image: string, minor: number, now = Date.now()): Record<string, unknown> {
+  const host = container.spec?.hostConfig;
+  return {
+    Id: container.id,
+    Names: [`/${container.name}`],
+    Image: image,
+    ImageID: container.spec?.imageId ?? "",
+    Command: commandText(container),
+    Created: container.created?.seconds ?? 0,
+    Ports: container.ports.map(portJson).concat(exposedOnly(container)),
+    ...(container.sizeRw === undefined || container.sizeRw === 0 ? {} : { SizeRw: container.sizeRw }),
+    ...(container.sizeRootFs === undefined ? {} : { SizeRootFs: container.sizeRootFs }),
+    Labels: container.spec?.config?.labels ?? {},
+    State: statusName(container.state),
+    Status: statusText(container, now),
+    HostConfig: {
+      NetworkMode: host?.networkMode || "bridge",
+      ...(Object.keys(host?.annotations ?? {}).length === 0 || minor < 46 ? {} : { Annotations: host?.annotations }),
+    },
+    NetworkSettings: { Networks: networksJson(container, minor) },
+    Mounts: mountsJson(container),
+  };
+}
+
+/** The command as Docker prints it: arguments with a blank inside in single quotes. */
+export function commandText(container: Container): string {
+  const args = container.args.map((argument) => (argument.includes(" ") ? `'${argument}'` : argument));
+  return [container.path, ...args].join(" ");
+}
+
+interface PortJson {
+  IP?: string;
+  PrivatePort: number;
+  PublicPort?: number;
+  Type: string;
+}
+
+function portJson(port: Container["ports"][number]): PortJson {
+  const [number, protocol = "tcp"] = port.containerPort.split("/");
+  const privatePort = { PrivatePort: Number(number), Type: protocol };
+  if (port.hostPort === 0) return privatePort;
+  return { IP: port.hostIp, PrivatePort: Number(number), PublicPort: port.hostPort, Type: protocol };
+}
+
+/** Ports that the image or the user exposes and nobody published. */
+function exposedOnly(container: Container): PortJson[] {
+  if (statusName(container.state) !== "running") return [];
+  const published = new Set(container.ports.map(({ containerPort }) => containerPort));
+  return (container.spec?.config?.exposedPorts ?? [])
+    .filter((port) => !published.has(port))
+    .map((port) => portJson({ containerPort: port, hostIp: "", hostPort: 0 }));
+}
+
+/** "Up 3 minutes (Paused)", "Exited (137) 2 hours ago", "Created" … */
+export function statusText(container: Container, now: number): string {
+  const state = container.state;
+  const up = humanDuration(now - toMillis(state?.startedAt));
+  const ago = humanDuration(now - toMillis(state?.finishedAt));
+  switch (state?.status) {
+    case ContainerStatus.RUNNING:
+      return `Up ${up}`;
+    case ContainerStatus.PAUSED:
+      return `Up ${up} (Paused)`;
+    case ContainerStatus.RESTARTING:
+      return `Restarting (${state.exitCode}) ${ago} ago`;
+    case ContainerStatus.EXITED:
+      return `Exited (${state.exitCode}) ${ago} ago`;
+    case ContainerStatus.REMOVING:
+      return "Removal In Progress";
+    case ContainerStatus.DEAD:
+      return "Dead";
+    default:
+      return "Created";
+  }
+}

@@ -1,0 +1,100 @@
+import type { InterfaceStats, StatsResponse } from "../clients/types.ts";
+import { rfc3339, zeroTime } from "./time.ts";
+
+interface Cpu {
+  cpu_usage: Record<string, number>;
+  system_cpu_usage?: number;
+  online_cpus?: number;
+  throttling_data: Record<string, number>;
+}
+
+const noCpu: Cpu = {
+  cpu_usage: { total_usage: 0, usage_in_kernelmode: 0, usage_in_usermode: 0 },
+  throttling_data: { periods: 0, throttled_periods: 0, throttled_time: 0 },
+};
+
+function cpuJson(stats: StatsResponse): Cpu {
+  return {
+    cpu_usage: {
+      total_usage: stats.cpuUsage,
+      usage_in_kernelmode: stats.cpuSystem,
+      usage_in_usermode: stats.cpuUser,
+    },
+    system_cpu_usage: stats.systemCpuUsage,
+    online_cpus: stats.onlineCpus,
+    throttling_data: {
+      periods: stats.cpuPeriods,
+      throttled_periods: stats.cpuThrottledPeriods,
+      throttled_time: stats.cpuThrottledTime,
+    },
+  };
+}
+
+/** One answer of GET /containers/{id}/stats; `previous` is the reading before it, from which clients take differences. */
+export function statsJson(stats: StatsResponse, previous: StatsResponse | undefined): Record<string, unknown> {
+  const isRunning = stats.onlineCpus > 0;
+  return {
+    name: `/${stats.name}`,
+    id: stats.containerId,
+    read: isRunning ? rfc3339(stats.read) : zeroTime,
+    preread: previous === undefined || !isRunning ? zeroTime : rfc3339(previous.read),
+    pids_stats: isRunning ? { current: stats.pidsCurrent, ...(isLimit(stats.pidsLimit) ? { limit: stats.pidsLimit } : {}) } : {},
+    blkio_stats: blkioJson(stats, isRunning),
+    num_procs: 0,
+    storage_stats: {},
+    cpu_stats: isRunning ? cpuJson(stats) : noCpu,
+    precpu_stats: previous === undefined || !isRunning ? noCpu : cpuJson(previous),
+    memory_stats: isRunning ? memoryJson(stats) : {},
+    ...(stats.interfaces.length === 0 ? {} : { networks: Object.fromEntries(stats.interfaces.map((i) => [i.name, interfaceJson(i)])) }),
+  };
+}
+
+function isLimit(value: number): boolean {
+  return value > 0 && value < Number.MAX_SAFE_INTEGER;
+}
+
+function blkioJson(stats: StatsResponse, isRunning: boolean): Record<string, unknown> {
+  const none = isRunning ? [] : null;
+  const bytes = [
+    { major: 0, minor: 0, op: "read", value: stats.ioReadBytes },
+    { major: 0, minor: 0, op: "write", value: stats.ioWriteBytes },
+  ];
+  return {
+    io_service_bytes_recursive: stats.ioReadBytes + stats.ioWriteBytes > 0 ? bytes : none,
+    io_serviced_recursive: none,
+    io_queue_recursive: none,
+    io_service_time_recursive: none,
+    io_wait_time_recursive: none,
+    io_merged_recursive: none,
+    io_time_recursive: none,
+    sectors_recursive: none,
+  };
+}
+
+/** The names of both control group versions: clients subtract total_inactive_file (v1) or inactive_file (v2) from usage. */
+function memoryJson(stats: StatsResponse): Record<string, unknown> {
+  return {
+    usage: stats.memoryUsage,
+    ...(stats.memoryMaxUsage > 0 ? { max_usage: stats.memoryMaxUsage } : {}),
+    stats: {
+      cache: stats.memoryCache,
+      inactive_file: stats.memoryInactiveFile,
+      total_cache: stats.memoryCache,
+      total_inactive_file: stats.memoryInactiveFile,
+    },
+    limit: stats.memoryLimit,
+  };
+}
+
+function interfaceJson(counters: InterfaceStats): Record<string, number> {
+  return {
+    rx_bytes: counters.rxBytes,
+    rx_packets: counters.rxPackets,
+    rx_errors: counters.rxErrors,
+    rx_dropped: counters.rxDropped,
+    tx_bytes: counters.txBytes,
+    tx_packets: counters.txPackets,
+    tx_errors: counters.txErrors,
+    tx_dropped: counters.txDropped,
+  };
+}

@@ -1,0 +1,83 @@
+import { Duplex } from "node:stream";
+import type { Peer, PeerStream } from "../http/hijack.ts";
+import { DetachFilter } from "./detach.ts";
+import { lingerThenClose, openLocal, readAnswer, splice } from "./local.ts";
+import type { Joined } from "./remote.ts";
+
+export interface ConnectOptions {
+  contentType: string;
+  /** Keys that end the client's part of a terminal; undefined without one, or without input. */
+  detachKeys: Buffer | undefined;
+  /** Bytes to send before the stream (a log's replay). */
+  before?: (stream: PeerStream) => Promise<void>;
+}
+
+/**
+ * Joins a client with the container's stream that a supervisor has opened. The client gets its `101` as soon as the
+ * way to the stream stands, not when bytes come: docker run sends start only after it.
+ */
+export async function connectStream(peer: Peer, joined: Joined, options: ConnectOptions): Promise<void> {
+  if ("remote" in joined) {
+    const stream = peer.accept(options.contentType);
+    await options.before?.(stream);
+    const { input, detached } = withDetach(stream, options.detachKeys);
+    const pumped = joined.remote.pump(input, stream.output);
+    await Promise.race([pumped, detached]).catch((error: unknown) => tell(stream, error));
+    await close(stream);
+    return;
+  }
+  const container = await openLocal(joined.local, peer.signal);
+  const stream = peer.accept(options.contentType);
+  await options.before?.(stream);
+  const stop = () => container.destroy();
+  peer.signal.addEventListener("abort", stop, { once: true });
+  try {
+    const answer = await readAnswer(container);
+    if (!answer.ok) {
+      tell(stream, new Error(answer.error?.message ?? "the container's monitor refused"));
+      await close(stream);
+      return;
+    }
+    await spliceWithKeys(stream, container, options.detachKeys);
+  } catch (error) {
+    if (!peer.signal.aborted) tell(stream, error);
+    await close(stream);
+  } finally {
+    peer.signal.removeEventListener("abort", stop);
+    container.destroy();
+  }
+}
+
+async function spliceWithKeys(stream: PeerStream, container: Duplex, keys: Buffer | undefined): Promise<void> {
+  if (keys === undefined && stream.socket !== undefined) {
+    await splice(stream.socket, container);
+    return;
+  }
+  const { input, detached } = withDetach(stream, keys);
+  input.pipe(container);
+  container.pipe(stream.output, { end: false });
+  const ended = new Promise<void>((resolve) => container.once("end", resolve).once("close", resolve));
+  await Promise.race([ended, detached]);
+  container.unpipe();
+  input.unpipe();
+  container.destroy();
+  await close(stream);
+}
+
+function withDetach(stream: PeerStream, keys: Buffer | undefined): { input: PeerStream["input"]; detached: Promise<void> } {
+  if (keys === undefined) return { input: stream.input, detached: new Promise(() => {}) };
+  const filter = new DetachFilter(keys);
+  const detached = new Promise<void>((resolve) => filter.once("detach", resolve));
+  stream.input.pipe(filter);
+  return { input: filter, detached };
+}
+
+/** After the headers an error can only be text in the stream, as Docker does it. */
+function tell(stream: PeerStream, error: unknown): void {
+  if (!stream.output.destroyed) stream.output.write(`${error instanceof Error ? error.message : String(error)}\r\n`);
+}
+
+async function close(stream: PeerStream): Promise<void> {
+  if (stream.socket !== undefined) await lingerThenClose(stream.socket);
+  else stream.output.end();
+}
