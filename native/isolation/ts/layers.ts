@@ -150,3 +150,6 @@ export const diffStream = (options: DiffOptions): Readable => Readable.from(diff
 
 /** Allocated bytes (a file with several names counts once) and inodes of a tree, its root included. */
 export const diskUsage = (path: string): Promise<{ bytes: number; inodes: number }> => native.diskUsage(path);
+
+/** Removes a tree by its absolute path, staying on its file system and following no link. A missing one is success. */
+export const removeTree = (path: string): Promise<void> => native.removeTree(path);

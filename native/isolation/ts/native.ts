@@ -100,6 +100,7 @@ export interface Native {
   readonly LayerApply: new (options: NativeApplyOptions) => NativeLayerApply;
   inheritDirectories(target: string, lower: readonly string[], paths: readonly string[]): Promise<void>;
   readonly LayerDiff: new (options: { upper: string; whiteouts: boolean; gzip: boolean }) => NativeLayerDiff;
+  removeTree(path: string): Promise<void>;
   diskUsage(path: string): Promise<{ bytes: number; inodes: number }>;
 }
 

@@ -19,7 +19,8 @@ enum class Found { kDirectory, kNothing, kHidden };
 Result<Found> look(int root, const std::string& path, UniqueFd& directory) {
   UniqueFd at(::openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   bool opaque = false;
-  for (size_t start = 0; start <= path.size();) {
+  // The empty path is the layer's own root.
+  for (size_t start = 0; !path.empty() && start <= path.size();) {
     const size_t end = std::min(path.find('/', start), path.size());
     const std::string name = path.substr(start, end - start);
     start = end + 1;

@@ -199,6 +199,7 @@ Result<void> LayerWriter::add_directory(const Entry& entry, const Place& place) 
 /// "./": the layer's own root, which exists.
 Result<void> LayerWriter::add_root(const Entry& entry) {
   if (entry.type != Type::kDirectory) return malformed(entry.path, "the root is no directory");
+  implied_.erase("");
   UniqueFd fd(::openat(root_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return sys_error("openat", "/");
   if (::fchown(fd.get(), entry.uid, entry.gid) != 0) return sys_error("fchown", "/");

@@ -27,7 +27,7 @@ struct WriteOptions {
 struct WriteResult {
   uint64_t entries = 0;
   uint64_t file_bytes = 0;  // sizes of regular files, holes included
-  /// Directories that no member describes: their metadata is a default and should be taken from the layers below.
+  /// Directories that no member describes ("" is the root): their metadata is a default and should be taken from the layers below.
   std::vector<std::string> implied;
 };
 
@@ -72,7 +72,7 @@ class LayerWriter {
   WriteOptions options_;
   DirectoryCache directories_;
   std::vector<PendingDirectory> pending_;
-  std::set<std::string> implied_;
+  std::set<std::string> implied_{""};  // the root until a member describes it
   bool stale_ = false;     // the directory cache must be emptied before the next member
   bool replaced_ = false;  // something was removed, so a pending directory may be no directory any more
   WriteResult result_;

@@ -1,0 +1,30 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { ImageStoreDefinition } from "@berth/api/images";
+import { createServiceContext, type ServiceContext } from "@berth/rpc";
+import { openStore } from "@berth/store";
+import type { SnapshotterConfig } from "./config.ts";
+import { dieAt } from "./domain/fault.ts";
+import { OverlaySnapshotter } from "./domain/overlay.ts";
+import { imageStoreBlobs } from "./rpc/blobs.ts";
+import { levelRecords } from "./store/records.ts";
+
+export interface SnapshotterContext extends ServiceContext {
+  snapshotter: OverlaySnapshotter;
+  close(): Promise<void>;
+}
+
+export async function createContext(config: SnapshotterConfig, signal: AbortSignal): Promise<SnapshotterContext> {
+  const service = await createServiceContext(config, signal);
+  const snapshotter = await OverlaySnapshotter.open({
+    base: join(config.stateDir, "snapshots"),
+    records: levelRecords(await openStore(join(config.stateDir, "records"))),
+    blobs: imageStoreBlobs(service.clients.client(ImageStoreDefinition, "image-store"), config.hostId),
+    bootId: (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim(),
+    parallel: config.parallel,
+    maxLayerBytes: config.maxLayerBytes,
+    fault: dieAt(config.faultPoint),
+    onError: (error) => service.log.error({ err: error }, "work in the background failed"),
+  });
+  return { ...service, snapshotter, close: () => snapshotter.close() };
+}

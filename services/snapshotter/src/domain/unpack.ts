@@ -1,0 +1,174 @@
+import { BerthError } from "@berth/errors";
+import { inheritDirectories } from "@berth/isolation";
+import { chainIds, type Digest, parseDigest } from "@berth/oci";
+import type { BlobSource } from "./blobs.ts";
+import type { Catalog } from "./catalog.ts";
+import { type Directories, plainRoot } from "./directories.ts";
+import { extractLayer } from "./extract.ts";
+import type { Fault } from "./fault.ts";
+import type { Slots } from "./locks.ts";
+import type { Layer, UnpackProgress } from "./snapshotter.ts";
+import type { Syncer } from "./syncer.ts";
+
+export interface UnpackerParts {
+  readonly catalog: Catalog;
+  readonly directories: Directories;
+  readonly syncer: Syncer;
+  readonly blobs: BlobSource;
+  readonly slots: Slots;
+  readonly fault: Fault;
+  readonly maxLayerBytes: number;
+  /** Id of this boot of the host. */
+  readonly bootId: string;
+}
+
+const maxLayers = 127; // what images may have elsewhere too; overlayfs itself takes 500
+
+/** A layer being unpacked, for one or several callers. */
+interface Flight {
+  readonly done: Promise<void>;
+  readonly listeners: Set<(progress: UnpackProgress) => void>;
+  readonly stop: AbortController;
+  last: UnpackProgress;
+}
+
+/** Unpacks layers: each into a directory of its own, all at once; recorded bottom first, so that a record's parent is always there. */
+export class Unpacker {
+  readonly #parts: UnpackerParts;
+  readonly #flights = new Map<Digest, Flight>();
+
+  constructor(parts: UnpackerParts) {
+    this.#parts = parts;
+  }
+
+  /** Resolves when all are committed; `tell` hears of each. The layers can't be removed until the returned function is called. */
+  async unpack(layers: readonly Layer[], tell: (progress: UnpackProgress) => void, signal: AbortSignal): Promise<() => void> {
+    check(layers);
+    const pins = layers.map(({ chainId }) => this.#parts.catalog.pin(chainId));
+    const unpin = () => pins.forEach((release) => release());
+    const leaving = new AbortController();
+    const both = AbortSignal.any([signal, leaving.signal]);
+    try {
+      await Promise.all(layers.map((layer, index) => this.#join(layer, layers[index - 1]?.chainId ?? "", tell, both)));
+      return unpin;
+    } catch (error) {
+      // One that fails ends the waiting for the others, which then stop unless somebody else wants them.
+      leaving.abort(error);
+      unpin();
+      throw error;
+    }
+  }
+
+  /** Stops all; resolves when nothing is under way. */
+  async close(): Promise<void> {
+    for (const flight of this.#flights.values()) flight.stop.abort(new BerthError("UNAVAILABLE", "the snapshotter is ending"));
+    await Promise.allSettled([...this.#flights.values()].map(({ done }) => done));
+  }
+
+  /** Waits for the layer's flight, which it starts if there is none. */
+  async #join(layer: Layer, parent: string, tell: (progress: UnpackProgress) => void, signal: AbortSignal): Promise<void> {
+    if (this.#parts.catalog.find(layer.chainId) !== undefined) {
+      tell({ blob: layer.blob, status: "exists", current: layer.size, total: layer.size });
+      return;
+    }
+    const flight = this.#flights.get(layer.chainId) ?? this.#start(layer, parent);
+    const listener = (progress: UnpackProgress) => tell(progress);
+    flight.listeners.add(listener);
+    tell(flight.last);
+    try {
+      await abortable(flight.done, signal);
+    } finally {
+      flight.listeners.delete(listener);
+      if (flight.listeners.size === 0) flight.stop.abort(new BerthError("CANCELLED", "nobody waits for this layer any more"));
+    }
+  }
+
+  #start(layer: Layer, parent: string): Flight {
+    // The flight below, not some caller's wait for it: that caller may leave while others stay.
+    const below = this.#flights.get(parent)?.done ?? Promise.resolve();
+    const stop = new AbortController();
+    const listeners = new Set<(progress: UnpackProgress) => void>();
+    const say = (status: UnpackProgress["status"], current: number) => {
+      flight.last = { blob: layer.blob, status, current, total: Math.max(layer.size, current) };
+      for (const listener of listeners) listener(flight.last);
+    };
+    const done = this.#fly(layer, parent, below, say, stop.signal).finally(() => this.#flights.delete(layer.chainId));
+    done.catch(() => {});
+    const flight: Flight = { done, listeners, stop, last: { blob: layer.blob, status: "waiting", current: 0, total: layer.size } };
+    this.#flights.set(layer.chainId, flight);
+    return flight;
+  }
+
+  async #fly(
+    layer: Layer,
+    parent: string,
+    below: Promise<void>,
+    say: (status: UnpackProgress["status"], current: number) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { directories, slots, fault } = this.#parts;
+    await Promise.resolve(); // `flight` exists before anything is said
+    const release = await slots.acquire(signal);
+    const dir = directories.next();
+    try {
+      await directories.make(dir, false, plainRoot);
+      fault("unpack-made");
+      say("extracting", 0);
+      const { implied, fileBytes, bytesIn } = await extractLayer(this.#parts.blobs, layer, {
+        target: directories.files(dir),
+        maxBytes: this.#parts.maxLayerBytes,
+        onProgress: (bytes) => say("extracting", bytes),
+        signal,
+      });
+      fault("unpack-extracted");
+      // The slot is for disk and processor; waiting for the layer below needs neither, and the one below may need the slot.
+      release();
+      await abortable(below, signal);
+      await this.#commit(layer, parent, dir, implied, fileBytes);
+      say("done", bytesIn);
+    } catch (error) {
+      directories.removeSoon(dir);
+      throw error;
+    } finally {
+      release();
+    }
+  }
+
+  /** Directories first, then the record; the medium later (see Syncer). */
+  async #commit(layer: Layer, parent: string, dir: number, implied: readonly string[], size: number): Promise<void> {
+    const { catalog, directories, syncer, fault, bootId } = this.#parts;
+    const lower = catalog.chain(parent).map(({ record }) => directories.files(record.dir));
+    if (lower.length > 0 && implied.length > 0) await inheritDirectories(directories.files(dir), lower, implied);
+    fault("unpack-inherited");
+    const root = await directories.rootStatus(dir);
+    const record = { dir, kind: "committed", parent, created: Date.now(), labels: {}, size, root, unsyncedBoot: bootId } as const;
+    await catalog.write([{ key: layer.chainId, record }]);
+    fault("unpack-recorded");
+    syncer.add(layer.chainId);
+  }
+}
+
+function check(layers: readonly Layer[]): void {
+  if (layers.length > maxLayers) throw new BerthError("INVALID_ARGUMENT", `an image may have at most ${maxLayers} layers, not ${layers.length}`);
+  for (const { blob, diffId, chainId } of layers) for (const digest of [blob, diffId, chainId]) parseDigest(digest);
+  const expected = chainIds(layers.map(({ diffId }) => diffId));
+  layers.forEach(({ chainId }, index) => {
+    if (chainId === expected[index]) return;
+    throw new BerthError("INVALID_ARGUMENT", `chain id ${chainId} of layer ${index + 1} does not fit the diff ids, expected ${expected[index]}`);
+  });
+}
+
+/** `promise`, or the signal's reason if that comes first. */
+async function abortable(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  let leave: () => void = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    leave = () => reject(signal.reason as Error);
+    signal.addEventListener("abort", leave, { once: true });
+  });
+  try {
+    await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", leave);
+  }
+}
