@@ -47,6 +47,9 @@ Result<lifecycle::CreateOptions> create_options(const Globals& globals, const Ar
   lifecycle::CreateOptions options;
   BERTH_ASSIGN(options.id, only_id(args));
   BERTH_ASSIGN(options.bundle, absolute_path(args.get("bundle")));
+  if (args.has("config")) {
+    BERTH_ASSIGN(options.config, absolute_path(args.get("config")));
+  }
   options.pid_file = args.get("pid-file");
   options.console_socket = args.get("console-socket");
   options.no_pivot = args.is_set("no-pivot");

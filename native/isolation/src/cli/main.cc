@@ -112,6 +112,10 @@ int dispatch(const Args& args) {
   }
   for (const Command& command : kCommands) {
     if (args.words[0] != command.name) continue;
+    if (args.words.size() > 1 && (args.words[1] == "--help" || args.words[1] == "-h")) {
+      print(std::string("Usage: berth-runtime ") + command.name + " " + command.help + "\n");
+      return 0;
+    }
     const auto code = command.run(*globals, Words(args.words.begin() + 1, args.words.end()));
     if (code) return code.value();
     log_error(args, code.error().message());

@@ -74,8 +74,11 @@ Result<Made> make(Store& store, const CreateOptions& options, const oci::Spec& s
   return made;
 }
 
-Result<oci::Spec> usable_spec(const CreateOptions& options, bool detached) {
-  BERTH_ASSIGN(oci::Spec spec, oci::load_spec(options.bundle));
+/// Reads and checks the configuration; its text goes into `text`.
+Result<oci::Spec> usable_spec(const CreateOptions& options, bool detached, std::string& text) {
+  const std::string path = options.config.empty() ? options.bundle + "/config.json" : options.config;
+  BERTH_ASSIGN(text, read_file(path, oci::kMaxDocumentBytes));
+  BERTH_ASSIGN(oci::Spec spec, oci::parse_spec(text));
   const bool terminal = spec.process && spec.process->terminal;
   if (terminal && detached && options.console_socket.empty())
     return bad_input("process.terminal", "a --console-socket for the terminal");
@@ -113,8 +116,9 @@ Result<void> write_pid_file(const std::string& path, pid_t pid) {
 }
 
 Result<void> create(Store& store, const CreateOptions& options) {
-  BERTH_ASSIGN(const oci::Spec spec, usable_spec(options, true));
-  BERTH_TRY(store.reserve(options.id, options.bundle));
+  std::string text;
+  BERTH_ASSIGN(const oci::Spec spec, usable_spec(options, true, text));
+  BERTH_TRY(store.reserve(options.id, text));
   auto work = [&]() -> Result<void> {
     BERTH_ASSIGN(Made made, make(store, options, spec, true));
     if (!options.console_socket.empty())
@@ -145,8 +149,9 @@ Result<void> start(Store& store, const std::string& id) {
 }
 
 Result<Running> run(Store& store, const CreateOptions& options) {
-  BERTH_ASSIGN(const oci::Spec spec, usable_spec(options, false));
-  BERTH_TRY(store.reserve(options.id, options.bundle));
+  std::string text;
+  BERTH_ASSIGN(const oci::Spec spec, usable_spec(options, false, text));
+  BERTH_TRY(store.reserve(options.id, text));
   auto work = [&]() -> Result<Running> {
     BERTH_ASSIGN(Made made, make(store, options, spec, false));
     Running running;
@@ -158,8 +163,8 @@ Result<Running> run(Store& store, const CreateOptions& options) {
       running.terminal.reset();
     }
     BERTH_TRY(made.launched->release());
-    const std::string text = container::state_json(spec, options.id, options.bundle, "running", running.pid);
-    (void)container::run_hooks(spec.hooks.poststart, text, "poststart", options.bundle);
+    const std::string state = container::state_json(spec, options.id, options.bundle, "running", running.pid);
+    (void)container::run_hooks(spec.hooks.poststart, state, "poststart", options.bundle);
     return running;
   };
   auto done = work();

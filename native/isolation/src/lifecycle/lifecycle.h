@@ -12,6 +12,7 @@ namespace berth::lifecycle {
 struct CreateOptions {
   std::string id;
   std::string bundle;          // absolute
+  std::string config;          // the document; empty: BUNDLE/config.json
   std::string pid_file;        // empty: none
   std::string console_socket;  // unix socket that is sent the pty's master
   bool no_pivot = false;

@@ -39,15 +39,14 @@ Result<void> check_id(const std::string& id) {
   return {};
 }
 
-Result<void> Store::reserve(const std::string& id, const std::string& bundle) {
+Result<void> Store::reserve(const std::string& id, const std::string& config) {
   BERTH_TRY(check_id(id));
   BERTH_TRY(make_directories(root_, 0700));
   if (::mkdir(directory(id).c_str(), 0700) != 0) {
     if (errno == EEXIST) return Error{EEXIST, "create", id, "a container with this id exists already"};
     return sys_error("mkdir", directory(id));
   }
-  auto copied = read_file(bundle + "/config.json", oci::kMaxDocumentBytes);
-  auto written = copied ? replace_file(directory(id) + "/config.json", *copied, 0600, false) : Result<void>(copied.error());
+  auto written = replace_file(directory(id) + "/config.json", config, 0600, false);
   if (!written) (void)forget(id);
   return written;
 }

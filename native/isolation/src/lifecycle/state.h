@@ -34,8 +34,8 @@ class Store {
  public:
   explicit Store(std::string root) : root_(std::move(root)) {}
 
-  /// Makes the container's directory; EEXIST if the id is taken. Keeps a copy of the bundle's config.json.
-  Result<void> reserve(const std::string& id, const std::string& bundle);
+  /// Makes the container's directory; EEXIST if the id is taken. Keeps a copy of the configuration's text.
+  Result<void> reserve(const std::string& id, const std::string& config);
   Result<void> save(const State& state);
   /// ENOENT for an unknown id.
   Result<State> load(const std::string& id) const;
