@@ -28,6 +28,17 @@ ExitStatus status_of(const siginfo_t& info) {
   return {128 + info.si_status, info.si_status};
 }
 
+/// Over the limit: an answer, and no ECONNRESET in place of it because of a request that nobody has read.
+void turn_away(int client) {
+  const std::string line =
+      error_line(Error{EAGAIN, "accept", "", "at most " + std::to_string(kMaxConnections) + " connections"}) + "\n";
+  (void)send(client, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  shutdown(client, SHUT_RDWR);
+  char unread[4096];
+  for (int i = 0; i < 64 && recv(client, unread, sizeof unread, MSG_DONTWAIT) > 0; i++) {
+  }
+}
+
 }  // namespace
 
 Monitor::Monitor(Config config, oci::Spec spec, std::string bundle, UniqueFd listener, UniqueFd report)
@@ -176,9 +187,7 @@ void Monitor::accept_all() {
     if (!client && (errno == EINTR || errno == ECONNABORTED)) continue;
     if (!client) return;
     if (connections_.size() >= kMaxConnections) {
-      const std::string line =
-          error_line(Error{EAGAIN, "accept", "", "at most " + std::to_string(kMaxConnections) + " connections"}) + "\n";
-      (void)send(client.get(), line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      turn_away(client.get());
       continue;
     }
     auto owned = std::make_unique<Connection>(&context_, std::move(client));
