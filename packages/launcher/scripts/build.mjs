@@ -1,7 +1,7 @@
 // Bundles every service, the launcher and the CLI into one file each: a process starts in a third of the time and needs
 // a third of the memory when it loads one file instead of a thousand.
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -12,7 +12,15 @@ const entries = [
   ...["launcher", "cli"].map((name) => join(root, "packages", name)),
 ].filter((directory) => existsSync(join(directory, "src/main.ts")));
 
-await Promise.all(entries.map(bundle));
+// Names as arguments build these alone. All are tried, whatever becomes of the others.
+const wanted = process.argv.slice(2);
+const chosen = entries.filter((directory) => wanted.length === 0 || wanted.includes(basename(directory)));
+const results = await Promise.allSettled(chosen.map(bundle));
+const failed = chosen.filter((_, index) => results[index].status === "rejected").map((directory) => basename(directory));
+if (failed.length > 0) {
+  console.error(`not built: ${failed.join(", ")}`);
+  process.exitCode = 1;
+}
 
 async function bundle(directory) {
   const outfile = join(directory, "dist/main.js");
@@ -24,9 +32,14 @@ async function bundle(directory) {
     target: "node24",
     format: "esm",
     sourcemap: "linked",
-    // Names in stack traces and profiles stay what they are in the source.
-    minify: false,
+    // V8 keeps a program's text several times over, so every byte of it counts; names in stack traces and profiles stay
+    // what they are in the source.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    minifyIdentifiers: false,
     legalComments: "none",
+    // For gRPC's channelz and ORCA, which are off: a protobuf compiler that nothing calls.
+    alias: { "@grpc/proto-loader": join(root, "packages/launcher/scripts/empty.cjs") },
     logLevel: "warning",
     // Level loads a native addon that it finds beside its own files.
     external: ["*.node", "level", "classic-level"],
@@ -34,6 +47,13 @@ async function bundle(directory) {
     banner: { js: 'import { createRequire as berthCreateRequire } from "node:module";\nconst require = berthCreateRequire(import.meta.url);' },
     plugins: [sourceLocations(outfile)],
   });
+  writeFileSync(outfile, escapeNonAscii(readFileSync(outfile, "utf8")));
+}
+
+/** One character beyond Latin-1 anywhere makes V8 keep the whole text at two bytes a character. */
+function escapeNonAscii(text) {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the range of ASCII begins with them
+  return text.replace(/[^\x00-\x7f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** In a bundle import.meta would speak of the bundle; files that sources find beside themselves are still there. */

@@ -25,8 +25,8 @@ export const allServices: readonly ServiceSpec[] = [
   { name: "image-store", nodeFlags: flags(512, 8) },
   { name: "snapshotter", nodeFlags: flags(512, 8) },
   { name: "registry-proxy", nodeFlags: flags(512, 8) },
-  { name: "supervisor", nodeFlags: flags(512, 8) },
-  { name: "gateway", nodeFlags: flags(512, 8) },
+  { name: "supervisor", nodeFlags: flags(512, 16) },
+  { name: "gateway", nodeFlags: flags(512, 16) },
 ];
 
 export const mainOf = (service: string): string => join(projectDir, "services", service, "dist/main.js");
