@@ -94,7 +94,7 @@ function receive(connection: Socket, { upload, done }: Pending, first: Buffer): 
   };
   const take = (chunk: Buffer): void => {
     try {
-      const room = upload.write(chunk);
+      const room = upload.write(chunk, true);
       if (room === undefined) return;
       connection.pause();
       room.then(() => connection.resume(), fail);

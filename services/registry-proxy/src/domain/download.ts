@@ -4,8 +4,6 @@ import type { BlobBody, RegistryClient } from "./registry/client.ts";
 import { connectionFailure, isRegistryError } from "./registry/failure.ts";
 import type { BlobWriter, ImageSink, LayerState } from "./sink.ts";
 
-/** bytes handed on at once: few enough messages to cost little, small enough to keep the pipe moving */
-const chunkSize = 256 * 1024;
 /** ms between two words about progress; Docker's own rate */
 const sayEvery = 100;
 /** Waits before the tries after the first, s. */
@@ -134,7 +132,7 @@ class Gatherer {
   add(piece: Buffer): Promise<void> | undefined {
     this.#pieces.push(piece);
     this.#size += piece.length;
-    return this.#size >= chunkSize ? this.flush() : undefined;
+    return this.#size >= this.#writer.chunkSize ? this.flush() : undefined;
   }
 
   flush(): Promise<void> | undefined {

@@ -20,7 +20,9 @@ export interface ImageSink {
 export interface BlobWriter {
   /** Where to go on from; the blob's size when it is there already. bytes */
   readonly offset: number;
-  /** Resolves when more may come. Chunks of 256 KiB are best. Rejects once the store has failed. */
+  /** bytes that are best written at once; 0: as they come */
+  readonly chunkSize: number;
+  /** Takes the buffer over, for good. Resolves when more may come, rejects once the store has failed. */
   write(chunk: Buffer): Promise<void> | undefined;
   /** Resolves when the blob is on the store's disk, checked. DATA_LOSS when it is not what the digest says. */
   commit(): Promise<void>;

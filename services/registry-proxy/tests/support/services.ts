@@ -90,7 +90,7 @@ class Services implements Running {
   async start(name: ServiceName, env: Record<string, string> = {}): Promise<void> {
     const before = new Set(this.bus.instances(name).map(({ instanceId }) => instanceId));
     const main = join(services, name, "src/main.ts");
-    const child = spawn(process.execPath, ["--enable-source-maps", main], {
+    const child = spawn(process.execPath, [...(process.env["PROF"] ? [...(process.env["PROF"].split(" "))] : []), "--enable-source-maps", main], {
       env: { PATH: process.env["PATH"] ?? "", ...this.#env, ...env },
       stdio: ["ignore", "inherit", "inherit"],
     });

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { type FileHandle, link, open, rename, rm, truncate } from "node:fs/promises";
 import { BerthError, isBerthError } from "@berth/errors";
 import type { Fault } from "../fault.ts";
-import { blobDirectory, blobPath, fileError, isErrno, type Layout, makeBlobDirectory, sizeOf, syncDirectory, writeFully } from "./files.ts";
+import { blobDirectory, blobPath, fileError, isErrno, type Layout, makeBlobDirectory, release, sizeOf, syncDirectory, writeFully } from "./files.ts";
 import type { Growth } from "./growth.ts";
 
 /** bytes that may wait for the disk before the writer is asked to wait; a few chunks, so that disk and network overlap. */
@@ -49,6 +49,7 @@ export class Upload {
   #written: number;
   #synced: number;
   #queue: Buffer[] = [];
+  readonly #given = new Set<Buffer>();
   #flushing: Promise<void> | undefined;
   #syncing: Promise<void> | undefined;
   #failure: BerthError | undefined;
@@ -95,10 +96,11 @@ export class Upload {
 
   /**
    * Takes the next bytes; the buffer must not change afterwards.
+   * @param mine true when the caller gives the buffer away: its memory is freed once it is written
    * @returns a promise only when the caller must wait for it before it sends more
    * @throws DATA_LOSS when there are more bytes than announced, RESOURCE_EXHAUSTED when the disk is full
    */
-  write(chunk: Buffer): Promise<void> | undefined {
+  write(chunk: Buffer, mine = false): Promise<void> | undefined {
     if (this.#failure !== undefined) throw this.#failure;
     if (chunk.length === 0) return undefined;
     const { size } = this.#options;
@@ -108,6 +110,7 @@ export class Upload {
     this.#hash.update(chunk);
     this.#taken += chunk.length;
     this.#queue.push(chunk);
+    if (mine) this.#given.add(chunk);
     this.#flushing ??= this.#flush();
     return this.#taken - this.#written > highWater ? this.#room() : undefined;
   }
@@ -181,6 +184,7 @@ export class Upload {
         const buffers = this.#queue;
         this.#queue = [];
         this.#written = await writeFully(this.#handle, buffers, this.#written);
+        for (const buffer of buffers) if (this.#given.delete(buffer)) release(buffer);
         this.#options.growth?.advanced(this.#written);
         this.#startSync();
       }
