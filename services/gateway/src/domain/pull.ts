@@ -12,6 +12,8 @@ export interface PullRequest {
   reference: string;
   /** As messages name it: "busybox:latest". */
   shown: string;
+  /** The name without its registry, as the first message has it: "library/busybox". */
+  path: string;
   platform: { os: string; architecture: string; variant: string; osVersion: string } | undefined;
   auth: RegistryAuth | undefined;
 }
@@ -31,7 +33,7 @@ export async function* pull(parts: PullParts, request: PullRequest, signal: Abor
   const ending = new AbortController();
   const scope = AbortSignal.any([signal, ending.signal]);
   const queue = new Queue();
-  const state = new PullState(queue);
+  const state = new PullState(queue, request.path);
   const work = run(parts, request, state, scope).then(
     () => queue.end(),
     (error: unknown) => queue.end(error),
@@ -54,6 +56,7 @@ async function run(parts: PullParts, request: PullRequest, state: PullState, sig
     else if (message !== undefined) state.take(message);
   }
   await unpacking;
+  if (done?.changed === true) state.sayExisting();
   state.complete();
   if (done === undefined) throw new Error(`the registry proxy ended the pull of ${request.shown} without a result`);
   state.say({ status: `Digest: ${done.digest}` });
@@ -80,7 +83,6 @@ type Message = NonNullable<PullResponse["message"]>;
 interface LayerView {
   id: string;
   downloaded: boolean;
-  existed: boolean;
   unpacked: boolean;
   /** ms of the last message with numbers */
   toldAt: number;
@@ -89,10 +91,14 @@ interface LayerView {
 /** What the client has been told about each layer. */
 class PullState {
   readonly #queue: Queue;
+  readonly #path: string;
   readonly #layers = new Map<string, LayerView>();
+  /** Layers that were there before; not worth a word when all were. */
+  #existing: ProgressMessage[] = [];
 
-  constructor(queue: Queue) {
+  constructor(queue: Queue, path: string) {
     this.#queue = queue;
+    this.#path = path;
   }
 
   say(message: ProgressMessage): void {
@@ -101,7 +107,7 @@ class PullState {
 
   take(message: Message): void {
     if (message.$case === "resolved") {
-      this.say({ status: `Pulling from ${message.value.name}`, id: message.value.tag });
+      this.say({ status: `Pulling from ${this.#path}`, id: message.value.tag });
     } else if (message.$case === "plan") {
       for (const { blob } of message.value.layers) if (blob !== undefined) this.#layer(blob.digest);
     } else if (message.$case === "layer") {
@@ -113,7 +119,7 @@ class PullState {
     let layer = this.#layers.get(digest);
     if (layer === undefined) {
       const id = digest.slice(digest.indexOf(":") + 1).slice(0, 12);
-      layer = { id, downloaded: false, existed: false, unpacked: false, toldAt: 0 };
+      layer = { id, downloaded: false, unpacked: false, toldAt: 0 };
       this.#layers.set(digest, layer);
     }
     return layer;
@@ -121,12 +127,13 @@ class PullState {
 
   #download(progress: Extract<Message, { $case: "layer" }>["value"]): void {
     const isNew = !this.#layers.has(progress.digest);
+    if (progress.status !== LayerStatus.EXISTS) this.sayExisting();
     const layer = this.#layer(progress.digest);
     const { id } = layer;
     switch (progress.status) {
       case LayerStatus.EXISTS:
-        layer.existed = layer.downloaded = layer.unpacked = true;
-        this.say({ status: "Already exists", id });
+        layer.downloaded = layer.unpacked = true;
+        this.#existing.push({ status: "Already exists", id });
         return;
       case LayerStatus.WAITING:
         this.say({ status: "Pulling fs layer", id });
@@ -147,6 +154,11 @@ class PullState {
         return;
       default:
     }
+  }
+
+  sayExisting(): void {
+    for (const message of this.#existing) this.say(message);
+    this.#existing = [];
   }
 
   unpacked(digest: string, status: UnpackStatus, current: number, total: number): void {

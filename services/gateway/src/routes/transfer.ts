@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { BerthError, errorMessage } from "@berth/errors";
-import { familiarName, parseReference } from "@berth/oci";
+import { familiarName, parseReference, type Reference } from "@berth/oci";
 import type { RegistryAuth, RegistryProxy, Snapshotter } from "../clients/types.ts";
 import { applyChanges } from "../domain/changes.ts";
 import type { Images } from "../domain/images.ts";
@@ -61,8 +61,12 @@ async function stream({ res, signal }: Call, work: (say: (line: string) => Promi
 }
 
 /** fromImage and tag, where the tag may be a digest. `shown` names it as the user did. @throws INVALID_ARGUMENT */
-export function pullReference(fromImage: string, tag: string): { reference: string; shown: string } {
+export function pullReference(fromImage: string, tag: string): { reference: string; shown: string; path: string } {
   const parsed = parseReference(fromImage);
+  return { ...pullTarget(parsed, tag), path: parsed.path };
+}
+
+function pullTarget(parsed: Reference, tag: string): { reference: string; shown: string } {
   const name = familiarName(parsed);
   if (tag.includes(":")) {
     const text = `${name}@${tag}`;
