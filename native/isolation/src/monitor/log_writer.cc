@@ -33,6 +33,7 @@ Result<void> LogWriter::open_file(int extra_flags) {
 }
 
 void LogWriter::cut_torn_record() {
+  if (file_size_ == 0) return;
   // A monitor killed inside write() leaves the start of a record; it is shorter than the longest record.
   std::string tail(kMaxLogRecord, '\0');
   const int64_t from = std::max<int64_t>(0, file_size_ - static_cast<int64_t>(tail.size()));

@@ -1,6 +1,7 @@
 #include "monitor/monitor.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -235,9 +236,9 @@ void Monitor::oom_ready() {
 // ---- the end
 
 void Monitor::reap() {
-  signalfd_siginfo ignored[8];
-  while (::read(signals_.get(), ignored, sizeof ignored) > 0) {
-  }
+  // Pending signals of one kind are one; what has ended is asked of waitid.
+  signalfd_siginfo ignored;
+  (void)!::read(signals_.get(), &ignored, sizeof ignored);
   while (true) {
     siginfo_t info{};
     // Everybody: as a subreaper this process also inherits what a container without its own pid namespace orphans.
@@ -253,27 +254,41 @@ void Monitor::container_exited(ExitStatus status) {
   status_ = Status::stopped;
   record_.status = status;
   record_.finished_ns = realtime_ns();
-  // Without a pid namespace of its own the others outlive the first process, and would hold pipes and cgroup.
-  if (cgroup::Cgroup* const group = launched_->cgroup()) {
-    const auto left = group->processes();
-    if (left.ok() && !left.value().empty()) (void)group->kill_all();
-  }
+  end_leftovers();
   io_->exited([this] { conclude(); });
+}
+
+void Monitor::end_leftovers() {
+  // With the first process of a pid namespace the kernel ends the others. In a shared one they outlive it, and would
+  // hold pipes and cgroup.
+  const oci::Namespace* const pid = oci::find_namespace(spec_, oci::NamespaceType::pid);
+  cgroup::Cgroup* const group = launched_->cgroup();
+  if (group == nullptr || (pid != nullptr && pid->path.empty())) return;
+  const auto left = group->processes();
+  if (left.ok() && !left.value().empty()) (void)group->kill_all();
+}
+
+bool Monitor::was_oom_killed() {
+  cgroup::Cgroup* const group = launched_->cgroup();
+  if (group == nullptr) return false;
+  // The counters are dozens of files. Without a notification only a kill just before oom_ was opened can have been
+  // missed, and that is one by SIGKILL.
+  pollfd notified{oom_.get(), POLLIN, 0};
+  if (oom_ && oom_kills_ == 0 && record_.status.exit_code != 128 + SIGKILL && poll(&notified, 1, 0) == 0) return false;
+  const auto stats = group->stats();
+  if (!stats.ok()) return oom_kills_ > 0;
+  if (stats.value().oom_kills > oom_kills_) publish(JsonLine().text("event", "oom").done());
+  return stats.value().oom_kills > 0;
 }
 
 void Monitor::conclude() {
   if (concluded_) return;
   concluded_ = true;
   oom_watch_.off();
-  cgroup::Cgroup* const group = launched_->cgroup();
-  if (group != nullptr) {
-    const auto stats = group->stats();
-    record_.oom_killed = stats.ok() && stats.value().oom_kills > 0;
-    if (record_.oom_killed && stats.value().oom_kills > oom_kills_) publish(JsonLine().text("event", "oom").done());
-  }
+  record_.oom_killed = was_oom_killed();
   if (Result<void> written = write_exit_record(config_.exit_file, record_); !written.ok())
     record_.error = "exit record: " + written.error().message();
-  if (group != nullptr) (void)group->remove();
+  if (cgroup::Cgroup* const group = launched_->cgroup()) (void)group->remove();
   execs_.container_gone();
   publish(exit_record_json(record_, true));
   close_down();

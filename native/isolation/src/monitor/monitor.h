@@ -52,6 +52,8 @@ class Monitor final : public ConnectionOwner {
   void start_failed(const StartFailure& failure);
   void reap();
   void container_exited(ExitStatus status);
+  void end_leftovers();
+  bool was_oom_killed();
   void conclude();
   void close_down();
   void stop_when_alone();

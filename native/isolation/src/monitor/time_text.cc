@@ -1,12 +1,33 @@
 #include "monitor/time_text.h"
 
-#include <cstdio>
+#include <chrono>
+#include <cstring>
 
 namespace berth::monitor {
 
 namespace {
 constexpr int64_t kNsPerSecond = 1000000000;
 constexpr size_t kSecondsLength = 19;  // 2026-01-02T03:04:05
+void put_number(char* out, int64_t value, int digits) {
+  for (int i = digits - 1; i >= 0; i--, value /= 10) out[i] = static_cast<char>('0' + value % 10);
+}
+
+/// YYYY-MM-DDTHH:MM:SS. By hand: gmtime() reads the machine's time zone file first, which is I/O at every start.
+void write_calendar(char* out, int64_t second) {
+  using namespace std::chrono;
+  const sys_seconds time{seconds(second)};
+  const sys_days day = floor<days>(time);
+  const year_month_day date(day);
+  const hh_mm_ss clock(time - day);
+  std::memcpy(out, "0000-00-00T00:00:00", kSecondsLength);
+  put_number(out, static_cast<int>(date.year()), 4);
+  put_number(out + 5, static_cast<unsigned>(date.month()), 2);
+  put_number(out + 8, static_cast<unsigned>(date.day()), 2);
+  put_number(out + 11, clock.hours().count(), 2);
+  put_number(out + 14, clock.minutes().count(), 2);
+  put_number(out + 17, clock.seconds().count(), 2);
+}
+
 }  // namespace
 
 int64_t realtime_ns() {
@@ -23,13 +44,7 @@ std::string_view TimeFormatter::format(int64_t ns) {
     second--;
   }
   if (second != second_) {
-    const time_t time = static_cast<time_t>(second);
-    tm utc{};
-    gmtime_r(&time, &utc);
-    // The clock of a machine is within four-digit years; the mask only tells the compiler so.
-    std::snprintf(text_, sizeof text_, "%04u-%02u-%02uT%02u:%02u:%02u", unsigned(utc.tm_year + 1900) % 10000u,
-                  unsigned(utc.tm_mon + 1) % 100u, unsigned(utc.tm_mday) % 100u, unsigned(utc.tm_hour) % 100u,
-                  unsigned(utc.tm_min) % 100u, unsigned(utc.tm_sec) % 100u);
+    write_calendar(text_, second);
     second_ = second;
   }
   char* end = text_ + kSecondsLength;
