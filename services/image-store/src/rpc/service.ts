@@ -3,6 +3,7 @@ import type { Implementation } from "@berth/rpc";
 import type { ImageStoreContext } from "../context.ts";
 import { noSuchBlob } from "../domain/blobs/blob-store.ts";
 import { listImages } from "../domain/list.ts";
+import { importImage, loadImages, saveImages } from "./archives.ts";
 import { readBlobRpc, writeBlob } from "./blobs.ts";
 import { decodeFilters, decodePlatform, decodeUses, encodeImage } from "./convert.ts";
 
@@ -57,6 +58,10 @@ export function imageStoreService(context: ImageStoreContext): Implementation<ty
       if (removed.deleted.length > 0) housekeeper.soon();
       return removed;
     },
+
+    loadImages: (requests, { signal }) => loadImages(context, requests, signal),
+    saveImages: ({ references }, { signal }) => saveImages(context, references, signal),
+    importImage: (requests, { signal }) => importImage(context, requests, signal),
 
     collectGarbage: () => housekeeper.now(),
   };
