@@ -1,0 +1,82 @@
+import { join } from "node:path";
+import { mkdir } from "node:fs/promises";
+import { net } from "@berth/isolation";
+import { createServiceContext, type ServiceContext } from "@berth/rpc";
+import { openStore } from "@berth/store";
+import { runtimePath, type SupervisorConfig } from "./config.ts";
+import { makePaths } from "./domain/containers/paths.ts";
+import type { NameRegistry, Parts, Records } from "./domain/containers/parts.ts";
+import { Registry } from "./domain/containers/registry.ts";
+import { Engine } from "./domain/engine.ts";
+import { makeFaultPoint } from "./domain/fault.ts";
+import { readHostFacts } from "./domain/host.ts";
+import { newId } from "./domain/ids.ts";
+import { nativeLauncher } from "./domain/monitor/native.ts";
+import { BridgeNetwork } from "./domain/network/bridge.ts";
+import type { NetworkDriver } from "./domain/network/driver.ts";
+import { Networks } from "./domain/network/networks.ts";
+import { recover } from "./domain/recovery.ts";
+import { remoteSnapshots } from "./rpc/snapshots.ts";
+import { makeRecords } from "./store/records.ts";
+
+export interface SupervisorContext extends ServiceContext {
+  engine: Engine;
+}
+
+/** Builds every part once, and finds again what runs already. Tests pass overrides. */
+export async function createContext(
+  config: SupervisorConfig,
+  signal: AbortSignal,
+  overrides: Partial<Parts> = {},
+): Promise<SupervisorContext> {
+  const base = await createServiceContext(config, signal);
+  const { log, bus, clients } = base;
+  const paths = makePaths(config.stateDir, config.runDir);
+  await Promise.all([paths.bundles, paths.sockets].map((path) => mkdir(path, { recursive: true, mode: 0o700 })));
+  await Promise.all([paths.containers, paths.volumes].map((path) => mkdir(path, { recursive: true, mode: 0o711 })));
+  const store = await openStore(join(config.stateDir, "db"));
+  const records = makeRecords(store, bus.outbox(store));
+  const { nodeId, nodeName, hostId } = config;
+  const names: NameRegistry = {
+    claim: (name, containerId) => bus.names.claim(name, { containerId, nodeId }),
+    release: (name, containerId) => bus.names.release(name, containerId),
+    rename: (oldName, newName, containerId) => bus.names.rename(oldName, newName, { containerId, nodeId }),
+    own: () => bus.names.entries(nodeId),
+  };
+  const driver: NetworkDriver = net;
+  const bridgeConfig = { name: config.bridge, subnet: config.bridgeSubnet, mtu: config.bridgeMtu };
+  const bridge = new BridgeNetwork(await keptId(records, "network.bridge"), bridgeConfig, driver, log);
+  const networks = new Networks(bridge, { none: await keptId(records, "network.none"), host: await keptId(records, "network.host") }, driver);
+  const parts: Parts = {
+    nodeId,
+    nodeName,
+    hostId,
+    paths,
+    facts: await readHostFacts(),
+    records,
+    names,
+    snapshots: remoteSnapshots(clients, nodeId),
+    launcher: nativeLauncher(runtimePath(config)),
+    networks,
+    registry: new Registry(),
+    log,
+    fault: makeFaultPoint(config.fault),
+    ...overrides,
+  };
+  const engine = new Engine(parts);
+  await recover(parts);
+  const close = async () => {
+    await engine.close();
+    await store.close();
+  };
+  return { ...base, engine, close };
+}
+
+/** Ids of the built-in networks are made once and kept. */
+async function keptId(records: Records, key: string): Promise<string> {
+  const kept = await records.getMeta(key);
+  if (kept !== undefined) return kept;
+  const id = newId();
+  await records.setMeta(key, id);
+  return id;
+}

@@ -1,0 +1,88 @@
+import type { ContainerRecord } from "../model.ts";
+import { MonitorClient, type Subscription } from "../monitor/client.ts";
+import { Mutex } from "../mutex.ts";
+
+export type WaitCondition = "not-running" | "next-exit" | "removed";
+
+export interface WaitResult {
+  exitCode: number;
+  error: string;
+}
+
+interface Waiter {
+  condition: WaitCondition;
+  resolve: (result: WaitResult) => void;
+}
+
+/** One container while this process lives: its record, what is open to its monitor, who waits for it. */
+export class Container {
+  record: ContainerRecord;
+  /** Held by every step that changes the record. Short: nothing waits for a container's own process with it. */
+  readonly mutex = new Mutex();
+  readonly monitor: MonitorClient;
+  /** The socket's descriptor between its making and the monitor's start. */
+  listener: number | undefined;
+  subscription: Subscription | undefined;
+  /** Before the next run of the restart policy. */
+  restartTimer: NodeJS.Timeout | undefined;
+  restartDelayMs = 0;
+  /** Gone for good; calls that waited for the mutex find it so. */
+  removed = false;
+  readonly execs = new Set<string>();
+  readonly #waiters = new Set<Waiter>();
+  readonly #watchers = new Set<() => void>();
+
+  constructor(record: ContainerRecord, socketPath: string) {
+    this.record = record;
+    this.monitor = new MonitorClient(socketPath);
+  }
+
+  get id(): string {
+    return this.record.id;
+  }
+
+  /** Resolves at the next exit, stop or removal, whichever the condition names. Rejects with the signal's reason. */
+  wait(condition: WaitCondition, signal?: AbortSignal): Promise<WaitResult> {
+    const { promise, resolve, reject } = Promise.withResolvers<WaitResult>();
+    const waiter: Waiter = { condition, resolve };
+    const abort = () => reject(signal?.reason as Error);
+    if (signal?.aborted) abort();
+    else {
+      this.#waiters.add(waiter);
+      signal?.addEventListener("abort", abort, { once: true });
+    }
+    return promise.finally(() => {
+      this.#waiters.delete(waiter);
+      signal?.removeEventListener("abort", abort);
+    });
+  }
+
+  /** The container's first process has ended; `final`: and no restart follows. */
+  exited(final: boolean): void {
+    this.#resolve((condition) => condition === "next-exit" || (final && condition === "not-running"));
+    this.changed();
+  }
+
+  hasBeenRemoved(): void {
+    this.removed = true;
+    this.#resolve(() => true);
+    this.changed();
+  }
+
+  /** Calls back at each exit and removal until the returned function is called: for followers of the log. */
+  onChange(watcher: () => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  changed(): void {
+    for (const watcher of [...this.#watchers]) watcher();
+  }
+
+  #resolve(matches: (condition: WaitCondition) => boolean): void {
+    const { exitCode, error } = this.record.state;
+    for (const waiter of [...this.#waiters]) {
+      if (matches(waiter.condition)) waiter.resolve({ exitCode, error });
+    }
+  }
+}

@@ -1,0 +1,209 @@
+import { mkdir, rm } from "node:fs/promises";
+import { BerthError, isBerthError } from "@berth/errors";
+import { newId, randomName } from "../ids.ts";
+import type { ContainerRecord, ContainerSpec, MountPoint } from "../model.ts";
+import { applyDefaults } from "../spec/defaults.ts";
+import { type MountRequest, toMountPoint } from "../spec/mountpoints.ts";
+import { now } from "../time.ts";
+import { containerOf } from "../validate/modes.ts";
+import { checkName } from "../validate/names.ts";
+import { checkSpec } from "../validate/spec.ts";
+import { Container } from "./container.ts";
+import { containerEvent } from "./events.ts";
+import type { Parts } from "./parts.ts";
+import { newState } from "./state.ts";
+import { copyUp } from "./volumes.ts";
+
+export interface CreateOptions {
+  /** Empty: one is made up. */
+  name: string;
+  spec: ContainerSpec;
+  idempotencyKey: string;
+}
+
+export interface Created {
+  id: string;
+  warnings: string[];
+}
+
+const nameAttempts = 8;
+
+/** Creates by key that are under way: a repetition joins the first. */
+export type PendingCreates = Map<string, Promise<Created>>;
+
+/**
+ * Checks everything, then makes name, writable layer and record. Nothing is left on failure: what a crash leaves is swept at
+ * the next start by the pending entry. Throws INVALID_ARGUMENT, NOT_IMPLEMENTED, NAME_IN_USE, UNAVAILABLE.
+ */
+export function create(parts: Parts, pending: PendingCreates, options: CreateOptions, signal?: AbortSignal): Promise<Created> {
+  const { idempotencyKey: key } = options;
+  if (key === "") return createOnce(parts, options, signal);
+  const existing = parts.registry.byIdempotencyKey(key);
+  if (existing) return Promise.resolve({ id: existing.id, warnings: [] });
+  const running = pending.get(key);
+  if (running) return running;
+  const made = createOnce(parts, options, signal).finally(() => pending.delete(key));
+  pending.set(key, made);
+  return made;
+}
+
+async function createOnce(parts: Parts, { name, spec, idempotencyKey }: CreateOptions, signal?: AbortSignal): Promise<Created> {
+  const wanted = name === "" ? "" : checkName(name);
+  const { warnings, mounts } = checkSpec(spec, parts.facts);
+  resolveReferences(parts, spec);
+  const id = newId();
+  applyDefaults(spec, id, parts.facts);
+  if (wanted !== "") refuseKnownName(parts, wanted);
+  const volumes = mounts.map((mount) => ({ mount, volumeId: mount.kind === "volume" ? newId() : "" }));
+  let claimed = wanted;
+  parts.registry.creating.add(id);
+  try {
+    const [finalName, snapshot] = await both(
+      claimName(parts, id, wanted).then((got) => (claimed = got)),
+      parts.snapshots.prepare(id, spec.layers, signal),
+    );
+    parts.fault("create.prepared");
+    await makeDirectories(parts, id, volumes, snapshot.layerDirs);
+    const record = makeRecord({ id, name: finalName, spec, idempotencyKey });
+    record.rootfs = snapshot.rootfs;
+    record.layerDirs = snapshot.layerDirs;
+    record.mounts = volumes.flatMap(({ mount, volumeId }) => mountPoint(parts, mount, volumeId));
+    signal?.throwIfAborted();
+    await parts.records.commit({
+      put: record,
+      pending: { id, name: null },
+      events: [containerEvent(parts.nodeId, record, "create")],
+    });
+    parts.fault("create.recorded");
+    parts.registry.add(new Container(record, parts.paths.socket(id)));
+    return { id, warnings };
+  } catch (error) {
+    await undo(parts, id, claimed, volumes.map(({ volumeId }) => volumeId));
+    throw error;
+  } finally {
+    parts.registry.creating.delete(id);
+  }
+}
+
+/** Both at once; when one fails the other is waited for, as undoing something half done would race with it. */
+async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
+  const [first, second] = await Promise.allSettled([a, b]);
+  if (first.status === "rejected") throw first.reason;
+  if (second.status === "rejected") throw second.reason;
+  return [first.value, second.value];
+}
+
+/** --network, --ipc and --pid container:X must name a container that exists; it is kept by id, as names change. */
+function resolveReferences(parts: Parts, { hostConfig: host }: ContainerSpec): void {
+  for (const key of ["networkMode", "ipcMode", "pidMode"] as const) {
+    const reference = containerOf(host[key]);
+    if (reference === undefined) continue;
+    const target = parts.registry.find(reference);
+    const { ipcMode } = target.record.spec.hostConfig;
+    if (key === "ipcMode" && ipcMode !== "shareable" && ipcMode !== "host") {
+      throw new BerthError(
+        "INVALID_ARGUMENT",
+        `can't join IPC of container ${target.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)`,
+      );
+    }
+    host[key] = `container:${target.id}`;
+  }
+}
+
+function refuseKnownName(parts: Parts, name: string): void {
+  const owner = parts.registry.byName(name);
+  if (owner) throw nameInUse(name, owner.id);
+}
+
+export function nameInUse(name: string, id: string): BerthError {
+  const message =
+    `Conflict. The container name "/${name}" is already in use by container "${id}". ` +
+    "You have to remove (or rename) that container to be able to reuse that name.";
+  return new BerthError("NAME_IN_USE", message, { containerId: id });
+}
+
+async function claimName(parts: Parts, id: string, wanted: string): Promise<string> {
+  for (let attempt = 0; ; attempt++) {
+    const name = wanted === "" ? randomName(attempt) : wanted;
+    try {
+      await parts.records.commitLazily({ pending: { id, name } });
+      parts.fault("create.pending");
+      await claimOrHeal(parts, name, id);
+      return name;
+    } catch (error) {
+      if (wanted !== "" || attempt >= nameAttempts || !isNameInUse(error)) throw error;
+    }
+  }
+}
+
+const isNameInUse = (error: unknown): error is BerthError => isBerthError(error) && error.reason === "NAME_IN_USE";
+
+/** A name whose container was removed a moment ago may still be on its way back: then it is taken at once. */
+export async function claimOrHeal(parts: Parts, name: string, id: string): Promise<void> {
+  try {
+    await parts.names.claim(name, id);
+  } catch (error) {
+    if (!isNameInUse(error)) throw error;
+    const owner = error.details.containerId ?? "";
+    if (!parts.registry.wasRemovedHere(owner)) throw error;
+    await parts.names.release(name, owner);
+    await parts.names.claim(name, id);
+  }
+}
+
+function makeRecord(input: Pick<ContainerRecord, "id" | "name" | "spec" | "idempotencyKey">): ContainerRecord {
+  const [path = "", ...args] = [...input.spec.config.entrypoint, ...input.spec.config.cmd];
+  return {
+    v: 1,
+    ...input,
+    created: now(),
+    path,
+    args,
+    state: newState(),
+    restartCount: 0,
+    hasBeenManuallyStopped: false,
+    hasBeenStartedBefore: false,
+    starting: false,
+    rootfs: [],
+    layerDirs: [],
+    mounts: [],
+    endpoints: [],
+    ports: [],
+    removing: false,
+  };
+}
+
+function mountPoint(parts: Parts, mount: MountRequest, volumeId: string): MountPoint[] {
+  // --tmpfs is in HostConfig.Tmpfs and nowhere else.
+  if (mount.kind === "tmpfs" && mount.copyUp) return [];
+  const source = mount.kind === "volume" ? parts.paths.volume(volumeId) : mount.source;
+  return [{ ...toMountPoint(mount, volumeId), source }];
+}
+
+async function makeDirectories(
+  parts: Parts,
+  id: string,
+  volumes: readonly { mount: MountRequest; volumeId: string }[],
+  layerDirs: readonly string[],
+): Promise<void> {
+  await mkdir(parts.paths.container(id), { recursive: true, mode: 0o710 });
+  for (const { mount, volumeId } of volumes) {
+    if (volumeId === "") continue;
+    const directory = parts.paths.volume(volumeId);
+    await mkdir(directory, { recursive: true, mode: 0o755 });
+    if (mount.copyUp) await copyUp(layerDirs, mount.destination, directory);
+  }
+}
+
+/** Takes back whatever was made. What fails here is swept at the next start. */
+async function undo(parts: Parts, id: string, name: string, volumeIds: readonly string[]): Promise<void> {
+  const volumes = volumeIds.filter((volumeId) => volumeId !== "").map((volumeId) => `${parts.paths.volumes}/${volumeId}`);
+  const results = await Promise.allSettled([
+    name === "" ? undefined : parts.names.release(name, id),
+    parts.snapshots.remove(id),
+    ...[parts.paths.container(id), ...volumes].map((path) => rm(path, { recursive: true, force: true })),
+  ]);
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed) parts.log.warn({ container: id, err: failed.reason }, "cannot take back a failed create, will be swept");
+  else await parts.records.commitLazily({ pending: { id, name: null } });
+}

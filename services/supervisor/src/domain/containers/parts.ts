@@ -1,0 +1,90 @@
+import type { EventRecord } from "@berth/bus";
+import type { Logger } from "@berth/log";
+import type { HostFacts } from "../host.ts";
+import type { ContainerRecord, ExecRecord, Layer, RootfsMount } from "../model.ts";
+import type { MonitorLauncher } from "../monitor/launcher.ts";
+import type { Networks } from "../network/networks.ts";
+import type { Registry } from "./registry.ts";
+
+/** The node's snapshotter, as far as containers need it. */
+export interface Snapshots {
+  /** A writable layer named `key` on these layers, unpacking what is missing. Repeating it gives the same. */
+  prepare(key: string, layers: readonly Layer[], signal?: AbortSignal): Promise<{ rootfs: RootfsMount[]; layerDirs: string[] }>;
+  /** Missing is success. */
+  remove(key: string): Promise<void>;
+  /** Bytes of the writable layer alone. */
+  usage(key: string): Promise<number>;
+  /** Bytes of the layers below (uncompressed file sizes). */
+  sizeOfLayers(layers: readonly Layer[]): Promise<number>;
+  /** Keys of the writable layers that this service has asked for. */
+  keys(): Promise<string[]>;
+}
+
+/** Container names, unique over all nodes (bus.names). */
+export interface NameRegistry {
+  claim(name: string, containerId: string): Promise<void>;
+  release(name: string, containerId: string): Promise<void>;
+  rename(oldName: string, newName: string, containerId: string): Promise<void>;
+  /** Names that this node holds. */
+  own(): Promise<{ name: string; containerId: string }[]>;
+}
+
+/** What one step changes; all of it or nothing. */
+export interface Change {
+  put?: ContainerRecord;
+  /** A container's id whose record goes, with its execs. */
+  del?: string;
+  putExec?: ExecRecord;
+  delExecs?: readonly string[];
+  /** A create that has begun (put) or is over (null). */
+  pending?: { id: string; name: string | null };
+  releaseName?: { name: string; containerId: string };
+  events?: readonly EventRecord[];
+}
+
+export interface Records {
+  load(): Promise<{ containers: ContainerRecord[]; execs: ExecRecord[]; pending: { id: string; name: string }[] }>;
+  /** Resolves once on the disk. */
+  commit(change: Change): Promise<void>;
+  /** Survives this process's death, not a power cut: for what the monitor's own files would tell again. */
+  commitLazily(change: Change): Promise<void>;
+  getMeta(key: string): Promise<string | undefined>;
+  setMeta(key: string, value: string): Promise<void>;
+}
+
+/** Where a test makes the process die; elsewhere does nothing. */
+export type FaultPoint = (name: string) => void;
+
+/** Everything that the calls on containers work with. */
+export interface Parts {
+  nodeId: string;
+  nodeName: string;
+  hostId: string;
+  paths: Paths;
+  facts: HostFacts;
+  records: Records;
+  names: NameRegistry;
+  snapshots: Snapshots;
+  launcher: MonitorLauncher;
+  networks: Networks;
+  registry: Registry;
+  log: Logger;
+  fault: FaultPoint;
+}
+
+/** Directories and files of containers. */
+export interface Paths {
+  stateDir: string;
+  /** Bundle of a running container. */
+  bundle(id: string): string;
+  bundles: string;
+  socket(id: string): string;
+  sockets: string;
+  /** Log, exit record, network files. */
+  container(id: string): string;
+  containers: string;
+  log(id: string): string;
+  exitFile(id: string): string;
+  volume(volumeId: string): string;
+  volumes: string;
+}

@@ -1,0 +1,81 @@
+import { BerthError } from "@berth/errors";
+import { invalid, noSuchContainer } from "../errors.ts";
+import type { ExecRecord } from "../model.ts";
+import type { Container } from "./container.ts";
+
+const maxRemoved = 4096;
+
+/** All containers of this node, in memory: what list, inspect and look-ups by name answer from. */
+export class Registry {
+  readonly #byId = new Map<string, Container>();
+  readonly #byName = new Map<string, string>();
+  readonly #byKey = new Map<string, string>();
+  readonly execs = new Map<string, ExecRecord>();
+  /** Ids of creates under way: what they have made already is not to be swept. */
+  readonly creating = new Set<string>();
+  /** Ids removed lately, oldest first: their names may not be back at NATS yet. */
+  readonly #removed = new Set<string>();
+
+  add(container: Container): void {
+    const { id, name, idempotencyKey } = container.record;
+    this.#byId.set(id, container);
+    this.#byName.set(name, id);
+    if (idempotencyKey !== "") this.#byKey.set(idempotencyKey, id);
+  }
+
+  delete(container: Container): void {
+    const { id, name, idempotencyKey } = container.record;
+    this.#byId.delete(id);
+    if (this.#byName.get(name) === id) this.#byName.delete(name);
+    if (idempotencyKey !== "") this.#byKey.delete(idempotencyKey);
+    for (const exec of container.execs) this.execs.delete(exec);
+    this.#removed.add(id);
+    if (this.#removed.size > maxRemoved) this.#removed.delete(this.#removed.values().next().value ?? "");
+  }
+
+  wasRemovedHere(id: string): boolean {
+    return this.#removed.has(id);
+  }
+
+  renamed(container: Container, oldName: string): void {
+    if (this.#byName.get(oldName) === container.id) this.#byName.delete(oldName);
+    this.#byName.set(container.record.name, container.id);
+  }
+
+  get(id: string): Container | undefined {
+    return this.#byId.get(id);
+  }
+
+  byName(name: string): Container | undefined {
+    return this.#byId.get(this.#byName.get(name) ?? "");
+  }
+
+  byIdempotencyKey(key: string): Container | undefined {
+    return this.#byId.get(this.#byKey.get(key) ?? "");
+  }
+
+  all(): Container[] {
+    return [...this.#byId.values()];
+  }
+
+  /** By id, name (with or without a leading slash), or an id prefix that fits one only. Throws NO_SUCH_CONTAINER, INVALID_ARGUMENT. */
+  find(reference: string): Container {
+    if (reference === "") throw invalid("No container name or ID supplied");
+    const found =
+      this.#byId.get(reference) ?? this.byName(reference.startsWith("/") ? reference.slice(1) : reference) ?? this.#byPrefix(reference);
+    if (!found) throw noSuchContainer(reference);
+    return found;
+  }
+
+  #byPrefix(prefix: string): Container | undefined {
+    if (!/^[0-9a-f]{1,63}$/.test(prefix)) return undefined;
+    const found: Container[] = [];
+    for (const [id, container] of this.#byId) {
+      if (id.startsWith(prefix)) found.push(container);
+    }
+    if (found.length > 1) {
+      throw new BerthError("INVALID_ARGUMENT", `multiple IDs found with provided prefix: ${prefix}`);
+    }
+    return found[0];
+  }
+}

@@ -1,0 +1,47 @@
+import { BerthError, isBerthError } from "@berth/errors";
+import { invalid, noSuchContainer } from "../errors.ts";
+import { checkName } from "../validate/names.ts";
+import type { Container } from "./container.ts";
+import { claimOrHeal, nameInUse } from "./create.ts";
+import { containerEvent } from "./events.ts";
+import type { Parts } from "./parts.ts";
+
+/** Throws NAME_IN_USE, INVALID_ARGUMENT, UNAVAILABLE. */
+export function rename(parts: Parts, container: Container, newName: string): Promise<void> {
+  return container.mutex.run(async () => {
+    const { record } = container;
+    if (container.removed) throw noSuchContainer(record.name);
+    if (newName === "") throw invalid("Neither old nor new names may be empty");
+    const name = inAllocation(() => checkName(newName.startsWith("/") ? newName : `/${newName}`));
+    const oldName = record.name;
+    if (name === oldName) throw invalid("Renaming a container with the same name as its current name");
+    const owner = parts.registry.byName(name);
+    if (owner) throw inAllocation(() => nameInUse(name, owner.id));
+    await claimOrHeal(parts, name, record.id).catch((error: unknown) => {
+      throw prefixed(error);
+    });
+    parts.fault("rename.claimed");
+    record.name = name;
+    parts.registry.renamed(container, oldName);
+    await parts.records.commit({
+      put: record,
+      releaseName: { name: oldName, containerId: record.id },
+      events: [containerEvent(parts.nodeId, record, "rename", { oldName: `/${oldName}` })],
+    });
+    await parts.names.release(oldName, record.id).catch(() => undefined);
+  });
+}
+
+function inAllocation<T>(work: () => T): T {
+  try {
+    const result = work();
+    return result instanceof Error ? (prefixed(result) as T) : result;
+  } catch (error) {
+    throw prefixed(error);
+  }
+}
+
+function prefixed(error: unknown): unknown {
+  if (!isBerthError(error) || !["NAME_IN_USE", "INVALID_ARGUMENT"].includes(error.reason)) return error;
+  return new BerthError(error.reason, `Error when allocating new name: ${error.message}`, error.details);
+}

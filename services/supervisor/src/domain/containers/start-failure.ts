@@ -1,0 +1,39 @@
+import { BerthError } from "@berth/errors";
+import type { ContainerRecord } from "../model.ts";
+import type { StartReport } from "../monitor/protocol.ts";
+
+const runc = "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: ";
+const init = "unable to start container process: error during container init: ";
+
+/** Docker's text for a container that could not be started; clients take 126 and 127 from words in it. */
+export function startFailure(record: ContainerRecord, report: Extract<StartReport, { event: "failed" }>): BerthError {
+  const { exitCode, message, phase } = report;
+  const text = runc + init + (phase === "exec" ? execFailure(record.path, exitCode, message) : message);
+  const known = exitCode === 126 || exitCode === 127 || isInvalidConfig(text);
+  const code = exitCode === 126 || exitCode === 127 ? exitCode : codeOf(text);
+  return new BerthError(known ? "START_FAILED" : "INTERNAL", text, { exitCode: String(code) });
+}
+
+/** `exec: "foo": executable file not found in $PATH` and its kin, as the user's program path, not the kernel's errno, tells. */
+export function execFailure(path: string, exitCode: number, message: string): string {
+  const quoted = JSON.stringify(path);
+  if (/chdir|working directory|cwd/i.test(message)) return message;
+  if (exitCode === 127) {
+    return path.includes("/")
+      ? `exec: ${quoted}: stat ${path}: no such file or directory`
+      : `exec: ${quoted}: executable file not found in $PATH`;
+  }
+  if (/EISDIR|is a directory/i.test(message)) return `exec: ${quoted}: is a directory: permission denied`;
+  if (/ENOEXEC|format/i.test(message)) return `exec ${path}: exec format error`;
+  if (exitCode === 126) return `exec: ${quoted}: permission denied`;
+  return message;
+}
+
+const isInvalidConfig = (text: string): boolean => codeOf(text) !== 128;
+
+/** Docker's reading of a runtime's text. */
+function codeOf(text: string): number {
+  if (/permission denied|not a directory/i.test(text)) return 126;
+  if (/executable file not found|no such file or directory/i.test(text)) return 127;
+  return 128;
+}

@@ -1,0 +1,152 @@
+import { BerthError, isBerthError } from "@berth/errors";
+import { notRunning } from "../errors.ts";
+import { MonitorError, MonitorGone } from "../monitor/client.ts";
+import { parseSendableSignal, parseSignal, SIGKILL, SIGTERM } from "../validate/signals.ts";
+import type { Container } from "./container.ts";
+import { containerEvent } from "./events.ts";
+import { cancelRestart } from "./exit.ts";
+import type { Parts } from "./parts.ts";
+import { start } from "./start.ts";
+import { isActive, isRunning } from "./state.ts";
+
+const defaultStopTimeout = 10;
+/** After SIGKILL: a process in uninterruptible sleep may take longer than this, and then the caller is told. */
+const killTimeoutMs = 10_000;
+
+export interface StopOptions {
+  /** seconds; undefined: the container's own; negative: wait for ever. */
+  timeout?: number | undefined;
+  /** Empty: the container's own. */
+  signal: string;
+}
+
+/** `docker stop`. Throws NOT_MODIFIED when it does not run. */
+export async function stop(parts: Parts, container: Container, options: StopOptions, signal?: AbortSignal): Promise<void> {
+  if (!isActive(container.record)) throw new BerthError("NOT_MODIFIED", `container ${container.id} is already stopped`);
+  await stopRunning(parts, container, options, signal);
+}
+
+/** `docker restart`: stop if it runs, then start. */
+export async function restart(parts: Parts, container: Container, options: StopOptions, signal?: AbortSignal): Promise<void> {
+  if (isActive(container.record)) await stopRunning(parts, container, options, signal);
+  await start(parts, container).catch((error: unknown) => {
+    // Somebody else was quicker: it runs again, which is what was wanted.
+    if (!isBerthError(error) || error.reason !== "NOT_MODIFIED") throw error;
+  });
+  await parts.records.commitLazily({ events: [containerEvent(parts.nodeId, container.record, "restart")] });
+}
+
+async function stopRunning(parts: Parts, container: Container, options: StopOptions, abort?: AbortSignal): Promise<void> {
+  const { config } = container.record.spec;
+  const first = parseStopSignal(container, options.signal || config.stopSignal);
+  const seconds = options.timeout ?? config.stopTimeout ?? defaultStopTimeout;
+  const ended = container.wait("not-running", abort);
+  ended.catch(() => undefined);
+  if (!(await sendStop(parts, container, first))) return ended.then(() => undefined);
+  const inTime = seconds < 0 ? await ended.then(() => true) : await within(ended, seconds * 1000);
+  if (!inTime) {
+    await sendStop(parts, container, SIGKILL);
+    await within(ended, killTimeoutMs).then((done) => {
+      if (!done) throw new BerthError("INTERNAL", `cannot stop container: ${container.id}: tried to kill container, but did not receive an exit event`);
+    });
+  }
+  await parts.records.commitLazily({ events: [containerEvent(parts.nodeId, container.record, "stop")] });
+}
+
+function parseStopSignal(container: Container, text: string): number {
+  if (text === "") return SIGTERM;
+  try {
+    return parseSignal(text);
+  } catch (error) {
+    throw new BerthError("INVALID_ARGUMENT", `cannot stop container: ${container.record.name}: ${(error as Error).message}`);
+  }
+}
+
+/** Sends a signal that is meant to end the container. False when there is nothing left to wait for but its exit. */
+async function sendStop(parts: Parts, container: Container, number: number): Promise<boolean> {
+  return container.mutex.run(async () => {
+    const { record } = container;
+    if (record.state.status === "restarting") {
+      record.hasBeenManuallyStopped = true;
+      await cancelRestart(parts, container);
+      return false;
+    }
+    if (!isRunning(record)) {
+      // It ended by itself before the wait began: resolve that too.
+      container.exited(true);
+      return false;
+    }
+    await signalContainer(parts, container, number, true);
+    return true;
+  });
+}
+
+async function within(done: Promise<unknown>, ms: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => resolve(false), ms);
+  try {
+    return await Promise.race([done.then(() => true), promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Kills and waits for the end; nothing to do when it does not run. */
+export async function endContainer(parts: Parts, container: Container, number: number): Promise<void> {
+  if (!isActive(container.record)) return;
+  const ended = container.wait("not-running");
+  if (await sendStop(parts, container, number)) {
+    const { id } = container;
+    if (!(await within(ended, killTimeoutMs))) {
+      throw new BerthError("INTERNAL", `could not kill container ${id}: tried to kill container, but did not receive an exit event`);
+    }
+  }
+}
+
+/** `docker kill`. Throws INVALID_ARGUMENT, CONTAINER_NOT_RUNNING. */
+export async function kill(parts: Parts, container: Container, signalText: string, reference: string): Promise<void> {
+  const prefix = `cannot kill container: ${reference}: `;
+  let number: number;
+  try {
+    number = signalText === "" ? SIGKILL : parseSendableSignal(signalText);
+  } catch (error) {
+    throw new BerthError("INVALID_ARGUMENT", prefix + (error as Error).message);
+  }
+  const ended = number === SIGKILL ? container.wait("next-exit") : undefined;
+  ended?.catch(() => undefined);
+  await container.mutex.run(async () => {
+    const { record } = container;
+    if (record.state.status === "restarting") {
+      record.hasBeenManuallyStopped = true;
+      return cancelRestart(parts, container);
+    }
+    if (!isRunning(record)) throw new BerthError("CONTAINER_NOT_RUNNING", prefix + notRunning(record.id).message);
+    // A signal that is not the container's way to stop is a message to it, not an end of its restarts.
+    const { stopSignal } = record.spec.config;
+    const ends = stopSignal === "" || number === SIGKILL || parseSignal(stopSignal) === number;
+    await signalContainer(parts, container, number, ends);
+  });
+  // As Docker: after SIGKILL the container is down when the call returns.
+  if (ended) await within(ended, killTimeoutMs);
+}
+
+/** With the mutex held. A process that has just gone is no error: its exit is on the way. */
+async function signalContainer(parts: Parts, container: Container, number: number, ends: boolean): Promise<void> {
+  const { record } = container;
+  if (ends) record.hasBeenManuallyStopped = true;
+  try {
+    await container.monitor.request({ op: "kill", signal: number });
+    // A frozen process takes no signal but SIGKILL, and on cgroup v1 not even that.
+    if (ends && record.state.status === "paused") await thaw(container);
+  } catch (error) {
+    if (error instanceof MonitorGone || (error instanceof MonitorError && error.failure.code === "ESRCH")) return;
+    throw new BerthError("INTERNAL", `cannot kill container: ${record.name}: ${(error as Error).message}`, {}, { cause: error });
+  }
+  const attributes = { signal: String(number) };
+  await parts.records.commitLazily({ put: record, events: [containerEvent(parts.nodeId, record, "kill", attributes)] });
+}
+
+async function thaw(container: Container): Promise<void> {
+  await container.monitor.request({ op: "resume" });
+  container.record.state.status = "running";
+}

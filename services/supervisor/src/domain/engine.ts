@@ -1,0 +1,33 @@
+import { create, type Created, type CreateOptions, type PendingCreates } from "./containers/create.ts";
+import type { Container } from "./containers/container.ts";
+import type { Parts } from "./containers/parts.ts";
+
+/** The calls on one node's containers: what rpc/ translates to. The functions of containers/, exec/, logs/ do the work. */
+export class Engine {
+  readonly parts: Parts;
+  readonly #pending: PendingCreates = new Map();
+
+  constructor(parts: Parts) {
+    this.parts = parts;
+  }
+
+  create(options: CreateOptions, signal?: AbortSignal): Promise<Created> {
+    return create(this.parts, this.#pending, options, signal);
+  }
+
+  find(reference: string): Container {
+    return this.parts.registry.find(reference);
+  }
+
+  /** At the end of the process: timers end, containers stay. */
+  async close(): Promise<void> {
+    for (const container of this.parts.registry.all()) {
+      if (container.restartTimer !== undefined) clearTimeout(container.restartTimer);
+      const { subscription } = container;
+      container.subscription = undefined;
+      subscription?.close();
+      if (container.listener !== undefined) this.parts.launcher.close(container.listener);
+    }
+    await this.parts.networks.bridge.close();
+  }
+}

@@ -1,0 +1,121 @@
+import type { Socket } from "node:net";
+import { BerthError } from "@berth/errors";
+import type { Container } from "../containers/container.ts";
+import { containerEvent } from "../containers/events.ts";
+import type { Parts } from "../containers/parts.ts";
+import { execFailure } from "../containers/start-failure.ts";
+import { isRunning } from "../containers/state.ts";
+import { conflict, invalid, noSuchExec, notRunning } from "../errors.ts";
+import { newId } from "../ids.ts";
+import type { ExecRecord } from "../model.ts";
+import { MonitorError, MonitorGone } from "../monitor/client.ts";
+import type { MonitorRequest } from "../monitor/protocol.ts";
+import { execProcessOf } from "../spec/process.ts";
+
+export type ExecOptions = Omit<ExecRecord, "v" | "id" | "containerId" | "started" | "running" | "exitCode" | "pid">;
+
+const maxExecsKept = 4096;
+
+/** `POST /containers/{id}/exec`. Throws CONTAINER_NOT_RUNNING, CONTAINER_PAUSED, INVALID_ARGUMENT. */
+export async function createExec(parts: Parts, container: Container, options: ExecOptions): Promise<string> {
+  checkRuns(container);
+  if (options.cmd.length === 0) throw invalid("No exec command specified");
+  if (container.execs.size >= maxExecsKept) await forgetFinished(parts, container);
+  const state = { started: false, running: false, exitCode: null, pid: 0 };
+  const exec: ExecRecord = { v: 1, id: newId(), containerId: container.id, ...options, ...state };
+  parts.registry.execs.set(exec.id, exec);
+  container.execs.add(exec.id);
+  const action = `exec_create: ${commandLine(exec)}`;
+  await parts.records.commitLazily({
+    putExec: exec,
+    events: [containerEvent(parts.nodeId, container.record, action, { execID: exec.id })],
+  });
+  return exec.id;
+}
+
+const commandLine = ({ cmd }: ExecRecord): string => `${cmd[0] ?? ""} ${cmd.slice(1).join(" ")}`;
+
+function checkRuns(container: Container): void {
+  const { record } = container;
+  const { status } = record.state;
+  if (status === "paused") throw new BerthError("CONTAINER_PAUSED", `Container ${record.name} is paused, unpause the container before exec`);
+  if (status === "restarting") throw conflict(`Container ${record.id} is restarting, wait until the container is running`);
+  if (!isRunning(record)) throw notRunning(record.id);
+}
+
+/** Bounds what one container keeps: the oldest finished ones go. */
+async function forgetFinished(parts: Parts, container: Container): Promise<void> {
+  const finished = [...container.execs].filter((id) => !parts.registry.execs.get(id)?.running).slice(0, maxExecsKept / 2);
+  if (finished.length === 0) throw new BerthError("RESOURCE_EXHAUSTED", `container ${container.id} has ${maxExecsKept} execs`);
+  for (const id of finished) {
+    container.execs.delete(id);
+    parts.registry.execs.delete(id);
+  }
+  await parts.records.commitLazily({ delExecs: finished });
+}
+
+export function findExec(parts: Parts, id: string): { exec: ExecRecord; container: Container } {
+  const exec = parts.registry.execs.get(id);
+  const container = parts.registry.get(exec?.containerId ?? "");
+  if (!exec || !container) throw noSuchExec(id);
+  return { exec, container };
+}
+
+export interface StartExecOptions {
+  detach: boolean;
+  /** rows, columns; empty: what create said. */
+  consoleSize: readonly number[];
+}
+
+/** Marks the exec as begun and gives the monitor's request for it. Throws CONFLICT if it has been begun before. */
+export async function beginExec(parts: Parts, id: string, options: StartExecOptions): Promise<{ exec: ExecRecord; container: Container; request: MonitorRequest }> {
+  const { exec, container } = findExec(parts, id);
+  if (exec.running) throw conflict(`exec command ${id} is already running`);
+  if (exec.started) throw conflict(`exec command ${id} has already run`);
+  checkRuns(container);
+  exec.started = true;
+  const size = options.consoleSize.length === 2 ? options.consoleSize : exec.consoleSize;
+  const [rows = 0, cols = 0] = size;
+  const { spec } = container.record;
+  const attach = options.detach ? null : { stdin: exec.attachStdin, stdout: exec.attachStdout, stderr: exec.attachStderr };
+  const request: MonitorRequest = {
+    op: "exec",
+    id,
+    process: execProcessOf(spec, { ...exec, consoleSize: [rows, cols] }, parts.facts),
+    user: exec.user || spec.config.user,
+    privileged: exec.privileged || spec.hostConfig.privileged,
+    attach,
+    rows,
+    cols,
+  };
+  const action = `exec_start: ${commandLine(exec)}`;
+  await parts.records.commitLazily({
+    putExec: exec,
+    events: [containerEvent(parts.nodeId, container.record, action, { execID: id })],
+  });
+  return { exec, container, request };
+}
+
+/** Starts it and gives its stream (none when detached). Throws START_FAILED with Docker's text. */
+export async function runExec(parts: Parts, id: string, options: StartExecOptions): Promise<{ exec: ExecRecord; socket: Socket; head: Buffer }> {
+  const { exec, container, request } = await beginExec(parts, id, options);
+  try {
+    const { answer, socket, head } = await container.monitor.stream<{ pid: number }>(request);
+    Object.assign(exec, { running: exec.exitCode === null, pid: answer.pid });
+    if (options.detach) socket.destroy();
+    return { exec, socket, head };
+  } catch (error) {
+    throw await failedExec(parts, exec, container, error);
+  }
+}
+
+async function failedExec(parts: Parts, exec: ExecRecord, container: Container, error: unknown): Promise<Error> {
+  if (error instanceof MonitorGone) return notRunning(container.id);
+  if (!(error instanceof MonitorError)) return error as Error;
+  const exitCode = error.exitCode ?? 126;
+  Object.assign(exec, { running: false, exitCode });
+  await parts.records.commitLazily({ putExec: exec });
+  const why = error.failure.call === "exec" ? execFailure(exec.cmd[0] ?? "", exitCode, error.failure.message) : error.failure.message;
+  const text = `OCI runtime exec failed: exec failed: unable to start container process: ${why}`;
+  return new BerthError("START_FAILED", text, { exitCode: String(exitCode) }, { cause: error });
+}

@@ -1,0 +1,324 @@
+/**
+ * What a container is made from and what is kept of it. Field meanings are the Engine API's (POST /containers/create,
+ * GET /containers/{id}/json) where no comment says otherwise; the shapes follow proto/berth/containers/v1/spec.proto.
+ */
+
+export interface Healthcheck {
+  test: string[];
+  /** nanoseconds */
+  interval: number;
+  timeout: number;
+  startPeriod: number;
+  startInterval: number;
+  retries: number;
+}
+
+export interface ContainerConfig {
+  hostname: string;
+  domainname: string;
+  user: string;
+  attachStdin: boolean;
+  attachStdout: boolean;
+  attachStderr: boolean;
+  /** "80/tcp" */
+  exposedPorts: string[];
+  tty: boolean;
+  openStdin: boolean;
+  stdinOnce: boolean;
+  env: string[];
+  cmd: string[];
+  entrypoint: string[];
+  image: string;
+  volumes: string[];
+  workingDir: string;
+  networkDisabled: boolean;
+  labels: Record<string, string>;
+  stopSignal: string;
+  /** seconds */
+  stopTimeout?: number | undefined;
+  shell: string[];
+  healthcheck: Healthcheck | undefined;
+  argsEscaped: boolean;
+  onBuild: string[];
+  macAddress: string;
+}
+
+export interface MountSpec {
+  type: string;
+  source: string;
+  target: string;
+  readOnly: boolean;
+  consistency: string;
+  propagation: string;
+  nonRecursive: boolean;
+  createMountpoint: boolean;
+  noCopy: boolean;
+  subpath: string;
+  labels: Record<string, string>;
+  driver: string;
+  driverOptions: Record<string, string>;
+  /** bytes */
+  tmpfsSize: number;
+  tmpfsMode: number;
+}
+
+export interface LogConfig {
+  type: string;
+  config: Record<string, string>;
+}
+
+export interface PortBinding {
+  containerPort: string;
+  hostIp: string;
+  hostPort: string;
+}
+
+export interface RestartPolicy {
+  name: string;
+  maximumRetryCount: number;
+}
+
+export interface BlkioDevice {
+  path: string;
+  value: number;
+}
+
+export interface DeviceMapping {
+  pathOnHost: string;
+  pathInContainer: string;
+  cgroupPermissions: string;
+}
+
+export interface Ulimit {
+  name: string;
+  soft: number;
+  hard: number;
+}
+
+export interface Resources {
+  cpuShares: number;
+  nanoCpus: number;
+  cpuPeriod: number;
+  cpuQuota: number;
+  cpuRealtimePeriod: number;
+  cpuRealtimeRuntime: number;
+  cpusetCpus: string;
+  cpusetMems: string;
+  /** bytes */
+  memory: number;
+  memoryReservation: number;
+  memorySwap: number;
+  memorySwappiness?: number | undefined;
+  oomKillDisable?: boolean | undefined;
+  pidsLimit?: number | undefined;
+  blkioWeight: number;
+  blkioWeightDevice: BlkioDevice[];
+  blkioDeviceReadBps: BlkioDevice[];
+  blkioDeviceWriteBps: BlkioDevice[];
+  blkioDeviceReadIops: BlkioDevice[];
+  blkioDeviceWriteIops: BlkioDevice[];
+  devices: DeviceMapping[];
+  deviceCgroupRules: string[];
+  ulimits: Ulimit[];
+  cgroupParent: string;
+  kernelMemoryTcp: number;
+  cpuCount: number;
+  cpuPercent: number;
+}
+
+export interface PathList {
+  paths: string[];
+}
+
+export interface HostConfig {
+  binds: string[];
+  mounts: MountSpec[];
+  containerIdFile: string;
+  logConfig: LogConfig;
+  networkMode: string;
+  portBindings: PortBinding[];
+  restartPolicy: RestartPolicy;
+  autoRemove: boolean;
+  volumeDriver: string;
+  volumesFrom: string[];
+  consoleSize: number[];
+  annotations: Record<string, string>;
+  capAdd: string[];
+  capDrop: string[];
+  cgroupnsMode: string;
+  dns: string[];
+  dnsOptions: string[];
+  dnsSearch: string[];
+  extraHosts: string[];
+  groupAdd: string[];
+  ipcMode: string;
+  cgroup: string;
+  links: string[];
+  oomScoreAdj: number;
+  pidMode: string;
+  privileged: boolean;
+  publishAllPorts: boolean;
+  readonlyRootfs: boolean;
+  securityOpt: string[];
+  storageOpt: Record<string, string>;
+  tmpfs: Record<string, string>;
+  utsMode: string;
+  usernsMode: string;
+  /** bytes */
+  shmSize: number;
+  sysctls: Record<string, string>;
+  runtime: string;
+  isolation: string;
+  resources: Resources;
+  /** Absent: the engine's defaults. */
+  maskedPaths: PathList | undefined;
+  readonlyPaths: PathList | undefined;
+  init?: boolean | undefined;
+}
+
+export interface EndpointSpec {
+  network: string;
+  macAddress: string;
+  ipv4Address: string;
+  ipv6Address: string;
+  aliases: string[];
+  links: string[];
+  driverOptions: Record<string, string>;
+}
+
+export interface Platform {
+  os: string;
+  architecture: string;
+  variant: string;
+  osVersion: string;
+}
+
+export interface Descriptor {
+  mediaType: string;
+  digest: string;
+  size: number;
+  platform: Platform | undefined;
+  annotations: Record<string, string>;
+}
+
+export interface Layer {
+  blob: Descriptor | undefined;
+  diffId: string;
+  chainId: string;
+}
+
+export interface ContainerSpec {
+  config: ContainerConfig;
+  hostConfig: HostConfig;
+  endpoints: EndpointSpec[];
+  imageId: string;
+  imageManifest: Descriptor | undefined;
+  /** Bottom first. */
+  layers: Layer[];
+  platform: Platform | undefined;
+}
+
+/** A mount that makes up the root file system, as the snapshotter gives it. */
+export interface RootfsMount {
+  type: string;
+  source: string;
+  options: string[];
+  base: string;
+}
+
+export interface MountPoint {
+  type: string;
+  name: string;
+  source: string;
+  destination: string;
+  driver: string;
+  mode: string;
+  rw: boolean;
+  propagation: string;
+}
+
+export interface PublishedPort {
+  /** "80/tcp" */
+  containerPort: string;
+  hostIp: string;
+  /** 0: exposed, not published. */
+  hostPort: number;
+}
+
+/** A container's place in a network while it runs. */
+export interface Endpoint {
+  network: string;
+  networkId: string;
+  endpointId: string;
+  /** The host's end of the veth pair; empty for networks without one. */
+  hostInterface: string;
+  gateway: string;
+  ipAddress: string;
+  ipPrefixLen: number;
+  macAddress: string;
+  aliases: string[];
+}
+
+export const statuses = ["created", "running", "paused", "restarting", "removing", "exited", "dead"] as const;
+export type Status = (typeof statuses)[number];
+
+export interface ContainerState {
+  status: Status;
+  pid: number;
+  monitorPid: number;
+  exitCode: number;
+  error: string;
+  oomKilled: boolean;
+  /** RFC 3339 with nanoseconds; empty: never. */
+  startedAt: string;
+  finishedAt: string;
+}
+
+export interface ContainerRecord {
+  v: 1;
+  id: string;
+  /** Without a leading slash. */
+  name: string;
+  spec: ContainerSpec;
+  /** RFC 3339 with nanoseconds. */
+  created: string;
+  path: string;
+  args: string[];
+  state: ContainerState;
+  restartCount: number;
+  hasBeenManuallyStopped: boolean;
+  hasBeenStartedBefore: boolean;
+  /** A start was begun under this boot of the host and nothing after it has been recorded yet. */
+  starting: boolean;
+  rootfs: RootfsMount[];
+  /** Directories of the root file system, top first. */
+  layerDirs: string[];
+  mounts: MountPoint[];
+  endpoints: Endpoint[];
+  ports: PublishedPort[];
+  idempotencyKey: string;
+  /** Removal has been asked for: finish it, whatever else. */
+  removing: boolean;
+}
+
+export interface ExecRecord {
+  v: 1;
+  id: string;
+  containerId: string;
+  cmd: string[];
+  env: string[];
+  user: string;
+  workingDir: string;
+  tty: boolean;
+  privileged: boolean;
+  attachStdin: boolean;
+  attachStdout: boolean;
+  attachStderr: boolean;
+  detachKeys: string;
+  /** rows, columns; empty or two numbers */
+  consoleSize: number[];
+  started: boolean;
+  running: boolean;
+  exitCode: number | null;
+  pid: number;
+}

@@ -1,0 +1,71 @@
+import type { ContainerRecord, Endpoint, PublishedPort } from "../model.ts";
+import { parseExposed } from "../validate/ports.ts";
+import type { BridgeNetwork } from "./bridge.ts";
+import type { InterfaceCounters, NetworkDriver } from "./driver.ts";
+
+export interface BuiltInNetworks {
+  none: string;
+  host: string;
+}
+
+/** What a start needs of the network while it prepares the rest. */
+export interface Reservation {
+  endpoint: Endpoint | undefined;
+  /** Own namespace, not another container's and not the host's. */
+  own: boolean;
+  /** Makes it; `namespace` is a descriptor that the caller closes, or null. */
+  connect(): Promise<{ namespace: number | null; ports: PublishedPort[] }>;
+}
+
+/** The built-in networks of a node: bridge, host, none. */
+export class Networks {
+  readonly bridge: BridgeNetwork;
+  readonly ids: BuiltInNetworks;
+  readonly #driver: NetworkDriver;
+
+  constructor(bridge: BridgeNetwork, ids: BuiltInNetworks, driver: NetworkDriver) {
+    this.bridge = bridge;
+    this.ids = ids;
+    this.#driver = driver;
+  }
+
+  async reserve(record: ContainerRecord): Promise<Reservation> {
+    const mode = record.spec.hostConfig.networkMode;
+    if (mode === "host") {
+      return { endpoint: bare("host", this.ids.host), own: false, connect: async () => ({ namespace: null, ports: [] }) };
+    }
+    if (mode.startsWith("container:")) return { endpoint: undefined, own: false, connect: async () => ({ namespace: null, ports: [] }) };
+    if (mode === "none") {
+      const connect = async () => ({ namespace: await this.#driver.createNamespace(), ports: [] });
+      return { endpoint: bare("none", this.ids.none), own: true, connect };
+    }
+    const endpoint = await this.bridge.reserve(record);
+    const connect = async () => {
+      const { namespace, ports } = await this.bridge.connect(record, endpoint);
+      return { namespace, ports: [...ports, ...onlyExposed(record, ports)] };
+    };
+    return { endpoint, own: true, connect };
+  }
+
+  release(id: string): Promise<void> {
+    return this.bridge.detach(id);
+  }
+
+  interfaceStats(namespace: number): Promise<readonly InterfaceCounters[]> {
+    return this.#driver.interfaceStats(namespace);
+  }
+}
+
+function bare(network: string, networkId: string): Endpoint {
+  const empty = { endpointId: "", hostInterface: "", gateway: "", ipAddress: "", macAddress: "" };
+  return { network, networkId, ...empty, ipPrefixLen: 0, aliases: [] };
+}
+
+/** Exposed and not published: inspect and ps show them without a host port. */
+function onlyExposed(record: ContainerRecord, published: readonly PublishedPort[]): PublishedPort[] {
+  const done = new Set(published.map((port) => port.containerPort));
+  return parseExposed(record.spec.config.exposedPorts)
+    .map(({ port, protocol }) => `${port}/${protocol}`)
+    .filter((port) => !done.has(port))
+    .map((containerPort) => ({ containerPort, hostIp: "", hostPort: 0 }));
+}

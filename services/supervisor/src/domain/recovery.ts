@@ -1,0 +1,170 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { errorMessage } from "@berth/errors";
+import { Container } from "./containers/container.ts";
+import { containerEvent, networkEvent } from "./containers/events.ts";
+import { afterExit, handleExit, readExit, scheduleRestart, tidy, watchMonitor } from "./containers/exit.ts";
+import type { Parts } from "./containers/parts.ts";
+import { startsAtBoot } from "./containers/restart-policy.ts";
+import { start } from "./containers/start.ts";
+import { isRunning, transit } from "./containers/state.ts";
+import type { ContainerRecord, Endpoint, ExecRecord, PublishedPort } from "./model.ts";
+import { MonitorError, MonitorGone } from "./monitor/client.ts";
+import type { ExitRecord, MonitorState } from "./monitor/protocol.ts";
+import { sweep } from "./sweep.ts";
+
+const bootKey = "boot-id";
+
+/**
+ * At start: every record is held against what there is. A monitor that answers is followed again; an exit written down while
+ * we were away is recorded with its true code and time; a container that vanished with its monitor has exited with 137. Then
+ * what no record names is swept, and after a boot of the host the restart policies are obeyed.
+ */
+export async function recover(parts: Parts): Promise<void> {
+  const { containers, execs, pending } = await parts.records.load();
+  const booted = await isNewBoot(parts);
+  for (const record of containers) parts.registry.add(new Container(record, parts.paths.socket(record.id)));
+  adoptExecs(parts, execs);
+  parts.networks.bridge.useSubnet((await parts.records.getMeta("bridge.subnet")) ?? "");
+  const found = await Promise.all(parts.registry.all().map((container) => look(parts, container)));
+  // Before anything is started: addresses and ports of running containers must not be given to others.
+  await parts.networks.bridge.adopt(found.filter(({ state }) => state !== undefined).map(({ container }) => container.record));
+  const ended: Container[] = [];
+  for (const { container, state, exit } of found) {
+    if (state) await takeUp(parts, container, state);
+    else if (await settle(parts, container, exit)) ended.push(container);
+  }
+  await sweep(parts, pending);
+  await startAgain(parts, booted, ended);
+  for (const container of ended) await afterExit(parts, container);
+}
+
+async function isNewBoot(parts: Parts): Promise<boolean> {
+  const { bootId } = parts.facts;
+  if ((await parts.records.getMeta(bootKey)) === bootId) return false;
+  await parts.records.setMeta(bootKey, bootId);
+  return true;
+}
+
+function adoptExecs(parts: Parts, execs: readonly ExecRecord[]): void {
+  for (const exec of execs) {
+    const container = parts.registry.get(exec.containerId);
+    if (!container) continue;
+    container.execs.add(exec.id);
+    parts.registry.execs.set(exec.id, exec);
+  }
+}
+
+interface Found {
+  container: Container;
+  /** A monitor answers. */
+  state: MonitorState | undefined;
+  exit: ExitRecord | undefined;
+}
+
+const askTimeoutMs = 5_000;
+
+async function look(parts: Parts, container: Container): Promise<Found> {
+  const { record } = container;
+  const mayRun = isRunning(record) || record.starting || record.state.status === "restarting";
+  if (!mayRun) return { container, state: undefined, exit: undefined };
+  const state = await container.monitor.request<MonitorState>({ op: "state" }, askTimeoutMs).catch((error: unknown) => {
+    if (error instanceof MonitorGone || error instanceof MonitorError) return undefined;
+    parts.log.warn({ container: record.id, err: errorMessage(error) }, "a monitor does not answer");
+    return undefined;
+  });
+  if (state && state.status !== "stopped") await readPlace(parts, record);
+  return { container, state: state?.status === "stopped" ? undefined : state, exit: state ? undefined : await readExit(parts, record) };
+}
+
+/** Where the network put the container, if we died before its record said so. */
+async function readPlace(parts: Parts, record: ContainerRecord): Promise<void> {
+  if (!record.starting) return;
+  const text = await readFile(join(parts.paths.bundle(record.id), "network.json"), "utf8").catch(() => "");
+  if (text === "") return;
+  const place = JSON.parse(text) as { endpoints: Endpoint[]; ports: PublishedPort[] };
+  record.endpoints = place.endpoints;
+  record.ports = place.ports;
+}
+
+/** A container that runs: follow it, and tell of a start or pause that we did not live to record. */
+async function takeUp(parts: Parts, container: Container, state: MonitorState): Promise<void> {
+  const { record } = container;
+  const events = [];
+  if (record.starting || !isRunning(record)) {
+    transit(record, "running", { pid: state.pid, startedAt: state.startedAt, exitCode: 0, error: "", oomKilled: false });
+    record.hasBeenStartedBefore = true;
+    for (const endpoint of record.endpoints) events.push(networkEvent(parts.nodeId, "connect", record.id, endpoint));
+    events.push(containerEvent(parts.nodeId, record, "start"));
+  }
+  record.starting = false;
+  const paused = state.status === "paused";
+  if (paused !== (record.state.status === "paused")) {
+    transit(record, paused ? "paused" : "running");
+    events.push(containerEvent(parts.nodeId, record, paused ? "pause" : "unpause"));
+  }
+  await parts.records.commitLazily({ put: record, events });
+  watchMonitor(parts, container);
+  await reconcileExecs(parts, container, state);
+}
+
+/** Execs that have ended while nobody listened; their exit codes are not known any more. */
+async function reconcileExecs(parts: Parts, container: Container, state: MonitorState): Promise<void> {
+  const running = new Map(state.execs.map(({ id, pid }) => [id, pid]));
+  for (const id of container.execs) {
+    const exec = parts.registry.execs.get(id);
+    if (!exec || exec.exitCode !== null) continue;
+    const pid = running.get(id);
+    if (pid !== undefined) Object.assign(exec, { started: true, running: true, pid });
+    else if (exec.running) Object.assign(exec, { running: false, exitCode: 137 });
+    else continue;
+    await parts.records.commitLazily({ putExec: exec });
+  }
+}
+
+/** A container that does not run. True when it has exited just now, as far as the record goes. */
+async function settle(parts: Parts, container: Container, exit: ExitRecord | undefined): Promise<boolean> {
+  const { record } = container;
+  const ran = isRunning(record) || (record.starting && exit !== undefined && exit.startedAt !== "" && exit.startedAt !== record.state.startedAt);
+  if (!ran) {
+    if (record.state.status === "restarting") scheduleRestart(parts, container, 100);
+    else if (record.starting) {
+      record.starting = false;
+      await parts.records.commitLazily({ put: record });
+      await tidy(parts, record.id);
+    }
+    return false;
+  }
+  if (record.starting && exit) {
+    // It started and ended between two of our writes.
+    transit(record, "running", { startedAt: exit.startedAt });
+    record.hasBeenStartedBefore = true;
+    await parts.records.commitLazily({ put: record, events: [containerEvent(parts.nodeId, record, "start")] });
+  }
+  await container.mutex.run(async () => handleExit(parts, container, exit ?? unknownExit(record)));
+  return true;
+}
+
+const unknownExit = (record: ContainerRecord): ExitRecord => ({
+  exitCode: 137,
+  signal: 9,
+  oomKilled: false,
+  startedAt: record.state.startedAt,
+  finishedAt: new Date().toISOString(),
+  error: "",
+});
+
+/** After a boot of the host, or of the engine with containers that went while it was away: restart policies. */
+async function startAgain(parts: Parts, booted: boolean, ended: readonly Container[]): Promise<void> {
+  if (!booted) return;
+  for (const container of parts.registry.all()) {
+    const { record } = container;
+    const { restartPolicy } = record.spec.hostConfig;
+    const due = startsAtBoot(restartPolicy, record.hasBeenManuallyStopped, ended.includes(container));
+    if (!due || !record.hasBeenStartedBefore || record.state.status !== "exited") continue;
+    await start(parts, container).catch((error: unknown) => {
+      parts.log.warn({ container: record.id, err: errorMessage(error) }, "cannot start a container after a boot");
+    });
+  }
+}
+

@@ -1,0 +1,112 @@
+import { posix } from "node:path";
+import type { HostFacts } from "../host.ts";
+import type { ContainerRecord, ContainerSpec } from "../model.ts";
+import { parseLogConfig } from "../validate/logging.ts";
+import { capabilitiesOf, parseSecurityOptions } from "../validate/security.ts";
+import { devicesOf } from "./devices.ts";
+import type { MountRequest } from "./mountpoints.ts";
+import { mountsOf, type NetworkFiles } from "./mounts.ts";
+import { type JoinedNamespaces, namespacesOf } from "./namespaces.ts";
+import type { MonitorSpec, OciSpec } from "./oci.ts";
+import { processOf } from "./process.ts";
+import { resourcesOf } from "./resources.ts";
+import { resolveProfile } from "./seccomp.ts";
+
+/** What a bundle is made from besides the container's own record. */
+export interface BundleInput {
+  facts: HostFacts;
+  namespaces: JoinedNamespaces;
+  mounts: readonly MountRequest[];
+  volumes: ReadonlyMap<string, string>;
+  files: NetworkFiles;
+  /** Where the monitor puts the exit record and the log. */
+  exitFile: string;
+  logPath: string;
+}
+
+export interface Bundle {
+  config: OciSpec;
+  monitor: MonitorSpec;
+}
+
+/** config.json and monitor.json of one start. */
+export async function bundleOf(record: ContainerRecord, input: BundleInput): Promise<Bundle> {
+  const { spec, id } = record;
+  const { config, hostConfig: host } = spec;
+  const devices = await devicesOf(host);
+  const resources = await resourcesOf(host.resources, devices.rules);
+  const seccomp = seccompOf(spec, input.facts);
+  const sysctl = sysctlsOf(spec, input.namespaces.network !== null);
+  const oci: OciSpec = {
+    ociVersion: "1.2.0",
+    process: processOf(spec, input.facts),
+    root: { path: "rootfs", readonly: host.readonlyRootfs },
+    ...(host.utsMode !== "host" && { hostname: config.hostname }),
+    ...(host.utsMode !== "host" && config.domainname !== "" && { domainname: config.domainname }),
+    mounts: mountsOf(spec, input.mounts, input.volumes, input.files),
+    ...(Object.keys(host.annotations).length > 0 && { annotations: host.annotations }),
+    linux: {
+      ...(Object.keys(sysctl).length > 0 && { sysctl }),
+      resources,
+      cgroupsPath: cgroupPath(record),
+      namespaces: namespacesOf(host, input.namespaces),
+      devices: devices.nodes,
+      ...(seccomp !== undefined && { seccomp }),
+      rootfsPropagation: rootPropagation(input.mounts),
+      maskedPaths: host.maskedPaths?.paths ?? [],
+      readonlyPaths: host.readonlyPaths?.paths ?? [],
+    },
+  };
+  return { config: oci, monitor: monitorOf(record, input) };
+}
+
+function monitorOf(record: ContainerRecord, input: BundleInput): MonitorSpec {
+  const { config, hostConfig: host } = record.spec;
+  const log = parseLogConfig(host.logConfig);
+  const [rows = 0, cols = 0] = host.consoleSize;
+  return {
+    v: 1,
+    id: record.id,
+    exitFile: input.exitFile,
+    log: log.keep ? { path: input.logPath, maxSize: log.maxSize, maxFiles: log.maxFiles } : null,
+    rootfsMounts: record.rootfs.map(({ type, source, base, options }) => ({ type, source, base, options })),
+    user: config.user,
+    stdinOpen: config.openStdin,
+    stdinOnce: config.stdinOnce,
+    rows,
+    cols,
+  };
+}
+
+/** Below /berth unless --cgroup-parent says otherwise. */
+export function cgroupPath({ id, spec }: ContainerRecord): string {
+  const parent = spec.hostConfig.resources.cgroupParent;
+  // Normalised from the root, so that no ".." leads anywhere.
+  return posix.join(parent === "" ? "/berth" : posix.normalize(`/${parent}`), id);
+}
+
+/** Docker's two conveniences, where the network namespace is the container's own; then the user's. */
+function sysctlsOf({ hostConfig: host }: ContainerSpec, ownNetwork: boolean): Record<string, string> {
+  const joined = host.networkMode.startsWith("container:");
+  const defaults =
+    ownNetwork && !joined && !host.privileged
+      ? { "net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647" }
+      : {};
+  const own = Object.entries(host.sysctls).map(([key, value]) => [key.replaceAll("/", "."), value]);
+  return { ...defaults, ...Object.fromEntries(own) };
+}
+
+/** "default" is a marker that the native side takes for the profile built into it. */
+function seccompOf({ hostConfig: host }: ContainerSpec, facts: HostFacts): unknown {
+  const { seccomp } = parseSecurityOptions(host.securityOpt);
+  if (seccomp === "unconfined" || (host.privileged && seccomp === "default")) return undefined;
+  return seccomp === "default" ? seccomp : resolveProfile(seccomp, capabilitiesOf(host, facts), facts.kernelVersion);
+}
+
+/** What is mounted shared or as a slave inside works only if the root is so as well. */
+function rootPropagation(mounts: readonly MountRequest[]): string {
+  const words = mounts.map((mount) => mount.propagation);
+  if (words.some((word) => word === "shared" || word === "rshared")) return "shared";
+  if (words.some((word) => word === "slave" || word === "rslave")) return "slave";
+  return "private";
+}

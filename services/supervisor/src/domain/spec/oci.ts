@@ -1,0 +1,100 @@
+/** The parts of OCI's config.json (runtime-spec 1.2) that the supervisor writes, and the monitor's own file beside it. */
+
+export interface OciMount {
+  destination: string;
+  type: string;
+  source: string;
+  options: string[];
+}
+
+export interface OciProcess {
+  terminal: boolean;
+  consoleSize?: { height: number; width: number };
+  user: { uid: number; gid: number; additionalGids?: number[] };
+  args: string[];
+  env: string[];
+  cwd: string;
+  capabilities?: Record<"bounding" | "effective" | "permitted" | "inheritable" | "ambient", string[]>;
+  rlimits?: { type: string; soft: number; hard: number }[];
+  noNewPrivileges: boolean;
+  oomScoreAdj?: number;
+}
+
+export interface OciNamespace {
+  type: "pid" | "network" | "mount" | "ipc" | "uts" | "user" | "cgroup";
+  path?: string;
+}
+
+export interface OciDevice {
+  path: string;
+  type: string;
+  major: number;
+  minor: number;
+  fileMode?: number;
+  uid?: number;
+  gid?: number;
+}
+
+export interface OciDeviceRule {
+  allow: boolean;
+  type?: string;
+  major?: number;
+  minor?: number;
+  access: string;
+}
+
+export interface OciThrottle {
+  major: number;
+  minor: number;
+  rate: number;
+}
+
+export interface OciResources {
+  devices?: OciDeviceRule[];
+  memory?: { limit?: number; reservation?: number; swap?: number; swappiness?: number; disableOOMKiller?: boolean };
+  cpu?: { shares?: number; quota?: number; period?: number; cpus?: string; mems?: string };
+  pids?: { limit: number };
+  blockIO?: {
+    weight?: number;
+    weightDevice?: { major: number; minor: number; weight: number }[];
+    throttleReadBpsDevice?: OciThrottle[];
+    throttleWriteBpsDevice?: OciThrottle[];
+    throttleReadIOPSDevice?: OciThrottle[];
+    throttleWriteIOPSDevice?: OciThrottle[];
+  };
+}
+
+export interface OciSpec {
+  ociVersion: string;
+  process: OciProcess;
+  root: { path: string; readonly: boolean };
+  hostname?: string;
+  domainname?: string;
+  mounts: OciMount[];
+  annotations?: Record<string, string>;
+  linux: {
+    sysctl?: Record<string, string>;
+    resources: OciResources;
+    cgroupsPath: string;
+    namespaces: OciNamespace[];
+    devices: OciDevice[];
+    seccomp?: unknown;
+    rootfsPropagation: string;
+    maskedPaths: string[];
+    readonlyPaths: string[];
+  };
+}
+
+/** monitor.json (native/isolation/PROTOCOL.md). */
+export interface MonitorSpec {
+  v: 1;
+  id: string;
+  exitFile: string;
+  log: { path: string; maxSize: number; maxFiles: number } | null;
+  rootfsMounts: { type: string; source: string; base: string; options: string[] }[];
+  user: string;
+  stdinOpen: boolean;
+  stdinOnce: boolean;
+  rows: number;
+  cols: number;
+}

@@ -1,0 +1,74 @@
+import { readdir, rm, rmdir } from "node:fs/promises";
+import { join } from "node:path";
+import { errorMessage } from "@berth/errors";
+import type { Parts } from "./containers/parts.ts";
+
+/**
+ * Removes what no record names: creates that a crash cut short, directories, sockets, writable layers, names, empty cgroups.
+ * What cannot be swept now (the snapshotter or NATS is away) is swept in the background, or at the next start.
+ */
+export async function sweep(parts: Parts, pending: readonly { id: string; name: string }[]): Promise<void> {
+  const { paths, registry } = parts;
+  const known = new Set(registry.all().map(({ id }) => id));
+  const volumes = new Set(registry.all().flatMap(({ record }) => record.mounts.map((mount) => mount.name)));
+  const running = new Set(registry.all().filter(({ subscription }) => subscription !== undefined).map(({ id }) => id));
+  await Promise.all([
+    sweepDirectory(paths.containers, (name) => known.has(name)),
+    sweepDirectory(paths.volumes, (name) => volumes.has(name)),
+    sweepDirectory(paths.bundles, (name) => running.has(name)),
+    sweepSockets(parts, running),
+    sweepCgroups(running),
+  ]);
+  // Not waited for: a service that is away must not keep this one from serving.
+  void sweepRemote(parts, known, pending).catch((error: unknown) => {
+    parts.log.warn({ err: errorMessage(error) }, "the sweep goes on at the next start");
+  });
+}
+
+async function sweepDirectory(path: string, keep: (name: string) => boolean): Promise<void> {
+  const names = await readdir(path).catch(() => []);
+  await Promise.all(names.filter((name) => !keep(name)).map((name) => rm(join(path, name), { recursive: true, force: true })));
+}
+
+async function sweepSockets({ paths }: Parts, running: ReadonlySet<string>): Promise<void> {
+  const live = new Set([...running].map((id) => paths.socket(id)));
+  const names = await readdir(paths.sockets).catch(() => []);
+  const dead = names.map((name) => join(paths.sockets, name)).filter((path) => !live.has(path));
+  await Promise.all(dead.map((path) => rm(path, { force: true })));
+}
+
+/** rmdir takes only what is empty: a group of a container that runs stays in any case. */
+async function sweepCgroups(running: ReadonlySet<string>): Promise<void> {
+  const roots = ["/sys/fs/cgroup"];
+  for (const name of await readdir("/sys/fs/cgroup").catch(() => [])) roots.push(join("/sys/fs/cgroup", name));
+  for (const root of roots) {
+    const parent = join(root, "berth");
+    const groups = (await readdir(parent, { withFileTypes: true }).catch(() => [])).filter((entry) => entry.isDirectory());
+    for (const { name } of groups) {
+      if (!running.has(name)) await rmdir(join(parent, name)).catch(() => undefined);
+    }
+  }
+}
+
+/** The empty parent group, when no container is left on this host. */
+export async function removeParentCgroup(): Promise<void> {
+  const names = await readdir("/sys/fs/cgroup").catch(() => []);
+  for (const root of ["", ...names]) await rmdir(join("/sys/fs/cgroup", root, "berth")).catch(() => undefined);
+}
+
+async function sweepRemote(parts: Parts, known: ReadonlySet<string>, pending: readonly { id: string; name: string }[]): Promise<void> {
+  for (const { id, name } of pending) {
+    if (!known.has(id)) {
+      await parts.names.release(name, id);
+      await parts.snapshots.remove(id);
+    }
+    await parts.records.commitLazily({ pending: { id, name: null } });
+  }
+  const isOurs = (id: string) => parts.registry.get(id) !== undefined || parts.registry.creating.has(id);
+  for (const { name, containerId } of await parts.names.own()) {
+    if (!isOurs(containerId)) await parts.names.release(name, containerId);
+  }
+  for (const key of await parts.snapshots.keys()) {
+    if (!isOurs(key)) await parts.snapshots.remove(key);
+  }
+}

@@ -1,0 +1,123 @@
+import { invalid, notBuilt } from "../errors.ts";
+import type { HostFacts } from "../host.ts";
+import type { Resources, Ulimit } from "../model.ts";
+
+const minimumMemory = 6 * 1024 * 1024;
+
+/**
+ * Checks resources against each other and against the host. Returns warnings; takes out of `resources` what the host's kernel
+ * can't do, as Docker does. Throws INVALID_ARGUMENT with Docker's texts. `update`: fields left at zero are no mistake.
+ */
+export function checkResources(resources: Resources, host: HostFacts, update = false): string[] {
+  const warnings: string[] = [];
+  checkMemory(resources, update);
+  checkCpu(resources, host);
+  checkCpusets(resources, host);
+  checkOom(resources, host, warnings, update);
+  checkBlkio(resources, host, warnings);
+  if (resources.cpuShares < 0) throw invalid(`invalid CPU shares (${resources.cpuShares}): value must be a positive integer`);
+  if (resources.cpuRealtimePeriod !== 0 || resources.cpuRealtimeRuntime !== 0) throw notBuilt("real-time CPU scheduling (--cpu-rt-*)");
+  if (resources.kernelMemoryTcp !== 0) throw notBuilt("a limit of kernel TCP memory");
+  if (resources.pidsLimit !== undefined && !host.cgroup.pids && resources.pidsLimit > 0) {
+    warnings.push("Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.");
+    resources.pidsLimit = undefined;
+  }
+  for (const ulimit of resources.ulimits) checkUlimit(ulimit);
+  return warnings;
+}
+
+function checkMemory(r: Resources, update: boolean): void {
+  if (r.memory !== 0 && r.memory < minimumMemory) throw invalid("Minimum memory limit allowed is 6MB");
+  if (r.memory > 0 && r.memorySwap > 0 && r.memorySwap < r.memory) {
+    throw invalid("Minimum memoryswap limit should be larger than memory limit, see usage");
+  }
+  if (r.memory === 0 && r.memorySwap > 0 && !update) {
+    throw invalid("You should always set the Memory limit when using Memoryswap limit, see usage");
+  }
+  const swappiness = r.memorySwappiness;
+  if (swappiness !== undefined && (swappiness < -1 || swappiness > 100)) {
+    throw invalid(`Invalid value: ${swappiness}, valid memory swappiness range is 0-100`);
+  }
+  if (r.memoryReservation !== 0 && r.memoryReservation < minimumMemory) throw invalid("Minimum memory reservation allowed is 6MB");
+  if (r.memory > 0 && r.memoryReservation > 0 && r.memory < r.memoryReservation) {
+    throw invalid("Minimum memory limit can not be less than memory reservation limit, see usage");
+  }
+}
+
+function checkCpu(r: Resources, host: HostFacts): void {
+  if (r.nanoCpus > 0 && r.cpuPeriod > 0) throw invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set");
+  if (r.nanoCpus > 0 && r.cpuQuota > 0) throw invalid("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
+  if (r.nanoCpus < 0 || r.nanoCpus > host.cpus * 1e9) {
+    throw invalid(`range of CPUs is from 0.01 to ${host.cpus.toFixed(2)}, as there are only ${host.cpus} CPUs available`);
+  }
+  if (r.cpuPeriod !== 0 && (r.cpuPeriod < 1000 || r.cpuPeriod > 1_000_000)) {
+    throw invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
+  }
+  if (r.cpuQuota > 0 && r.cpuQuota < 1000) throw invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)");
+}
+
+function checkCpusets(r: Resources, host: HostFacts): void {
+  if (r.cpusetCpus !== "") checkSet(r.cpusetCpus, host.cpuset, "cpuset cpus", "CPUs");
+  if (r.cpusetMems !== "") checkSet(r.cpusetMems, host.memset, "cpuset mems", "memory nodes");
+}
+
+function checkSet(text: string, available: string, what: string, things: string): void {
+  const wanted = parseCpuList(text);
+  if (wanted === undefined) throw invalid(`Invalid value ${text} for ${what}: invalid format: ${text}`);
+  const there = new Set(parseCpuList(available) ?? []);
+  if (wanted.every((n) => there.has(n))) return;
+  throw invalid(`Requested ${things} are not available - requested ${text}, available: ${available}`);
+}
+
+/** "0-3,7" to numbers; undefined when it is not such a list. */
+export function parseCpuList(text: string): number[] | undefined {
+  const found: number[] = [];
+  for (const part of text.split(",")) {
+    const match = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(part.trim());
+    if (!match) return undefined;
+    const first = Number(match[1]);
+    const last = Number(match[2] ?? match[1]);
+    if (last < first || last > 8191) return undefined;
+    for (let n = first; n <= last; n++) found.push(n);
+  }
+  return found;
+}
+
+function checkOom(r: Resources, host: HostFacts, warnings: string[], update: boolean): void {
+  if (!r.oomKillDisable || update) return;
+  if (host.cgroup.version === 2) {
+    warnings.push("Your kernel does not support OomKillDisable. OomKillDisable discarded.");
+    r.oomKillDisable = false;
+  } else if (r.memory === 0) {
+    warnings.push(
+      "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.",
+    );
+  }
+}
+
+function checkBlkio(r: Resources, host: HostFacts, warnings: string[]): void {
+  if (r.blkioWeight !== 0 && !host.cgroup.blkioWeight) {
+    warnings.push("Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.");
+    r.blkioWeight = 0;
+  }
+  if (r.blkioWeight !== 0 && (r.blkioWeight < 10 || r.blkioWeight > 1000)) {
+    throw invalid("Range of blkio weight is from 10 to 1000");
+  }
+  if (r.blkioWeightDevice.length > 0 && !host.cgroup.blkioWeightDevice) {
+    warnings.push("Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.");
+    r.blkioWeightDevice = [];
+  }
+}
+
+const ulimitNames = new Set([
+  "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",
+  "sigpending", "stack",
+]);
+
+/** Docker finds these out at start; a create that can never start is refused here, with the same words. */
+function checkUlimit(ulimit: Ulimit): void {
+  if (!ulimitNames.has(ulimit.name.toLowerCase())) throw invalid(`wrong rlimit value: RLIMIT_${ulimit.name.toUpperCase()}`);
+  if (ulimit.hard !== -1 && (ulimit.soft === -1 || ulimit.soft > ulimit.hard)) {
+    throw invalid(`ulimit ${ulimit.name}: soft limit must be less than or equal to hard limit: ${ulimit.soft} > ${ulimit.hard}`);
+  }
+}

@@ -1,0 +1,85 @@
+import type { AttachRequest, StartExecRequest, SupervisorDefinition } from "@berth/api/containers";
+import { BerthError } from "@berth/errors";
+import type { Implementation } from "@berth/rpc";
+import { attachStream, prepareAttach } from "../domain/containers/attach.ts";
+import { invalid } from "../domain/errors.ts";
+import type { Engine } from "../domain/engine.ts";
+import { beginExec, findExec, runExec } from "../domain/exec/exec.ts";
+import { readLogs } from "../domain/logs/logs.ts";
+import { nanoOf } from "./encode.ts";
+import { bridge, type Input } from "./streams.ts";
+
+/** Streams: attach, exec start, logs. A caller on this host is told the monitor's socket instead of being given the bytes. */
+export function streamCalls(engine: Engine): Implementation<typeof SupervisorDefinition> {
+  const { parts } = engine;
+  const isLocal = (hostId: string) => hostId !== "" && hostId === parts.hostId;
+  const local = (socket: string, request: unknown) => ({
+    message: { $case: "local" as const, value: { socket, request: Buffer.from(`${JSON.stringify(request)}\n`) } },
+  });
+  const ready = (tty: boolean) => ({ message: { $case: "ready" as const, value: { tty } } });
+
+  return {
+    async *attach(requests, { signal }) {
+      const input = requests[Symbol.asyncIterator]();
+      const start = startOf<Extract<AttachRequest["message"], { $case: "start" }>["value"]>(await input.next());
+      const container = engine.find(start.container);
+      const { stdin, stdout, stderr } = start;
+      const request = await prepareAttach(parts, container, { stdin, stdout, stderr });
+      if (isLocal(start.hostId)) {
+        yield local(container.monitor.socketPath, request);
+        return;
+      }
+      // Ready before the stream is there: it comes when the container starts, which the caller has yet to ask for.
+      yield ready(container.record.spec.config.tty);
+      const { socket, head } = await attachStream(container, request);
+      yield* bridge(socket, head, inputOf(input), signal);
+    },
+
+    async *startExec(requests, { signal }) {
+      const input = requests[Symbol.asyncIterator]();
+      const start = startOf<Extract<StartExecRequest["message"], { $case: "start" }>["value"]>(await input.next());
+      const { detach, consoleSize } = start;
+      const { exec } = findExec(parts, start.exec);
+      if (isLocal(start.hostId) && !detach) {
+        const { container, request } = await beginExec(parts, start.exec, { detach, consoleSize });
+        yield local(container.monitor.socketPath, request);
+        return;
+      }
+      const { socket, head } = await runExec(parts, start.exec, { detach, consoleSize });
+      yield ready(exec.tty);
+      if (!detach) yield* bridge(socket, head, inputOf(input), signal);
+    },
+
+    async *logs(request, { signal }) {
+      const container = engine.find(request.container);
+      if (!request.stdout && !request.stderr) throw invalid("Bad parameters: you must choose at least one stream");
+      const options = {
+        stdout: request.stdout,
+        stderr: request.stderr,
+        since: nanoOf(request.since),
+        until: nanoOf(request.until),
+        tail: request.tail,
+        timestamps: request.timestamps,
+        follow: request.follow,
+        details: request.details,
+      };
+      for await (const data of readLogs(parts, container, options, signal)) yield { data };
+    },
+  };
+}
+
+type Message = { message?: { $case: string; value?: unknown } | undefined };
+
+function startOf<Start>({ value, done }: IteratorResult<Message, unknown>): Start {
+  const message = done ? undefined : (value as Message).message;
+  if (message?.$case !== "start") throw new BerthError("INVALID_ARGUMENT", "the first message must be start");
+  return message.value as Start;
+}
+
+async function* inputOf(input: AsyncIterator<Message>): AsyncGenerator<Input> {
+  for (;;) {
+    const { value, done } = await input.next();
+    if (done) return;
+    if (value.message !== undefined) yield value.message as Input;
+  }
+}

@@ -1,0 +1,103 @@
+import { type SupervisorDefinition, WaitCondition as WaitConditionNumber } from "@berth/api/containers";
+import type { Implementation } from "@berth/rpc";
+import type { Container, WaitCondition } from "../domain/containers/container.ts";
+import { sizesOf } from "../domain/containers/inspect.ts";
+import { listContainers } from "../domain/containers/list.ts";
+import { pause, unpause } from "../domain/containers/pause.ts";
+import { remove } from "../domain/containers/remove.ts";
+import { rename } from "../domain/containers/rename.ts";
+import { start } from "../domain/containers/start.ts";
+import { kill, restart, stop } from "../domain/containers/stop.ts";
+import { update } from "../domain/containers/update.ts";
+import { waitFor } from "../domain/containers/wait.ts";
+import { resize } from "../domain/containers/attach.ts";
+import type { Engine } from "../domain/engine.ts";
+import { findExec } from "../domain/exec/exec.ts";
+import { isRunning } from "../domain/containers/state.ts";
+import { notRunning } from "../domain/errors.ts";
+import { decodeResources, decodeSpec } from "./decode.ts";
+import { encodeContainer } from "./encode.ts";
+
+const conditions: Partial<Record<number, WaitCondition>> = {
+  [WaitConditionNumber.NEXT_EXIT]: "next-exit",
+  [WaitConditionNumber.REMOVED]: "removed",
+};
+
+/** Life and look of containers. */
+export function containerCalls(engine: Engine): Implementation<typeof SupervisorDefinition> {
+  const { parts } = engine;
+  const view = (container: Container, sizes?: { rw: number; rootFs: number }) => {
+    const { id, record, execs } = container;
+    const execIds = [...execs].filter((exec) => parts.registry.execs.get(exec)?.running);
+    const paths = { logPath: record.spec.hostConfig.logConfig.type === "none" ? "" : parts.paths.log(id), directory: parts.paths.container(id) };
+    return encodeContainer({ record, nodeId: parts.nodeId, nodeName: parts.nodeName, ...paths, execIds, sizes });
+  };
+  return {
+    async create({ name, spec, idempotencyKey }, { signal }) {
+      return engine.create({ name, spec: decodeSpec(spec), idempotencyKey }, signal);
+    },
+    async start({ container }) {
+      await start(parts, engine.find(container));
+      return {};
+    },
+    async stop({ container, timeout, signal }, context) {
+      await stop(parts, engine.find(container), { timeout, signal }, context.signal);
+      return {};
+    },
+    async restart({ container, timeout, signal }, context) {
+      await restart(parts, engine.find(container), { timeout, signal }, context.signal);
+      return {};
+    },
+    async kill({ container, signal }) {
+      await kill(parts, engine.find(container), signal, container);
+      return {};
+    },
+    async pause({ container }) {
+      await pause(parts, engine.find(container));
+      return {};
+    },
+    async unpause({ container }) {
+      await unpause(parts, engine.find(container));
+      return {};
+    },
+    async rename({ container, name }) {
+      await rename(parts, engine.find(container), name);
+      return {};
+    },
+    async update({ container, resources, restartPolicy }) {
+      const warnings = await update(parts, engine.find(container), decodeResources(resources), restartPolicy);
+      return { warnings };
+    },
+    async remove({ container, force, volumes }) {
+      await remove(parts, engine.find(container), { force, volumes }, container);
+      return {};
+    },
+    async *wait({ container, condition }, { signal }) {
+      const waiting = waitFor(engine.find(container), conditions[condition] ?? "not-running", signal);
+      // Handled below; but the caller may go away between the two.
+      waiting.catch(() => undefined);
+      yield {};
+      yield await waiting;
+    },
+    async inspect({ container, size }) {
+      const found = engine.find(container);
+      return { container: view(found, size ? await sizesOf(parts, found.record) : undefined) };
+    },
+    async list({ filters, all, limit, size }) {
+      const values = Object.fromEntries(Object.entries(filters).map(([key, filter]) => [key, filter.values]));
+      const found = listContainers(parts, { filters: values, all, limit });
+      const sizes = await Promise.all(found.map(({ record }) => (size ? sizesOf(parts, record) : undefined)));
+      return { containers: found.map((container, index) => view(container, sizes[index])) };
+    },
+    async resize({ container, exec, rows, columns }) {
+      if (exec === "") {
+        await resize(parts, engine.find(container), rows, columns);
+        return {};
+      }
+      const found = findExec(parts, exec);
+      if (!isRunning(found.container.record)) throw notRunning(found.container.id);
+      await resize(parts, found.container, rows, columns, exec);
+      return {};
+    },
+  };
+}

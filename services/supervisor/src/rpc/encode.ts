@@ -1,0 +1,75 @@
+import { type Container as ContainerMessage, type ContainerState as StateMessage, ContainerStatus, type DeepPartial } from "@berth/api/containers";
+import type { ContainerRecord, ContainerState, Status } from "../domain/model.ts";
+import { toNano } from "../domain/time.ts";
+
+const statusNumbers: Record<Status, ContainerStatus> = {
+  created: ContainerStatus.CREATED,
+  running: ContainerStatus.RUNNING,
+  paused: ContainerStatus.PAUSED,
+  restarting: ContainerStatus.RESTARTING,
+  removing: ContainerStatus.REMOVING,
+  exited: ContainerStatus.EXITED,
+  dead: ContainerStatus.DEAD,
+};
+
+export interface View {
+  record: ContainerRecord;
+  nodeId: string;
+  nodeName: string;
+  logPath: string;
+  directory: string;
+  execIds: string[];
+  sizes: { rw: number; rootFs: number } | undefined;
+}
+
+export function encodeContainer(view: View): DeepPartial<ContainerMessage> {
+  const { record, directory } = view;
+  const { state } = record;
+  const ran = record.hasBeenStartedBefore || state.startedAt !== "";
+  return {
+    id: record.id,
+    name: record.name,
+    spec: record.spec,
+    state: encodeState(state),
+    created: timestamp(record.created),
+    path: record.path,
+    args: record.args,
+    nodeId: view.nodeId,
+    nodeName: view.nodeName,
+    restartCount: record.restartCount,
+    hasBeenManuallyStopped: record.hasBeenManuallyStopped,
+    ports: record.ports,
+    endpoints: record.endpoints,
+    mounts: record.mounts,
+    logPath: view.logPath,
+    resolvConfPath: ran ? `${directory}/resolv.conf` : "",
+    hostnamePath: ran ? `${directory}/hostname` : "",
+    hostsPath: ran ? `${directory}/hosts` : "",
+    sandboxKey: state.pid > 0 ? `/proc/${state.pid}/ns/net` : "",
+    execIds: view.execIds,
+    ...(view.sizes && { sizeRw: view.sizes.rw, sizeRootFs: view.sizes.rootFs }),
+    driver: "overlay2",
+    upperDir: record.layerDirs[0] ?? "",
+  };
+}
+
+function encodeState(state: ContainerState): DeepPartial<StateMessage> {
+  return {
+    status: statusNumbers[state.status],
+    pid: state.pid,
+    exitCode: state.exitCode,
+    error: state.error,
+    oomKilled: state.oomKilled,
+    startedAt: timestamp(state.startedAt),
+    finishedAt: timestamp(state.finishedAt),
+  };
+}
+
+export function timestamp(text: string): { seconds: number; nanos: number } | undefined {
+  if (text === "") return undefined;
+  const nano = toNano(text);
+  return { seconds: Number(nano / 1_000_000_000n), nanos: Number(nano % 1_000_000_000n) };
+}
+
+export const nanoOf = (message: { seconds: number; nanos: number } | undefined): bigint | undefined =>
+  message === undefined ? undefined : BigInt(message.seconds) * 1_000_000_000n + BigInt(message.nanos);

@@ -1,0 +1,32 @@
+import type { SupervisorDefinition } from "@berth/api/containers";
+import type { Implementation } from "@berth/rpc";
+import type { Engine } from "../domain/engine.ts";
+import { createExec, findExec } from "../domain/exec/exec.ts";
+
+export function execCalls(engine: Engine): Implementation<typeof SupervisorDefinition> {
+  const { parts } = engine;
+  return {
+    async createExec({ container, ...options }) {
+      return { id: await createExec(parts, engine.find(container), options) };
+    },
+    async inspectExec({ exec: id }) {
+      const { exec } = findExec(parts, id);
+      return {
+        id,
+        containerId: exec.containerId,
+        running: exec.running,
+        ...(exec.exitCode !== null && { exitCode: exec.exitCode }),
+        pid: exec.pid,
+        tty: exec.tty,
+        openStdin: exec.attachStdin,
+        openStdout: exec.attachStdout,
+        openStderr: exec.attachStderr,
+        canRemove: false,
+        detachKeys: exec.detachKeys,
+        cmd: exec.cmd,
+        user: exec.user,
+        privileged: exec.privileged,
+      };
+    },
+  };
+}
