@@ -38,7 +38,12 @@ export class Connection {
         return new Connection(await dial(options), log);
       } catch (error) {
         if (isAuthorizationError(error)) {
-          throw new BerthError("UNAUTHENTICATED", `NATS at ${options.url} refuses user ${options.user ?? "(none)"}`, {}, { cause: error });
+          throw new BerthError(
+            "UNAUTHENTICATED",
+            `NATS at ${options.url} refuses user ${options.user ?? "(none)"}`,
+            {},
+            { cause: error },
+          );
         }
         if (!told) log.warn({ url: options.url, err: errorMessage(error) }, "NATS is not there yet, waiting for it");
         told = true;

@@ -96,7 +96,11 @@ async function firstPosition(connection: Connection, jetstream: JetStream, query
     return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: time };
   }
   while (!query.signal?.aborted) {
-    const last = await attempt(async () => (await (await jetstream.manager()).streams.info(eventsStream)).state.last_seq, connection, query.signal);
+    const last = await attempt(
+      async () => (await (await jetstream.manager()).streams.info(eventsStream)).state.last_seq,
+      connection,
+      query.signal,
+    );
     if (last !== undefined) return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: last + 1 };
   }
   return { deliver_policy: DeliverPolicy.New };
@@ -177,7 +181,11 @@ function decode(message: JsMsg): SequencedEvent | undefined {
 }
 
 /** Tries once; on failure waits a little, and for the connection, and gives undefined. */
-async function attempt<T>(work: () => Promise<T>, connection: Connection, signal?: AbortSignal): Promise<T | undefined> {
+async function attempt<T>(
+  work: () => Promise<T>,
+  connection: Connection,
+  signal?: AbortSignal,
+): Promise<T | undefined> {
   try {
     return await work();
   } catch (error) {

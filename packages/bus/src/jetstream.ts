@@ -1,4 +1,4 @@
-import { type BerthError, BerthError as Failure, errorMessage } from "@berth/errors";
+import { type BerthError, errorMessage, BerthError as Failure } from "@berth/errors";
 import {
   DiscardPolicy,
   JetStreamApiError,
@@ -82,7 +82,11 @@ export class JetStream {
 
   #openNames(): Promise<KV> {
     // A small duplicate window: every claim is guarded by its revision, so ids of messages need no keeping.
-    return new Kvm(this.client).create(namesBucket, { history: 1, storage: StorageType.File, max_bytes: 64 * 1024 * 1024 });
+    return new Kvm(this.client).create(namesBucket, {
+      history: 1,
+      storage: StorageType.File,
+      max_bytes: 64 * 1024 * 1024,
+    });
   }
 }
 
@@ -95,7 +99,12 @@ export function isApiError(error: unknown, code: number): boolean {
 }
 
 /** Runs `work` while NATS is there. Throws UNAVAILABLE when it has no answer within `ms`, NATS being away included. */
-export async function withinDeadline<T>(connection: Connection, ms: number, what: string, work: () => Promise<T>): Promise<T> {
+export async function withinDeadline<T>(
+  connection: Connection,
+  ms: number,
+  what: string,
+  work: () => Promise<T>,
+): Promise<T> {
   const timer = new AbortController();
   const late = sleep(ms, timer.signal).then(
     (): never => {

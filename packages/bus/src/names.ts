@@ -109,7 +109,10 @@ function isLive(entry: KvEntry | null): entry is KvEntry {
 /** Keys are NATS subjects, where dots have a meaning; names may hold dots anywhere but in front. */
 function keyOf(name: string): string {
   if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/.test(name)) {
-    throw new BerthError("INVALID_ARGUMENT", `Invalid container name (${name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
+    throw new BerthError(
+      "INVALID_ARGUMENT",
+      `Invalid container name (${name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`,
+    );
   }
   return name.replaceAll(".", "=");
 }

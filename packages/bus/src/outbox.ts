@@ -158,7 +158,9 @@ class Pump implements Outbox {
     return Promise.allSettled(
       entries.map((entry) =>
         "event" in entry
-          ? this.#jetstream.client.publish(eventSubject(entry.event), JSON.stringify(entry.event), { msgID: entry.event.id })
+          ? this.#jetstream.client.publish(eventSubject(entry.event), JSON.stringify(entry.event), {
+              msgID: entry.event.id,
+            })
           : this.#names.release(entry.release.name, entry.release.containerId),
       ),
     );

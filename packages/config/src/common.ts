@@ -9,19 +9,92 @@ import { type ConfigOf, type ConfigSpec, readConfig, type Sources } from "./read
 export const commonConfig = {
   root: { env: "BERTH_ROOT", flag: "root", type: "string", default: "/var/lib/berth", doc: "state directory" },
   runDir: { env: "BERTH_RUN_DIR", flag: "run-dir", type: "string", default: "/run/berth", doc: "directory of sockets" },
-  nodeId: { env: "BERTH_NODE_ID", flag: "node-id", type: "string", optional: true, doc: "id of this node, kept in ROOT/node-id" },
-  nodeName: { env: "BERTH_NODE_NAME", flag: "node-name", type: "string", optional: true, doc: "name of this node, the host's unless given" },
-  hostId: { env: "BERTH_HOST_ID", flag: "host-id", type: "string", optional: true, doc: "id shared by services that see the same directories, kept in RUN_DIR/host-id" },
-  site: { env: "BERTH_SITE", flag: "site", type: "string", default: "default", doc: "name of the site (one image store a site)" },
-  listen: { env: "BERTH_LISTEN", flag: "listen", type: "list", optional: true, doc: "addresses to serve gRPC at, unix:PATH or tcp:HOST:PORT; unix:RUN_DIR/SERVICE.sock unless given" },
-  metricsListen: { env: "BERTH_METRICS_LISTEN", flag: "metrics-listen", type: "string", optional: true, doc: "address of HTTP /metrics, unix:RUN_DIR/SERVICE.metrics.sock unless given, none to serve no metrics" },
-  natsUrl: { env: "BERTH_NATS_URL", flag: "nats-url", type: "string", default: "nats://127.0.0.1:4222", doc: "NATS server, several separated by commas" },
-  natsUser: { env: "BERTH_NATS_USER", flag: "nats-user", type: "string", optional: true, doc: "user at the NATS server" },
-  natsPasswordFile: { env: "BERTH_NATS_PASSWORD_FILE", flag: "nats-password-file", type: "string", optional: true, doc: "file that holds the NATS password" },
-  tlsCa: { env: "BERTH_TLS_CA", flag: "tls-ca", type: "string", optional: true, doc: "PEM file of the authorities trusted between hosts" },
-  tlsCert: { env: "BERTH_TLS_CERT", flag: "tls-cert", type: "string", optional: true, doc: "PEM file of this service's certificate" },
+  nodeId: {
+    env: "BERTH_NODE_ID",
+    flag: "node-id",
+    type: "string",
+    optional: true,
+    doc: "id of this node, kept in ROOT/node-id",
+  },
+  nodeName: {
+    env: "BERTH_NODE_NAME",
+    flag: "node-name",
+    type: "string",
+    optional: true,
+    doc: "name of this node, the host's unless given",
+  },
+  hostId: {
+    env: "BERTH_HOST_ID",
+    flag: "host-id",
+    type: "string",
+    optional: true,
+    doc: "id shared by services that see the same directories, kept in RUN_DIR/host-id",
+  },
+  site: {
+    env: "BERTH_SITE",
+    flag: "site",
+    type: "string",
+    default: "default",
+    doc: "name of the site (one image store a site)",
+  },
+  listen: {
+    env: "BERTH_LISTEN",
+    flag: "listen",
+    type: "list",
+    optional: true,
+    doc: "addresses to serve gRPC at, unix:PATH or tcp:HOST:PORT; unix:RUN_DIR/SERVICE.sock unless given",
+  },
+  metricsListen: {
+    env: "BERTH_METRICS_LISTEN",
+    flag: "metrics-listen",
+    type: "string",
+    optional: true,
+    doc: "address of HTTP /metrics, unix:RUN_DIR/SERVICE.metrics.sock unless given, none to serve no metrics",
+  },
+  natsUrl: {
+    env: "BERTH_NATS_URL",
+    flag: "nats-url",
+    type: "string",
+    default: "nats://127.0.0.1:4222",
+    doc: "NATS server, several separated by commas",
+  },
+  natsUser: {
+    env: "BERTH_NATS_USER",
+    flag: "nats-user",
+    type: "string",
+    optional: true,
+    doc: "user at the NATS server",
+  },
+  natsPasswordFile: {
+    env: "BERTH_NATS_PASSWORD_FILE",
+    flag: "nats-password-file",
+    type: "string",
+    optional: true,
+    doc: "file that holds the NATS password",
+  },
+  tlsCa: {
+    env: "BERTH_TLS_CA",
+    flag: "tls-ca",
+    type: "string",
+    optional: true,
+    doc: "PEM file of the authorities trusted between hosts",
+  },
+  tlsCert: {
+    env: "BERTH_TLS_CERT",
+    flag: "tls-cert",
+    type: "string",
+    optional: true,
+    doc: "PEM file of this service's certificate",
+  },
   tlsKey: { env: "BERTH_TLS_KEY", flag: "tls-key", type: "string", optional: true, doc: "PEM file of its key" },
-  logLevel: { env: "BERTH_LOG_LEVEL", flag: "log-level", type: "string", default: "info", choices: ["trace", "debug", "info", "warn", "error", "fatal", "silent"], doc: "least level logged" },
+  logLevel: {
+    env: "BERTH_LOG_LEVEL",
+    flag: "log-level",
+    type: "string",
+    default: "info",
+    choices: ["trace", "debug", "info", "warn", "error", "fatal", "silent"],
+    doc: "least level logged",
+  },
 } as const satisfies ConfigSpec;
 
 /** {@link commonConfig} with everything that depends on the service or the host filled in. */
@@ -116,7 +189,8 @@ function requireId(key: string, value: string): string {
 }
 
 function requireAbsolute(key: string, path: string): void {
-  if (!path.startsWith("/")) throw new BerthError("INVALID_ARGUMENT", `${key}: "${path}" is not valid, expected an absolute path`);
+  if (!path.startsWith("/"))
+    throw new BerthError("INVALID_ARGUMENT", `${key}: "${path}" is not valid, expected an absolute path`);
 }
 
 function requireAddress(address: string): void {

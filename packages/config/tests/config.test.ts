@@ -65,7 +65,11 @@ describe("readServiceConfig", () => {
   });
   afterEach(() => rmSync(dir, { recursive: true }));
   const service = (env: NodeJS.ProcessEnv = {}) =>
-    readServiceConfig("image-store", {}, { env: { BERTH_ROOT: join(dir, "root"), BERTH_RUN_DIR: join(dir, "run"), ...env }, argv: [] });
+    readServiceConfig(
+      "image-store",
+      {},
+      { env: { BERTH_ROOT: join(dir, "root"), BERTH_RUN_DIR: join(dir, "run"), ...env }, argv: [] },
+    );
 
   it("fills in what depends on the service and keeps the ids", () => {
     const first = service();
@@ -81,8 +85,16 @@ describe("readServiceConfig", () => {
   });
 
   it("takes ids and addresses when given, and checks them", () => {
-    const given = service({ BERTH_NODE_ID: "n1", BERTH_LISTEN: "unix:/x.sock,tcp:127.0.0.1:7000", BERTH_METRICS_LISTEN: "none" });
-    expect(given).toMatchObject({ nodeId: "n1", listen: ["unix:/x.sock", "tcp:127.0.0.1:7000"], metricsListen: undefined });
+    const given = service({
+      BERTH_NODE_ID: "n1",
+      BERTH_LISTEN: "unix:/x.sock,tcp:127.0.0.1:7000",
+      BERTH_METRICS_LISTEN: "none",
+    });
+    expect(given).toMatchObject({
+      nodeId: "n1",
+      listen: ["unix:/x.sock", "tcp:127.0.0.1:7000"],
+      metricsListen: undefined,
+    });
     expect(() => service({ BERTH_NODE_ID: "a.b" })).toThrow("BERTH_NODE_ID");
     expect(() => service({ BERTH_LISTEN: "http://x" })).toThrow("expected unix:/PATH or tcp:HOST:PORT");
     expect(() => service({ BERTH_ROOT: "relative" })).toThrow("BERTH_ROOT");

@@ -3,6 +3,6 @@
  * Two tables map a reason to gRPC's status and to HTTP's; nothing below a service's rpc/ folder knows either protocol.
  */
 export { GrpcCode } from "./codes.ts";
-export { allReasons, httpStatus, isReason, type Reason } from "./reasons.ts";
 export { BerthError, errorMessage, isAbortError, isBerthError } from "./error.ts";
-export { decodeDetails, encodeDetails, fromGrpc, toGrpc, type GrpcFailure } from "./grpc.ts";
+export { decodeDetails, encodeDetails, fromGrpc, type GrpcFailure, toGrpc } from "./grpc.ts";
+export { allReasons, httpStatus, isReason, type Reason } from "./reasons.ts";

@@ -16,7 +16,9 @@ const entries = [
 const wanted = process.argv.slice(2);
 const chosen = entries.filter((directory) => wanted.length === 0 || wanted.includes(basename(directory)));
 const results = await Promise.allSettled(chosen.map(bundle));
-const failed = chosen.filter((_, index) => results[index].status === "rejected").map((directory) => basename(directory));
+const failed = chosen
+  .filter((_, index) => results[index].status === "rejected")
+  .map((directory) => basename(directory));
 if (failed.length > 0) {
   console.error(`not built: ${failed.join(", ")}`);
   process.exitCode = 1;
@@ -44,7 +46,9 @@ async function bundle(directory) {
     // Level loads a native addon that it finds beside its own files.
     external: ["*.node", "level", "classic-level"],
     // Bundled CommonJS asks for Node's own modules by require().
-    banner: { js: 'import { createRequire as berthCreateRequire } from "node:module";\nconst require = berthCreateRequire(import.meta.url);' },
+    banner: {
+      js: 'import { createRequire as berthCreateRequire } from "node:module";\nconst require = berthCreateRequire(import.meta.url);',
+    },
     plugins: [sourceLocations(outfile)],
   });
   writeFileSync(outfile, escapeNonAscii(readFileSync(outfile, "utf8")));

@@ -70,7 +70,8 @@ export class Child {
     if (child.pid !== undefined) this.#events.started(this.name, child.pid);
     const { output } = this.#events;
     if (output !== undefined) {
-      for (const stream of [child.stdout, child.stderr]) stream?.on("data", (data: Buffer) => output(this.name, data.toString()));
+      for (const stream of [child.stdout, child.stderr])
+        stream?.on("data", (data: Buffer) => output(this.name, data.toString()));
     }
   }
 

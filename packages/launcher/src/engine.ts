@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { randomUUID } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { BerthError } from "@berth/errors";
@@ -8,7 +8,7 @@ import { isServing, pings } from "./health.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";
 import { LogDirectory } from "./logs.ts";
 import { acquireNatsServer } from "./nats/acquire.ts";
-import { type NatsAccess, natsEnvironment, prepareNats, waitForPort } from "./nats/server.ts";
+import { answers, type NatsAccess, natsEnvironment, prepareNats } from "./nats/server.ts";
 import type { LauncherOptions } from "./options.ts";
 import { allServices, mainOf, projectDir } from "./services.ts";
 import { endLeftovers, StateFile } from "./state.ts";
@@ -20,7 +20,7 @@ export interface Reporter {
   output?: ((service: string, text: string) => void) | undefined;
 }
 
-const natsName = "nats-server";
+const natsName = "nats";
 const startDeadlineMs = 60_000;
 const pollMs = 20;
 /** Services let calls finish for 10 s; then they close. */
@@ -34,6 +34,10 @@ export class Engine {
   readonly #children: Child[] = [];
   #logs: LogDirectory | undefined;
   #state: StateFile | undefined;
+  /** How to see that a process serves, by its name. */
+  readonly #checks = new Map<string, () => Promise<boolean>>();
+  /** The pid that was last seen serving, by name. */
+  readonly #serving = new Map<string, number>();
   #ready = false;
   #stopping: Promise<void> | undefined;
 
@@ -99,8 +103,8 @@ export class Engine {
     }
     const binary = await acquireNatsServer(undefined, (line) => this.#reporter.say(line));
     const setup = await prepareNats(join(this.#options.root, "nats"));
-    const child = this.#run(natsName, binary, ["-c", setup.configFile], natsEnvironment());
-    await waitForPort(setup.port, () => child.failures > 1);
+    this.#checks.set(natsName, () => answers(setup.port));
+    this.#run(natsName, binary, ["-c", setup.configFile], natsEnvironment());
     return setup;
   }
 
@@ -114,7 +118,10 @@ export class Engine {
 
   #childEvents(): ChildEvents {
     return {
-      started: (name, pid) => this.#state?.setProcess(name, pid),
+      started: (name, pid) => {
+        this.#state?.setProcess(name, pid);
+        void this.#watchStart(name, pid);
+      },
       died: (name, how, pause) => {
         if (!this.#ready) return;
         this.#reporter.warn(`${name} ended (${how}), restarting${pause > 0 ? ` in ${pause / 1000} s` : ""}`);
@@ -142,32 +149,61 @@ export class Engine {
     };
   }
 
+  /** Every process has one start deadline, counted together. */
   async #untilHealthy(): Promise<void> {
-    const { runDir, services, hosts } = this.#options;
-    const checks = services.map((name) => ({ name, check: () => isServing(join(runDir, `${name}.sock`)) }));
-    if (services.includes("gateway")) {
-      for (const host of hosts.filter((url) => url.startsWith("unix://"))) checks.push({ name: "gateway", check: () => pings(host) });
-    }
     const deadline = performance.now() + startDeadlineMs;
-    await Promise.all(checks.map(({ name, check }) => this.#untilTrue(name, check, deadline)));
+    await Promise.all(this.#children.map((child) => this.#untilServing(child, deadline)));
   }
 
-  async #untilTrue(name: string, check: () => Promise<boolean>, deadline: number): Promise<void> {
-    const child = this.#children.find((candidate) => candidate.name === name);
-    while (!(await check())) {
+  async #untilServing(child: Child, deadline: number): Promise<void> {
+    while (this.#serving.get(child.name) === undefined || this.#serving.get(child.name) !== child.pid) {
       if (this.#stopping !== undefined) throw new BerthError("CANCELLED", "stopped while starting");
       // Once may be bad luck (a socket that a dying predecessor still held); three times in a row is not.
-      if ((child?.failures ?? 0) >= 3) throw this.#startFailure(name, "ends again and again");
-      if (performance.now() > deadline) throw this.#startFailure(name, `is not healthy after ${startDeadlineMs / 1000} s`);
-      await new Promise((resolve) => setTimeout(resolve, pollMs));
+      if (child.failures >= 3) throw this.#startFailure(child.name, "ends again and again");
+      if (performance.now() > deadline) {
+        throw this.#startFailure(child.name, `is not healthy after ${startDeadlineMs / 1000} s`);
+      }
+      await pause(pollMs);
     }
+  }
+
+  /** Asks a process that was just started until it serves, or is no more. */
+  async #watchStart(name: string, pid: number): Promise<void> {
+    const current = () => this.#stopping === undefined && this.#pidOf(name) === pid;
+    while (current()) {
+      if (await this.#checks.get(name)?.()) {
+        if (!current()) return;
+        this.#serving.set(name, pid);
+        this.#state?.setServing(name, pid);
+        return;
+      }
+      await pause(pollMs);
+    }
+  }
+
+  #pidOf(name: string): number | undefined {
+    return this.#children.find((child) => child.name === name)?.pid;
+  }
+
+  /** The gateway serves when its Engine API does. */
+  async #isServing(name: string): Promise<boolean> {
+    const { runDir, hosts } = this.#options;
+    if (!(await isServing(join(runDir, `${name}.sock`)))) return false;
+    if (name !== "gateway") return true;
+    const answers = await Promise.all(hosts.filter((url) => url.startsWith("unix://")).map(pings));
+    return answers.every(Boolean);
   }
 
   #startFailure(name: string, what: string): BerthError {
     const lines = this.#logs?.tail(name, 5).map((line) => `    ${readable(line)}`) ?? [];
-    return new BerthError("UNAVAILABLE", [`${name} ${what}. The end of ${this.#logs?.path(name)}:`, ...lines].join("\n"));
+    return new BerthError(
+      "UNAVAILABLE",
+      [`${name} ${what}. The end of ${this.#logs?.path(name)}:`, ...lines].join("\n"),
+    );
   }
 }
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A JSON record of a service's log as a line for people; anything else as it is. */
 function readable(line: string): string {

@@ -1,5 +1,5 @@
-import { type ClientHttp2Session, connect } from "node:http2";
 import { request } from "node:http";
+import { type ClientHttp2Session, connect } from "node:http2";
 import { connect as connectSocket } from "node:net";
 
 /**

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { callApi, type ApiAnswer } from "./docker-api.ts";
+import { type ApiAnswer, callApi } from "./docker-api.ts";
 import { projectDir } from "./services.ts";
 import { makeTar } from "./tar.ts";
 
@@ -36,11 +36,19 @@ async function ensureImage(socketPath: string): Promise<void> {
     if (archive.ids.includes(id)) return;
   }
   const loaded = await must(socketPath, "POST", "/images/load?quiet=1", { bytes: archive.bytes });
-  const failed = loaded.body.toString().split("\n").find((line) => line.includes('"error"'));
+  const failed = loaded.body
+    .toString()
+    .split("\n")
+    .find((line) => line.includes('"error"'));
   if (failed !== undefined) throw new Error(`the image was not taken: ${failed}`);
 }
 
-async function must(socketPath: string, method: string, path: string, body?: { json: object } | { bytes: Buffer }): Promise<ApiAnswer> {
+async function must(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: { json: object } | { bytes: Buffer },
+): Promise<ApiAnswer> {
   const answer = await callApi(socketPath, method, path, body);
   if (answer.status >= 200 && answer.status < 300) return answer;
   throw new Error(`${method} ${path} answers ${answer.status}: ${answer.body.toString().slice(0, 500)}`);
@@ -82,7 +90,10 @@ export function helloImage(): { bytes: Buffer; ids: string[] } {
     manifests: [
       {
         ...descriptor("application/vnd.oci.image.manifest.v1+json", manifest),
-        annotations: { "io.containerd.image.name": `docker.io/library/${image}`, "org.opencontainers.image.ref.name": "latest" },
+        annotations: {
+          "io.containerd.image.name": `docker.io/library/${image}`,
+          "org.opencontainers.image.ref.name": "latest",
+        },
       },
     ],
   });
@@ -90,7 +101,10 @@ export function helloImage(): { bytes: Buffer; ids: string[] } {
   const bytes = makeTar([
     ...blobs.map((content) => ({ name: blobPath(content), content })),
     { name: "index.json", content: index },
-    { name: "manifest.json", content: jsonBytes([{ Config: blobPath(config), RepoTags: [image], Layers: [blobPath(layer)] }]) },
+    {
+      name: "manifest.json",
+      content: jsonBytes([{ Config: blobPath(config), RepoTags: [image], Layers: [blobPath(layer)] }]),
+    },
     { name: "oci-layout", content: jsonBytes({ imageLayoutVersion: "1.0.0" }) },
   ]);
   return { bytes, ids: [digest(config), digest(manifest)] };
@@ -100,4 +114,8 @@ const jsonBytes = (value: unknown): Buffer => Buffer.from(JSON.stringify(value))
 const sha256 = (content: Buffer): string => createHash("sha256").update(content).digest("hex");
 const digest = (content: Buffer): string => `sha256:${sha256(content)}`;
 const blobPath = (content: Buffer): string => `blobs/sha256/${sha256(content)}`;
-const descriptor = (mediaType: string, content: Buffer) => ({ mediaType, digest: digest(content), size: content.length });
+const descriptor = (mediaType: string, content: Buffer) => ({
+  mediaType,
+  digest: digest(content),
+  size: content.length,
+});

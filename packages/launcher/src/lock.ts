@@ -27,7 +27,9 @@ export function lockDirectory(directory: string): DirectoryLock {
       }
       const owner = readOwner(path);
       if (owner !== undefined && isRunning(owner)) {
-        throw new BerthError("IN_USE", `${directory} is in use by another launcher (pid ${owner.pid})`, { pid: String(owner.pid) });
+        throw new BerthError("IN_USE", `${directory} is in use by another launcher (pid ${owner.pid})`, {
+          pid: String(owner.pid),
+        });
       }
       rmSync(path, { force: true });
     }

@@ -41,7 +41,11 @@ export class LogDirectory {
       const file = openSync(path, "r");
       readSync(file, buffer, 0, buffer.length, start);
       closeSync(file);
-      return buffer.toString("utf8").split("\n").filter((line) => line !== "").slice(-lines);
+      return buffer
+        .toString("utf8")
+        .split("\n")
+        .filter((line) => line !== "")
+        .slice(-lines);
     } catch {
       return [];
     }

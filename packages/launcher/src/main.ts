@@ -23,7 +23,8 @@ async function main(): Promise<void> {
 }
 
 function requireRoot(): void {
-  if (process.getuid?.() !== 0) throw new Error("the engine makes namespaces, mounts and networks: it must be started by root (sudo npm start)");
+  if (process.getuid?.() !== 0)
+    throw new Error("the engine makes namespaces, mounts and networks: it must be started by root (sudo npm start)");
 }
 
 async function run(options: LauncherOptions): Promise<void> {
@@ -39,7 +40,9 @@ async function run(options: LauncherOptions): Promise<void> {
     return;
   }
   process.send?.({ ready: true });
-  reporter.say(`Berth is serving at ${options.hosts.join(" and ")} (${((performance.now() - began) / 1000).toFixed(1)} s)`);
+  reporter.say(
+    `Berth is serving at ${options.hosts.join(" and ")} (${((performance.now() - began) / 1000).toFixed(1)} s)`,
+  );
   if (options.hello && options.services.includes("gateway")) await sayHello(options, reporter);
   await asked;
   reporter.say("stopping; containers run on");
@@ -72,7 +75,9 @@ function makeReporter({ quiet, verbose }: LauncherOptions): Reporter {
       if (!quiet) process.stdout.write(`${line}\n`);
     },
     warn: (line) => process.stderr.write(`berth: ${line}\n`),
-    output: verbose ? (service, text) => process.stderr.write(text.replace(/^(?=.)/gm, `${service.padEnd(14)} | `)) : undefined,
+    output: verbose
+      ? (service, text) => process.stderr.write(text.replace(/^(?=.)/gm, `${service.padEnd(14)} | `))
+      : undefined,
   };
 }
 
@@ -81,7 +86,9 @@ async function sayHello({ hosts }: LauncherOptions, reporter: Reporter): Promise
   if (host === undefined) return;
   try {
     reporter.say(await runHello(host.slice("unix://".length)));
-    reporter.say(`Go on with\n  docker -H ${host} run --rm -it busybox sh\n  npx berth run --rm -it busybox sh\nCtrl-C stops the engine; containers run on.`);
+    reporter.say(
+      `Go on with\n  docker -H ${host} run --rm -it busybox sh\n  npx berth run --rm -it busybox sh\nCtrl-C stops the engine; containers run on.`,
+    );
   } catch (error) {
     reporter.warn(`the engine serves, but hello-berth did not run: ${errorMessage(error)}`);
   }

@@ -60,7 +60,10 @@ export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): La
   if (hosts.length === 0) hosts.push(`unix://${runDir}/berth.sock`);
   for (const host of hosts) {
     if (!/^(unix:\/\/\/.+|tcp:\/\/.+:\d+)$/.test(host)) {
-      throw new BerthError("INVALID_ARGUMENT", `--host: "${host}" is not valid, expected unix:///PATH or tcp://HOST:PORT`);
+      throw new BerthError(
+        "INVALID_ARGUMENT",
+        `--host: "${host}" is not valid, expected unix:///PATH or tcp://HOST:PORT`,
+      );
     }
   }
   return { root: resolve(given.root), runDir, hosts, services, ...switches };

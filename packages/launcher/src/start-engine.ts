@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { BerthError } from "@berth/errors";
+import { isRunning } from "./lock.ts";
 import { projectDir } from "./services.ts";
 import { readState } from "./state.ts";
 
@@ -26,10 +27,12 @@ export interface RunningEngine {
   readonly runDir: string;
   /** Of the launcher, the parent of all. */
   readonly pid: number;
-  /** Of a service, or of "nats-server", as it runs now. Throws NOT_FOUND for one that never ran. */
+  /** Of a service, or of "nats", as it runs now. Throws NOT_FOUND for one that never ran. */
   pidOf(service: string): number;
   /** SIGKILL unless another signal is given; the launcher starts it again. */
   kill(service: string, signal?: NodeJS.Signals): void;
+  /** Waits until a service, or "nats", runs and answers its health check. Throws DEADLINE after `timeoutMs` (10 s). */
+  healthy(service: string, timeoutMs?: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -64,11 +67,23 @@ export async function startEngine(options: StartEngineOptions): Promise<RunningE
     kill: (service, signal = "SIGKILL") => {
       process.kill(pidOf(service), signal);
     },
+    healthy: (service, timeoutMs = 10_000) => untilHealthy(runDir, service, timeoutMs),
     stop: async () => {
       child.kill("SIGTERM");
       await exited;
     },
   };
+}
+
+async function untilHealthy(runDir: string, service: string, timeoutMs: number): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const process = readState(runDir)?.processes[service];
+    if (process?.serving && isRunning(process)) return;
+    if (performance.now() > deadline)
+      throw new BerthError("DEADLINE", `${service} is not healthy after ${timeoutMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 function launch({ root, runDir, services, netns, hosts, env }: StartEngineOptions): ChildProcess {
@@ -80,7 +95,8 @@ function launch({ root, runDir, services, netns, hosts, env }: StartEngineOption
     ...(hosts ?? []).flatMap((host) => ["--host", host]),
   ];
   // nsenter becomes the program it starts: the pid is the launcher's.
-  const [command, ...before] = netns === undefined ? [process.execPath] : ["nsenter", `--net=${netns}`, "--", process.execPath];
+  const [command, ...before] =
+    netns === undefined ? [process.execPath] : ["nsenter", `--net=${netns}`, "--", process.execPath];
   return spawn(command ?? process.execPath, [...before, main, ...args], {
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     env: { ...withoutOwnSettings(process.env), ...env },

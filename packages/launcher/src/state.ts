@@ -7,7 +7,12 @@ export interface LauncherState {
   pid: number;
   ready: boolean;
   hosts: string[];
-  processes: Record<string, ProcessIdentity>;
+  processes: Record<string, ProcessState>;
+}
+
+export interface ProcessState extends ProcessIdentity {
+  /** It answered a health check since its start. */
+  serving: boolean;
 }
 
 const fileName = "launcher.json";
@@ -23,7 +28,14 @@ export class StateFile {
   }
 
   setProcess(name: string, pid: number): void {
-    this.#state.processes[name] = identify(pid);
+    this.#state.processes[name] = { ...identify(pid), serving: false };
+    this.#write();
+  }
+
+  setServing(name: string, pid: number): void {
+    const known = this.#state.processes[name];
+    if (known?.pid !== pid) return;
+    known.serving = true;
     this.#write();
   }
 

@@ -10,7 +10,9 @@ function capture(level?: string) {
 it("writes one JSON record a line with service, level and time", () => {
   const { log, records } = capture();
   log.child({ container: "abc" }).info("started");
-  expect(records()).toEqual([expect.objectContaining({ service: "test", level: "info", container: "abc", msg: "started" })]);
+  expect(records()).toEqual([
+    expect.objectContaining({ service: "test", level: "info", container: "abc", msg: "started" }),
+  ]);
   expect(String(records()[0]?.time)).toMatch(/^\d{4}-\d\d-\d\dT/);
 });
 

@@ -1,7 +1,8 @@
 /** gRPC for the services, both sides. With @berth/api the only code that knows the protocol. */
-export { type Client, type Clients, type ClientsOptions, createClients, type Target } from "./client/clients.ts";
+
+export type { CallContext } from "nice-grpc";
 export type { CallOptions } from "./client/call.ts";
+export { type Client, type Clients, type ClientsOptions, createClients, type Target } from "./client/clients.ts";
 export { createRpcServer, type RpcServer, type RpcServerOptions } from "./server/server.ts";
 export type { Implementation } from "./server/wrap.ts";
 export { createServiceContext, runService, type ServiceContext, type ServiceParts } from "./service.ts";
-export type { CallContext } from "nice-grpc";

@@ -22,7 +22,9 @@ export function serverCredentials(address: UnixAddress | TcpAddress, files: TlsF
 export function channelCredentials(address: UnixAddress | TcpAddress, files: TlsFiles): ChannelCredentials {
   if (address.kind === "unix") return ChannelCredentials.createInsecure();
   const tls = readTls(address, files);
-  return tls === undefined ? ChannelCredentials.createInsecure() : ChannelCredentials.createSsl(tls.ca, tls.key, tls.cert);
+  return tls === undefined
+    ? ChannelCredentials.createInsecure()
+    : ChannelCredentials.createSsl(tls.ca, tls.key, tls.cert);
 }
 
 function readTls(address: TcpAddress, { tlsCa, tlsCert, tlsKey }: TlsFiles) {

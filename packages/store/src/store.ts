@@ -47,10 +47,7 @@ export async function openStore(path: string): Promise<Store> {
   return new LevelStore(path, db);
 }
 
-type Batch = (
-  ops: { type: "put"; key: string; value: Uint8Array }[],
-  options: { sync: boolean },
-) => Promise<void>;
+type Batch = (ops: { type: "put"; key: string; value: Uint8Array }[], options: { sync: boolean }) => Promise<void>;
 
 interface Pending {
   ops: readonly Op[];
@@ -111,7 +108,12 @@ class LevelStore implements Store {
           group.some((pending) => pending.sync),
         );
       } catch (error) {
-        const failure = new BerthError("INTERNAL", `cannot write to ${this.path}: ${errorMessage(error)}`, {}, { cause: error });
+        const failure = new BerthError(
+          "INTERNAL",
+          `cannot write to ${this.path}: ${errorMessage(error)}`,
+          {},
+          { cause: error },
+        );
         for (const pending of group) pending.reject(failure);
         continue;
       }
@@ -132,7 +134,10 @@ class LevelStore implements Store {
 function openFailure(path: string, error: unknown): BerthError {
   const cause = error instanceof Error ? (error.cause as { code?: unknown } | undefined) : undefined;
   if (cause?.code === "LEVEL_LOCKED") {
-    return new BerthError("IN_USE", `the state directory ${dirname(path)} is in use by another process (${path} is locked)`);
+    return new BerthError(
+      "IN_USE",
+      `the state directory ${dirname(path)} is in use by another process (${path} is locked)`,
+    );
   }
   const reason = errorMessage(cause ?? error);
   return new BerthError("INTERNAL", `cannot open the database ${path}: ${reason}`, {}, { cause: error });

@@ -35,7 +35,10 @@ describe("tables", () => {
     const tables = names.map((name) => store.table<string>(name));
     await store.write(tables.flatMap((table, i) => [table.putOp("k", names[i] ?? ""), table.putOp("0/x", "deep")]));
     for (const [i, table] of tables.entries()) {
-      expect(await all(table.entries())).toEqual([["0/x", "deep"], ["k", names[i]]]);
+      expect(await all(table.entries())).toEqual([
+        ["0/x", "deep"],
+        ["k", names[i]],
+      ]);
     }
     expect(() => store.table("a/b")).toThrow("not a table name");
   });
@@ -61,7 +64,9 @@ describe("writes", () => {
   it("keep the order of the calls, lazy or not, and survive reopening", async () => {
     const table = store.table<number>("order");
     const writes = Array.from({ length: 200 }, (_, i) =>
-      i % 3 === 0 ? store.writeLazy([table.putOp("k", i)]) : store.write([table.putOp("k", i), table.putOp(`n${i}`, i)]),
+      i % 3 === 0
+        ? store.writeLazy([table.putOp("k", i)])
+        : store.write([table.putOp("k", i), table.putOp(`n${i}`, i)]),
     );
     await Promise.all(writes);
     expect(await table.get("k")).toBe(199);
@@ -87,5 +92,8 @@ describe("writes", () => {
 });
 
 it("says so when another holds the store", async () => {
-  await expect(openStore(store.path)).rejects.toMatchObject({ reason: "IN_USE", message: expect.stringContaining("in use by another process") });
+  await expect(openStore(store.path)).rejects.toMatchObject({
+    reason: "IN_USE",
+    message: expect.stringContaining("in use by another process"),
+  });
 });

@@ -23,7 +23,10 @@ export const defaultCacheDir = resolve(fileURLToPath(import.meta.url), "../../..
  * The path of a nats-server of 2.10 or newer: one on PATH, else the one in the cache, else Debian's package of a newer
  * suite, fetched into the cache through the machine's own mirror. Throws UNAVAILABLE telling what was tried.
  */
-export async function acquireNatsServer(cacheDir = defaultCacheDir, say: (line: string) => void = () => {}): Promise<string> {
+export async function acquireNatsServer(
+  cacheDir = defaultCacheDir,
+  say: (line: string) => void = () => {},
+): Promise<string> {
   const cached = join(cacheDir, "nats-server", "nats-server");
   for (const candidate of ["nats-server", cached]) {
     if (candidate !== "nats-server" && !existsSync(candidate)) continue;
@@ -100,7 +103,9 @@ function aptOptions(work: string, sources: string): string[] {
 /** The mirror that this machine takes Debian's main archive from, so that its proxies and firewalls are content. */
 async function debianMirror(): Promise<string> {
   try {
-    const { stdout } = await run("apt-get", ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"], { timeout: 10_000 });
+    const { stdout } = await run("apt-get", ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"], {
+      timeout: 10_000,
+    });
     const uris = [...new Set(stdout.split("\n"))].map((uri) => uri.trim().replace(/\/$/, ""));
     return uris.find((uri) => /\/debian$/.test(uri)) ?? fallbackMirror;
   } catch {

@@ -48,10 +48,18 @@ export async function prepareNats(directory: string): Promise<NatsSetup> {
 }
 
 /** Starts a server and waits until it takes connections. Throws UNAVAILABLE with its last words when it does not. */
-export async function startNatsServer({ binary, directory, logFd, prefix = [] }: NatsServerOptions): Promise<NatsServer> {
+export async function startNatsServer({
+  binary,
+  directory,
+  logFd,
+  prefix = [],
+}: NatsServerOptions): Promise<NatsServer> {
   const setup = await prepareNats(directory);
   const [command = binary, ...args] = [...prefix, binary, "-c", setup.configFile];
-  const child = spawn(command, args, { stdio: ["ignore", logFd ?? "inherit", logFd ?? "inherit"], env: natsEnvironment() });
+  const child = spawn(command, args, {
+    stdio: ["ignore", logFd ?? "inherit", logFd ?? "inherit"],
+    env: natsEnvironment(),
+  });
   const exited = new Promise<void>((resolve) => {
     child.once("exit", () => resolve());
     child.once("error", () => resolve());
@@ -110,7 +118,9 @@ function freePort(): Promise<number> {
     server.once("error", reject);
     server.listen(0, "127.0.0.1", () => {
       const address = server.address();
-      server.close(() => (typeof address === "object" && address ? resolve(address.port) : reject(new Error("no port"))));
+      server.close(() =>
+        typeof address === "object" && address ? resolve(address.port) : reject(new Error("no port")),
+      );
     });
   });
 }
@@ -120,14 +130,16 @@ const startDeadlineMs = 15_000;
 export async function waitForPort(port: number, gone: () => boolean): Promise<void> {
   const deadline = performance.now() + startDeadlineMs;
   while (!(await answers(port))) {
-    if (gone()) throw new BerthError("UNAVAILABLE", `nats-server ended before it served port ${port}; its log says why`);
-    if (performance.now() > deadline) throw new BerthError("UNAVAILABLE", `nats-server does not serve port ${port} after 15 s`);
+    if (gone())
+      throw new BerthError("UNAVAILABLE", `nats-server ended before it served port ${port}; its log says why`);
+    if (performance.now() > deadline)
+      throw new BerthError("UNAVAILABLE", `nats-server does not serve port ${port} after 15 s`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
 /** A server that is ready greets with INFO. */
-function answers(port: number): Promise<boolean> {
+export function answers(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1");
     const end = (result: boolean) => {

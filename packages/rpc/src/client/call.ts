@@ -62,11 +62,17 @@ export class CallScope {
       return new BerthError("DEADLINE", `${this.#method} did not answer within ${this.#timeoutMs / 1000} s`);
     }
     if (isBerthError(error)) return error;
-    if (this.#outer?.aborted) return new BerthError("CANCELLED", `${this.#method} was cancelled`, {}, { cause: this.#outer.reason });
+    if (this.#outer?.aborted)
+      return new BerthError("CANCELLED", `${this.#method} was cancelled`, {}, { cause: this.#outer.reason });
     if (!(error instanceof ClientError)) return error;
     const reason = this.#trailer?.get(reasonKey);
     if (reason === undefined && error.code === GrpcCode.UNAVAILABLE) {
-      return new BerthError("UNAVAILABLE", `${this.#method}: the connection to the service was lost`, {}, { cause: error });
+      return new BerthError(
+        "UNAVAILABLE",
+        `${this.#method}: the connection to the service was lost`,
+        {},
+        { cause: error },
+      );
     }
     return fromGrpc(error.code, error.details, reason, decodeDetails(this.#trailer?.get(detailsKey)));
   }

@@ -1,11 +1,11 @@
-import { type Bus, type Instance, type Role } from "@berth/bus";
+import type { Bus, Instance, Role } from "@berth/bus";
 import { BerthError } from "@berth/errors";
 import type { Logger } from "@berth/log";
 import { type Channel, type CompatServiceDefinition, createClient, type Client as NiceClient } from "nice-grpc";
 import { withLeanCodec } from "../codec.ts";
 import type { ServiceShape } from "../server/wrap.ts";
 import type { TlsFiles } from "../tls.ts";
-import { CallScope, type CallOptions, defaultTimeoutMs } from "./call.ts";
+import { type CallOptions, CallScope, defaultTimeoutMs } from "./call.ts";
 import { Channels, isReady, waitReady } from "./channels.ts";
 
 export interface ClientsOptions extends TlsFiles {

@@ -1,7 +1,7 @@
-import { HealthCheckResponse_ServingStatus as Status, type HealthServiceImplementation } from "@berth/api/health";
+import type { HealthDefinition } from "@berth/api/health";
+import { HealthCheckResponse_ServingStatus as Status } from "@berth/api/health";
 import { BerthError } from "@berth/errors";
 import type { ServiceImplementation } from "nice-grpc";
-import type { HealthDefinition } from "@berth/api/health";
 
 /** grpc.health.v1 (grpc/doc/health-checking.md) for one process: all its services serve, or none does. */
 export class Health {

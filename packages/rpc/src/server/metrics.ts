@@ -1,5 +1,5 @@
 import { createServer, type Server } from "node:http";
-import { type CounterConfiguration, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, type CounterConfiguration, Gauge, Histogram, Registry } from "prom-client";
 import { parseAddress, protectSocket, takeOverSocket } from "../address.ts";
 
 /** A service's own measurements; /metrics shows them and the calls'. Process figures are read when asked for. */

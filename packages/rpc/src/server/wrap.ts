@@ -1,7 +1,7 @@
 import { BerthError, encodeDetails, GrpcCode, type GrpcFailure, toGrpc } from "@berth/errors";
 import type { Logger } from "@berth/log";
-import { type CallContext, ServerError } from "nice-grpc";
 import type { CompatServiceDefinition, ServiceImplementation } from "nice-grpc";
+import { type CallContext, ServerError } from "nice-grpc";
 import type { Metrics } from "./metrics.ts";
 
 /** A service's calls. One that is left out answers UNIMPLEMENTED. */
@@ -80,7 +80,12 @@ function failCall(thrown: unknown, context: CallContext, call: object, log: Logg
   return { failure, error: new ServerError(failure.code, failure.message) };
 }
 
-const cancelled: GrpcFailure = { code: GrpcCode.CANCELLED, message: "the call was cancelled", reason: "CANCELLED", details: {} };
+const cancelled: GrpcFailure = {
+  code: GrpcCode.CANCELLED,
+  message: "the call was cancelled",
+  reason: "CANCELLED",
+  details: {},
+};
 
 const isOurs = (error: unknown): boolean => error instanceof Error && error.name === "BerthError";
 

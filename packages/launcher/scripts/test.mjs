@@ -1,0 +1,98 @@
+// Everything that must hold, in the order of its cost: types, lint, native, unit, root, end to end. Goes on after a
+// failure, so that one run tells all; the last line is the sum.
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
+const bin = join(root, "node_modules/.bin");
+const reports = mkdtempSync(join(tmpdir(), "berth-test-"));
+const totals = { passed: 0, failed: 0 };
+const failures = [];
+
+try {
+  await check("types", [join(bin, "tsc"), "-p", "."]);
+  await check("lint", [process.execPath, join(root, "packages/launcher/scripts/lint.mjs")]);
+  for (const workspace of nativeWorkspaces()) await nativeTests(workspace);
+  for (const project of ["unit", "root", "e2e"]) await vitest(project);
+} finally {
+  rmSync(reports, { recursive: true, force: true });
+}
+if (failures.length > 0) console.log(`failed: ${failures.join(", ")}`);
+console.log(`${totals.passed} passed, ${totals.failed} failed`);
+process.exitCode = totals.failed > 0 ? 1 : 0;
+
+/** A step that counts as one test. */
+async function check(name, command, options) {
+  heading(name);
+  const { status } = await run(command, options);
+  count(name, status === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 });
+}
+
+async function vitest(project) {
+  heading(`${project} tests`);
+  const report = join(reports, `${project}.json`);
+  const args = [
+    "run",
+    "--project",
+    project,
+    "--passWithNoTests",
+    "--reporter=default",
+    "--reporter=json",
+    `--outputFile.json=${report}`,
+  ];
+  const { status } = await run([join(bin, "vitest"), ...args, ...process.argv.slice(2)]);
+  count(project, readReport(report, status));
+}
+
+/** A file that did not even load has no failed test in the report, and still fails the run. */
+function readReport(report, status) {
+  if (!existsSync(report)) return { passed: 0, failed: status === 0 ? 0 : 1 };
+  const { numPassedTests: passed, numFailedTests: failed } = JSON.parse(readFileSync(report, "utf8"));
+  return { passed, failed: status !== 0 && failed === 0 ? 1 : failed };
+}
+
+/** Native workspaces bring their own runner as the script test:native, which says "N passed, N failed". */
+function nativeWorkspaces() {
+  return readdirSync(join(root, "native"))
+    .map((name) => join(root, "native", name))
+    .filter((directory) => existsSync(join(directory, "package.json")))
+    .filter((directory) => JSON.parse(readFileSync(join(directory, "package.json"), "utf8")).scripts?.["test:native"]);
+}
+
+async function nativeTests(directory) {
+  const name = directory.slice(root.length + 1);
+  heading(`${name} native tests`);
+  const { status, output } = await run(["npm", "run", "--silent", "test:native"], { cwd: directory, keep: true });
+  const said = [...output.matchAll(/(\d+) passed[^\n]*?(\d+) failed/g)].at(-1);
+  const counts = said
+    ? { passed: Number(said[1]), failed: Number(said[2]) }
+    : { passed: status === 0 ? 1 : 0, failed: 0 };
+  count(name, { passed: counts.passed, failed: status !== 0 && counts.failed === 0 ? 1 : counts.failed });
+}
+
+function heading(name) {
+  console.log(`\n== ${name}`);
+}
+
+function count(name, { passed, failed }) {
+  totals.passed += passed;
+  totals.failed += failed;
+  if (failed > 0) failures.push(name);
+}
+
+function run([command, ...args], { cwd = root, keep = false } = {}) {
+  return new Promise((done, fail) => {
+    const env = { ...process.env, PATH: `${bin}:${process.env.PATH}`, CI: process.env.CI ?? "true" };
+    const child = spawn(command, args, { cwd, env, stdio: ["ignore", keep ? "pipe" : "inherit", "inherit"] });
+    let output = "";
+    child.stdout?.on("data", (data) => {
+      process.stdout.write(data);
+      output = (output + data).slice(-100_000);
+    });
+    child.once("error", fail);
+    child.once("close", (status) => done({ status, output }));
+  });
+}

@@ -1,0 +1,43 @@
+import { defineConfig } from "vitest/config";
+
+const groups = ["packages", "services", "native"];
+const files = (pattern: string) => groups.map((group) => `${group}/*/tests/${pattern}`);
+const common = { environment: "node" as const, pool: "forks" as const };
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          ...common,
+          name: "unit",
+          include: files("**/*.test.ts"),
+          exclude: [...files("root/**"), ...files("e2e/**")],
+          testTimeout: 20_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: "root",
+          include: files("root/**/*.test.ts"),
+          // They share the machine's mounts, cgroups and links: one after the other.
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: "e2e",
+          include: files("e2e/**/*.test.ts"),
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+        },
+      },
+    ],
+  },
+});
