@@ -75,7 +75,9 @@ export class Engine {
     const nats = await this.#startNats();
     const env = this.#environment(nats);
     for (const { name, nodeFlags } of allServices) {
-      if (services.includes(name)) this.#run(name, process.execPath, [...nodeFlags, mainOf(name)], env);
+      if (!services.includes(name)) continue;
+      this.#checks.set(name, () => this.#isServing(name));
+      this.#run(name, process.execPath, [...nodeFlags, mainOf(name)], env);
     }
     await this.#untilHealthy();
     this.#ready = true;
