@@ -16,6 +16,20 @@ bool has_controller(const std::vector<std::string>& controllers, std::string_vie
   return std::find(controllers.begin(), controllers.end(), name) != controllers.end();
 }
 
+/// Enables a controller for the groups below one. Not where a group (other than the host's root) holds processes: of some
+/// controllers the kernel would refuse it, of others it would make the group threaded, and what is below it useless.
+Result<void> pass_on(const Directory& group, std::string_view controller) {
+  const std::string value = "+" + std::string(controller);
+  if (group.has("cgroup.events")) {
+    BERTH_ASSIGN(const std::string processes, group.read("cgroup.procs"));
+    if (!trim(processes).empty())
+      return Error{EBUSY, "write", group.path() + "/cgroup.subtree_control",
+                   "\"" + value + "\": the group holds processes of its own, so it cannot pass controllers on; start the "
+                   "engine in a group below it"};
+  }
+  return group.write("cgroup.subtree_control", value);
+}
+
 /// What a v2 container needs at once: limits, and counters for its statistics.
 constexpr const char* kUnifiedDefaults[] = {"cpuset", "cpu", "io", "memory", "pids"};
 
@@ -114,16 +128,7 @@ Result<void> HostCgroup::need_unified(std::string_view controller) {
     if (!available)
       return Error{ENOTSUP, "cgroup", std::string(controller), "controller is not available in " + at};
     BERTH_ASSIGN(const bool passed_on, offers(dir, "cgroup.subtree_control"));
-    if (!passed_on) {
-      auto written = dir.write("cgroup.subtree_control", "+" + std::string(controller));
-      if (!written.ok() && written.error().code == EBUSY) {
-        Error error = written.error();
-        error.detail += " (the group holds processes of its own, so it cannot pass controllers on; start the engine in "
-                        "a group below it)";
-        return error;
-      }
-      if (!written.ok()) return written;
-    }
+    if (!passed_on) BERTH_TRY(pass_on(dir, controller));
     at += "/" + std::string(names[i]);
   }
   return {};
