@@ -11,6 +11,7 @@ import type { MonitorSpec, OciSpec } from "./oci.ts";
 import { processOf } from "./process.ts";
 import { resourcesOf } from "./resources.ts";
 import { resolveProfile } from "./seccomp.ts";
+import { defaultProfile } from "./seccomp-default.ts";
 
 /** What a bundle is made from besides the container's own record. */
 export interface BundleInput {
@@ -96,11 +97,13 @@ function sysctlsOf({ hostConfig: host }: ContainerSpec, ownNetwork: boolean): Re
   return { ...defaults, ...Object.fromEntries(own) };
 }
 
-/** "default" is a marker that the native side takes for the profile built into it. */
 function seccompOf({ hostConfig: host }: ContainerSpec, facts: HostFacts): unknown {
   const { seccomp } = parseSecurityOptions(host.securityOpt);
   if (seccomp === "unconfined" || (host.privileged && seccomp === "default")) return undefined;
-  return seccomp === "default" ? seccomp : resolveProfile(seccomp, capabilitiesOf(host, facts), facts.kernelVersion);
+  const capabilities = capabilitiesOf(host, facts);
+  return seccomp === "default"
+    ? defaultProfile(capabilities, facts.kernelVersion)
+    : resolveProfile(seccomp, capabilities, facts.kernelVersion);
 }
 
 /** What is mounted shared or as a slave inside works only if the root is so as well. */

@@ -1,4 +1,5 @@
 import { invalid } from "../errors.ts";
+import { atLeast } from "./kernel.ts";
 
 /** Docker's profile format (profiles/seccomp): OCI's, with conditions by capability, architecture and kernel. */
 interface Condition {
@@ -49,12 +50,6 @@ function holds(condition: Condition | undefined, capabilities: readonly string[]
   const newEnough = typeof condition.minKernel === "string" ? atLeast(kernel, condition.minKernel) : undefined;
   if (include) return caps.every(present) && (arches.length === 0 || arches.includes(nativeArch[1])) && newEnough !== false;
   return !caps.some(present) && !arches.includes(nativeArch[1]) && newEnough !== true;
-}
-
-function atLeast(kernel: string, wanted: string): boolean {
-  const [a = 0, b = 0] = kernel.split(/[.-]/).map(Number);
-  const [x = 0, y = 0] = wanted.split(".").map(Number);
-  return a > x || (a === x && b >= y);
 }
 
 function listOf(value: unknown, name: string): unknown[] {

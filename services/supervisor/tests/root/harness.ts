@@ -1,0 +1,171 @@
+// A node for tests: a network namespace of its own with nats-server, image store, snapshotter and supervisor as real processes.
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { type ContainerSpec, type DeepPartial, SupervisorDefinition } from "@berth/api/containers";
+import { type Image, type ImportImageRequest, ImageStoreDefinition } from "@berth/api/images";
+import { createLogger } from "@berth/log";
+import { acquireNatsServer, prepareNats } from "@berth/launcher";
+import { type Client, type Clients, createClients } from "@berth/rpc";
+import { busyboxRoot, createNetns, eventually, must, type NetworkNamespace } from "@berth/testkit";
+import { createReadStream } from "node:fs";
+
+const services = resolve(import.meta.dirname, "../../..");
+const hostId = "test-host";
+
+export type Supervisor = Client<typeof SupervisorDefinition>;
+
+export class Node {
+  readonly work: string;
+  readonly netns: NetworkNamespace;
+  readonly #children = new Map<string, ChildProcess>();
+  readonly #clients: Clients;
+  #env: NodeJS.ProcessEnv = {};
+  image: Image | undefined;
+
+  private constructor(work: string, netns: NetworkNamespace) {
+    this.work = work;
+    this.netns = netns;
+    this.#clients = createClients(undefined, { hostId, log: createLogger({ service: "test", level: "silent" }) });
+  }
+
+  static async open(): Promise<Node> {
+    if (process.getuid?.() !== 0) throw new Error("these tests need root");
+    const work = await mkdtemp(join(tmpdir(), "sup-"));
+    const netns = await createNetns(`sup-${process.pid}-${Math.floor(performance.now())}`);
+    const node = new Node(work, netns);
+    try {
+      await node.#start();
+      await node.#importBusybox();
+    } catch (error) {
+      await node.close();
+      throw error;
+    }
+    return node;
+  }
+
+  get runDir(): string {
+    return join(this.work, "run");
+  }
+  get stateDir(): string {
+    return join(this.work, "root/supervisor");
+  }
+  get supervisor(): Supervisor {
+    return this.#clients.at(SupervisorDefinition, `unix:${this.runDir}/supervisor.sock`);
+  }
+  get enter(): readonly string[] {
+    return this.netns.enter;
+  }
+  pidOf(service: string): number {
+    return this.#children.get(service)?.pid ?? 0;
+  }
+
+  async #start(): Promise<void> {
+    await mkdir(this.runDir);
+    const nats = await prepareNats(join(this.work, "nats"));
+    this.#spawn("nats", await acquireNatsServer(), ["-c", nats.configFile], {});
+    this.#env = {
+      BERTH_ROOT: join(this.work, "root"),
+      BERTH_RUN_DIR: this.runDir,
+      BERTH_HOST_ID: hostId,
+      BERTH_NODE_ID: "test-node",
+      BERTH_NATS_URL: nats.url,
+      BERTH_NATS_USER: nats.user,
+      BERTH_NATS_PASSWORD_FILE: nats.passwordFile,
+      BERTH_LOG_LEVEL: process.env["BERTH_LOG_LEVEL"] ?? "warn",
+    };
+    for (const name of ["image-store", "snapshotter", "supervisor"]) this.startService(name);
+    await this.serving();
+  }
+
+  /** With extra settings, for instance a fault point. */
+  startService(name: string, extra: NodeJS.ProcessEnv = {}): ChildProcess {
+    return this.#spawn(name, process.execPath, [join(services, name, "src/main.ts")], { ...this.#env, ...extra });
+  }
+
+  #spawn(name: string, command: string, args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
+    const [program = "", ...rest] = [...this.enter, command, ...args];
+    const child = spawn(program, rest, { stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, ...env } });
+    this.#children.set(name, child);
+    return child;
+  }
+
+  async serving(): Promise<void> {
+    await eventually("the supervisor serves", async () => {
+      await this.supervisor.nodeInfo({}, { timeoutMs: 2_000 });
+      return true;
+    });
+  }
+
+  /** Ends a service as a crash does, or politely. */
+  async end(name: string, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    const child = this.#children.get(name);
+    this.#children.delete(name);
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((done) => child.once("exit", done));
+    child.kill(signal);
+    await ended;
+  }
+
+  async died(name: string): Promise<NodeJS.Signals | null> {
+    const child = this.#children.get(name);
+    if (!child) return null;
+    if (child.exitCode === null && child.signalCode === null) await new Promise((done) => child.once("exit", done));
+    return child.signalCode;
+  }
+
+  async #importBusybox(): Promise<void> {
+    const root = join(this.work, "busybox");
+    await busyboxRoot(root);
+    await must(["tar", "--numeric-owner", "-C", root, "-cf", `${root}.tar`, "."]);
+    const store = this.#clients.at(ImageStoreDefinition, `unix:${this.runDir}/image-store.sock`);
+    const { imageId } = await store.importImage(importRequests(`${root}.tar`));
+    this.image = (await store.getImage({ reference: imageId })).image;
+  }
+
+  /** A spec that runs `cmd` in the busybox image, without a network. */
+  spec(cmd: string[], config: DeepPartial<ContainerSpec["config"]> = {}, hostConfig: DeepPartial<ContainerSpec["hostConfig"]> = {}): DeepPartial<ContainerSpec> {
+    const { image } = this;
+    if (!image) throw new Error("no image");
+    return {
+      config: { cmd, image: "busybox", ...config },
+      hostConfig: { networkMode: "none", ...hostConfig },
+      imageId: image.id,
+      layers: image.layers,
+    };
+  }
+
+  /** Removes all containers, ends all processes. */
+  async close(): Promise<void> {
+    const { containers } = await this.supervisor.list({ all: true }).catch(() => ({ containers: [] }));
+    for (const { id } of containers) await this.supervisor.remove({ container: id, force: true, volumes: true }).catch(() => undefined);
+    for (const name of ["supervisor", "snapshotter", "image-store", "nats"]) await this.end(name, "SIGTERM");
+    this.#clients.close();
+    await this.netns.remove();
+    await rm(this.work, { recursive: true, force: true });
+  }
+}
+
+async function* importRequests(path: string): AsyncGenerator<DeepPartial<ImportImageRequest>> {
+  yield { message: { $case: "start", value: { reference: "busybox:latest" } } };
+  for await (const value of createReadStream(path)) yield { message: { $case: "data", value: value as Buffer } };
+}
+
+/** Everything a logs call gives, as text. */
+export async function textOf(logs: AsyncIterable<{ data: Uint8Array }>): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const { data } of logs) chunks.push(data);
+  return Buffer.concat(chunks).toString();
+}
+
+/** The payloads of framed output, all streams together or one. */
+export function unframe(bytes: Buffer, stream?: number): string {
+  let text = "";
+  for (let at = 0; at + 8 <= bytes.length; ) {
+    const size = bytes.readUInt32BE(at + 4);
+    if (stream === undefined || bytes[at] === stream) text += bytes.toString("utf8", at + 8, at + 8 + size);
+    at += 8 + size;
+  }
+  return text;
+}
