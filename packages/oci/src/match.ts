@@ -35,9 +35,9 @@ function compile(pattern: string): RegExp {
     } else if (char === "\\") {
       index++;
       if (index === pattern.length) throw malformed();
-      source += escape(pattern.charAt(index));
+      source += quote(pattern.charAt(index));
     } else {
-      source += escape(char);
+      source += quote(char);
     }
   }
   return new RegExp(`^${source}$`, "u");
@@ -58,9 +58,9 @@ function compileSet(pattern: string, start: number): [source: string, end: numbe
     if (pattern.charAt(index) === "-") {
       const [high, afterHigh] = setCharacter(pattern, index + 1);
       index = afterHigh;
-      if (low <= high) source += `${escape(low)}-${escape(high)}`;
+      if (low <= high) source += `${quote(low)}-${quote(high)}`;
     } else {
-      source += escape(low);
+      source += quote(low);
     }
   }
   if (source === "") return [negated ? "[^/]" : "(?!)", index];
@@ -76,7 +76,7 @@ function setCharacter(pattern: string, at: number): [char: string, next: number]
   return [escaped, at + 2];
 }
 
-function escape(char: string): string {
+function quote(char: string): string {
   return /[\^$\\.*+?()[\]{}|/-]/.test(char) ? `\\${char}` : char;
 }
 

@@ -32,7 +32,9 @@ async function begin(digest: string, size = 0): Promise<Upload> {
   return begun.upload;
 }
 
-async function collect(parts: AsyncIterable<ReadPart>): Promise<{ data: Buffer; paths: string[]; available: number[] }> {
+async function collect(
+  parts: AsyncIterable<ReadPart>,
+): Promise<{ data: Buffer; paths: string[]; available: number[] }> {
   const data: Buffer[] = [];
   const paths: string[] = [];
   const available: number[] = [];

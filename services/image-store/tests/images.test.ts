@@ -24,7 +24,14 @@ describe("names", () => {
     await store.images.tag(manifest, "127.0.0.1:5000/busybox", manifest);
     await store.images.tag(id, "busybox:1", "");
     const hex = id.slice(7);
-    for (const name of ["busybox:1", "docker.io/library/busybox:1", id, hex, hex.slice(0, 5), `sha256:${hex.slice(0, 9)}`]) {
+    for (const name of [
+      "busybox:1",
+      "docker.io/library/busybox:1",
+      id,
+      hex,
+      hex.slice(0, 5),
+      `sha256:${hex.slice(0, 9)}`,
+    ]) {
       expect((await store.images.get(name)).image.id, name).toBe(id);
     }
     expect((await store.images.get(`127.0.0.1:5000/busybox@${manifest}`)).repoDigests).toEqual([
@@ -40,7 +47,9 @@ describe("names", () => {
       await expect(store.images.get(name)).rejects.toMatchObject({ message, reason: "NO_SUCH_IMAGE" });
     }
     await expect(store.images.get("Foo")).rejects.toMatchObject({ reason: "INVALID_ARGUMENT" });
-    await expect(store.images.tag("nothing", "x", "")).rejects.toMatchObject({ message: "No such image: nothing:latest" });
+    await expect(store.images.tag("nothing", "x", "")).rejects.toMatchObject({
+      message: "No such image: nothing:latest",
+    });
     expect(actions()).toEqual(["pull 127.0.0.1:5000/busybox:latest", `tag ${id}`]);
     expect(store.events.map(({ name }) => name)).toEqual(["127.0.0.1:5000/busybox", "busybox:1"]);
   });
@@ -50,7 +59,10 @@ describe("names", () => {
     const second = await addImage(store, { content: ["b"] });
     expect(await store.images.tag(first.manifest, "x", first.manifest)).toEqual({ imageId: first.id, changed: true });
     expect(await store.images.tag(first.manifest, "x", first.manifest)).toEqual({ imageId: first.id, changed: false });
-    expect(await store.images.tag(second.manifest, "x", second.manifest)).toEqual({ imageId: second.id, changed: true });
+    expect(await store.images.tag(second.manifest, "x", second.manifest)).toEqual({
+      imageId: second.id,
+      changed: true,
+    });
     await store.close();
     store = await openTestStore(store.dir);
     expect((await store.images.get("x")).image.id).toBe(second.id);
@@ -67,7 +79,11 @@ describe("names", () => {
       size: 1,
       platform: { os: "linux", architecture },
     });
-    const index = { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests: [entry(amd, "amd64"), entry(arm, "arm64")] };
+    const index = {
+      schemaVersion: 2,
+      mediaType: MediaType.ociIndex,
+      manifests: [entry(amd, "amd64"), entry(arm, "arm64")],
+    };
     const { digest } = await store.content.putManifest("", Buffer.from(JSON.stringify(index)), "", "");
     await store.images.tag(amd.manifest, "multi", digest);
     expect((await store.images.get("multi", parsePlatform("linux/amd64"))).image.id).toBe(amd.id);
@@ -88,8 +104,12 @@ describe("names", () => {
     const put = (value: object) => store.content.putManifest("", Buffer.from(JSON.stringify(value)), "", "");
     await expect(put({ ...document, layers: [missing] })).rejects.toMatchObject({ reason: "NOT_FOUND" });
     await expect(put({ ...document, layers: [] })).rejects.toThrow("the manifest has 0 layers, its config 1");
-    await expect(put({ ...document, layers: [{ ...document.layers[0], size: 7 }] })).rejects.toThrow("the manifest says 7");
-    await expect(store.content.putManifest("", Buffer.from("{}"), "", "")).rejects.toMatchObject({ reason: "INVALID_ARGUMENT" });
+    await expect(put({ ...document, layers: [{ ...document.layers[0], size: 7 }] })).rejects.toThrow(
+      "the manifest says 7",
+    );
+    await expect(store.content.putManifest("", Buffer.from("{}"), "", "")).rejects.toMatchObject({
+      reason: "INVALID_ARGUMENT",
+    });
     await store.close();
     store = await openTestStore(store.dir);
     writeFileSync(store.blobs.path(id), "{}");
@@ -135,10 +155,14 @@ describe("removal", () => {
       ),
     );
     await expect(remove(short, { inUse: use(false) })).rejects.toMatchObject(
-      conflict(`conflict: unable to delete ${short} (must be forced) - image is being used by stopped container 0123456789ab`),
+      conflict(
+        `conflict: unable to delete ${short} (must be forced) - image is being used by stopped container 0123456789ab`,
+      ),
     );
     await expect(remove(id, { inUse: use(true), force: true })).rejects.toMatchObject(
-      conflict(`conflict: unable to delete ${short} (cannot be forced) - image is being used by running container 0123456789ab`),
+      conflict(
+        `conflict: unable to delete ${short} (cannot be forced) - image is being used by running container 0123456789ab`,
+      ),
     );
     await store.images.tag(id, "y", "");
     await expect(remove(id)).rejects.toMatchObject(
@@ -159,14 +183,21 @@ describe("removal", () => {
     await store.images.tag(parent.manifest, "", "");
     const child = await addImage(store, { content: ["a", "b"], parent: parent.id });
     await store.images.tag(child.manifest, "child", "");
-    expect((await remove("child")).deleted.filter((digest) => [parent.id, child.id].includes(digest))).toEqual([child.id, parent.id]);
+    expect((await remove("child")).deleted.filter((digest) => [parent.id, child.id].includes(digest))).toEqual([
+      child.id,
+      parent.id,
+    ]);
   });
 });
 
 describe("lists", () => {
   it("filter as Docker does", async () => {
     const old = await addImage(store, { content: ["a"], created: "2020-01-01T00:00:00Z", labels: { a: "1" } });
-    const recent = await addImage(store, { content: ["b"], created: "2024-01-01T00:00:00Z", labels: { a: "2", b: "" } });
+    const recent = await addImage(store, {
+      content: ["b"],
+      created: "2024-01-01T00:00:00Z",
+      labels: { a: "2", b: "" },
+    });
     const step = await addImage(store, { content: ["c"], created: "2023-01-01T00:00:00Z" });
     const result = await addImage(store, { content: ["c", "d"], created: "2023-06-01T00:00:00Z", parent: step.id });
     const dangling = await addImage(store, { content: ["e"], created: "2022-01-01T00:00:00Z" });

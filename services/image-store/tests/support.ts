@@ -16,7 +16,10 @@ export interface TestStore extends ImageStoreParts {
   close(): Promise<void>;
 }
 
-export async function openTestStore(dir = mkdtempSync(join(tmpdir(), "berth-images-")), faultPoint?: string): Promise<TestStore> {
+export async function openTestStore(
+  dir = mkdtempSync(join(tmpdir(), "berth-images-")),
+  faultPoint?: string,
+): Promise<TestStore> {
   const store = await openStore(join(dir, "records"));
   const events: ImageEvent[] = [];
   const kept = store.table<ImageEvent>("events");
@@ -41,12 +44,16 @@ export function removeTestStore({ dir }: TestStore): void {
 }
 
 /** A tar of files. */
-export async function tarOf(files: Record<string, string | Buffer | { link: string } | { symlink: string }>): Promise<Buffer> {
+export async function tarOf(
+  files: Record<string, string | Buffer | { link: string } | { symlink: string }>,
+): Promise<Buffer> {
   const tar = pack();
+  // The same files are the same tar at any time.
+  const mtime = new Date(0);
   for (const [name, content] of Object.entries(files)) {
-    if (typeof content === "string" || Buffer.isBuffer(content)) tar.entry({ name }, content);
-    else if ("link" in content) tar.entry({ name, type: "link", linkname: content.link });
-    else tar.entry({ name, type: "symlink", linkname: content.symlink });
+    if (typeof content === "string" || Buffer.isBuffer(content)) tar.entry({ name, mtime }, content);
+    else if ("link" in content) tar.entry({ name, mtime, type: "link", linkname: content.link });
+    else tar.entry({ name, mtime, type: "symlink", linkname: content.symlink });
   }
   tar.finalize();
   const chunks: Buffer[] = [];

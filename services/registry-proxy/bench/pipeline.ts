@@ -40,8 +40,9 @@ try {
 /** s of user and system time */
 function cpu(): Record<"image-store" | "registry-proxy", number> {
   const of = (name: "image-store" | "registry-proxy"): number => {
-    const fields = readFileSync(`/proc/${services.process(name).pid}/stat`, "utf8").replace(/^.*\) /s, "").split(" ");
-    if (process.env["SPLIT"]) console.log(name, "user", fields[11], "sys", fields[12]);
+    const fields = readFileSync(`/proc/${services.process(name).pid}/stat`, "utf8")
+      .replace(/^.*\) /s, "")
+      .split(" ");
     return (Number(fields[11]) + Number(fields[12])) / 100;
   };
   return { "image-store": of("image-store"), "registry-proxy": of("registry-proxy") };

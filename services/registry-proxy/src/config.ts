@@ -42,4 +42,5 @@ const spec = {
 
 export type RegistryProxyConfig = CommonConfig & ConfigOf<typeof spec>;
 
-export const readConfig = (sources?: Sources): RegistryProxyConfig => readServiceConfig("registry-proxy", spec, sources);
+export const readConfig = (sources?: Sources): RegistryProxyConfig =>
+  readServiceConfig("registry-proxy", spec, sources);

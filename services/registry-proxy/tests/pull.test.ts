@@ -24,9 +24,12 @@ afterAll(async () => {
 
 type Case = NonNullable<PullResponse["message"]>["$case"];
 
-async function pull(reference: string): Promise<{ [C in Case]: Extract<NonNullable<PullResponse["message"]>, { $case: C }>["value"][] }> {
+async function pull(
+  reference: string,
+): Promise<{ [C in Case]: Extract<NonNullable<PullResponse["message"]>, { $case: C }>["value"][] }> {
   const seen = { resolved: [], plan: [], layer: [], done: [] } as Record<Case, unknown[]>;
-  for await (const { message } of services.proxy.pull({ reference })) if (message) seen[message.$case].push(message.value);
+  for await (const { message } of services.proxy.pull({ reference }))
+    if (message) seen[message.$case].push(message.value);
   return seen as never;
 }
 

@@ -4,6 +4,7 @@ import {
   type Descriptor,
   type Digest,
   digestOf,
+  hostPlatform,
   type ImageConfig,
   type ImageManifest,
   isIndexType,
@@ -13,7 +14,6 @@ import {
   parseIndex,
   parseManifest,
   selectPlatform,
-  hostPlatform,
   sniffMediaType,
 } from "@berth/oci";
 import { type BlobStore, noSuchBlob } from "./blobs/blob-store.ts";

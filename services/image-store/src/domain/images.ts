@@ -4,8 +4,8 @@ import {
   familiarName,
   familiarString,
   isDigest,
-  parseReference,
   type Platform,
+  parseReference,
   type Reference,
 } from "@berth/oci";
 import { type Catalog, noSuchImage, refKey } from "./catalog.ts";
@@ -66,7 +66,8 @@ export class Images {
    */
   tag(source: string, target: string, pulled: Digest | ""): Promise<{ imageId: Digest; changed: boolean }> {
     const name = target === "" ? undefined : parseReference(target);
-    if (pulled !== "" && !isDigest(pulled)) throw new BerthError("INVALID_ARGUMENT", "the pulled digest is not a digest");
+    if (pulled !== "" && !isDigest(pulled))
+      throw new BerthError("INVALID_ARGUMENT", "the pulled digest is not a digest");
     const { gate, changing } = this.#parts;
     return gate.pass(() =>
       changing.run(async () => {
@@ -77,7 +78,11 @@ export class Images {
   }
 
   /** Keeps a loaded or imported image, under a name if it has one, and tells so. */
-  keep(manifest: Digest, name: Reference | undefined, action: "load" | "import"): Promise<{ replaced: Digest | undefined }> {
+  keep(
+    manifest: Digest,
+    name: Reference | undefined,
+    action: "load" | "import",
+  ): Promise<{ replaced: Digest | undefined }> {
     const { changing } = this.#parts;
     return changing.run(async () => {
       const { image } = await this.#source(manifest);
@@ -137,7 +142,9 @@ export class Images {
 
 /** Docker tells a pull by the name that was pulled, and all else by the image's id. */
 function eventOf(image: ImageRecord, name: Reference, pulled: Digest | ""): ImageEvent {
-  const familiar = familiarString(name.tag === undefined && name.digest === undefined ? { ...name, tag: "latest" } : name);
+  const familiar = familiarString(
+    name.tag === undefined && name.digest === undefined ? { ...name, tag: "latest" } : name,
+  );
   return pulled === ""
     ? { action: "tag", actorId: image.id, name: familiar, labels: image.labels }
     : { action: "pull", actorId: familiar, name: familiarName(name), labels: image.labels };

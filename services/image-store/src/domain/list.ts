@@ -90,7 +90,10 @@ function parseTime(text: string, now: number): number {
   if (/^[0-9]+(?:\.[0-9]+)?$/.test(text)) return Number(text) * 1000;
   if (/^(?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+$/.test(text)) {
     const parts = text.matchAll(/([0-9.]+)(ns|us|µs|ms|s|m|h)/g);
-    const seconds = [...parts].reduce((total, [, number, unit = ""]) => total + Number(number) * (unitSeconds[unit] ?? 0), 0);
+    const seconds = [...parts].reduce(
+      (total, [, number, unit = ""]) => total + Number(number) * (unitSeconds[unit] ?? 0),
+      0,
+    );
     return now - seconds * 1000;
   }
   const time = Date.parse(text);

@@ -119,7 +119,10 @@ class RemovalPlan {
   #ownLayers(image: ImageRecord): Digest[] {
     const others = [...this.#catalog.images()].filter((other) => !this.#gone.has(other.id));
     const kept = new Set(others.flatMap(({ layers }) => layers.map(({ chainId }) => chainId)));
-    return image.layers.map(({ chainId }) => chainId).filter((chainId) => !kept.has(chainId)).reverse();
+    return image.layers
+      .map(({ chainId }) => chainId)
+      .filter((chainId) => !kept.has(chainId))
+      .reverse();
   }
 
   /** Hard conflicts always refuse, soft ones unless forced. */
@@ -132,13 +135,17 @@ class RemovalPlan {
     const about = `conflict: unable to delete ${shortId(image.id)}`;
     if (children.length > 0) throw conflict(`${about} (cannot be forced) - image has dependent child images`);
     if (running !== undefined) {
-      throw conflict(`${about} (cannot be forced) - image is being used by running container ${running.containerId.slice(0, 12)}`);
+      throw conflict(
+        `${about} (cannot be forced) - image is being used by running container ${running.containerId.slice(0, 12)}`,
+      );
     }
     if (!force && names && this.#namesOf(image.id).length > 0) {
       throw conflict(`${about} (must be forced) - image is referenced in multiple repositories`);
     }
     if (!force && stopped !== undefined) {
-      throw conflict(`${about} (must be forced) - image is being used by stopped container ${stopped.containerId.slice(0, 12)}`);
+      throw conflict(
+        `${about} (must be forced) - image is being used by stopped container ${stopped.containerId.slice(0, 12)}`,
+      );
     }
   }
 
@@ -146,7 +153,8 @@ class RemovalPlan {
     const key = refKey(name);
     this.#gone.add(key);
     this.changes.push({ table: "refs", key, value: undefined });
-    if (tell) this.changes.push({ event: { action: "untag", actorId: image.id, name: image.id, labels: image.labels } });
+    if (tell)
+      this.changes.push({ event: { action: "untag", actorId: image.id, name: image.id, labels: image.labels } });
     this.removed.untagged.push(familiarString(name));
   }
 

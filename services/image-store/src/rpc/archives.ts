@@ -23,7 +23,9 @@ export async function* loadImages(
   signal: AbortSignal,
 ): AsyncGenerator<DeepPartial<LoadImagesResponse>> {
   const outgoing = new Outgoing();
-  const loading = load(parts, dataOf(requests), (message) => outgoing.add(message), signal).finally(() => outgoing.end());
+  const loading = load(parts, dataOf(requests), (message) => outgoing.add(message), signal).finally(() =>
+    outgoing.end(),
+  );
   // Thrown below, after what was told before it.
   loading.catch(() => {});
   yield* outgoing.messages();

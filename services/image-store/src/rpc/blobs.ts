@@ -8,8 +8,8 @@ import type {
 } from "@berth/api/images";
 import { BerthError, isBerthError } from "@berth/errors";
 import type { BlobStore } from "../domain/blobs/blob-store.ts";
-import type { Upload } from "../domain/blobs/upload.ts";
 import { type ReadPart, readBlob } from "../domain/blobs/read.ts";
+import type { Upload } from "../domain/blobs/upload.ts";
 import type { Receiver, Reception } from "../domain/receive.ts";
 import type { LocalUploads } from "./local-uploads.ts";
 
@@ -34,7 +34,8 @@ export async function* writeBlob(
   const start = await messages.start();
   const reception = await receiver.begin(start, signal);
   const { upload, offset } = reception;
-  const isLocal = start.hostId !== "" && start.hostId === hostId && (start.size === 0 || start.size - offset > worthwhile);
+  const isLocal =
+    start.hostId !== "" && start.hostId === hostId && (start.size === 0 || start.size - offset > worthwhile);
   const local = isLocal && upload !== undefined ? localUploads.offer(upload) : undefined;
   try {
     if (upload !== undefined && local !== undefined) {
@@ -126,7 +127,8 @@ export async function* readBlobRpc(
 ): AsyncGenerator<DeepPartial<ReadBlobResponse>> {
   const { digest, offset, length, follow } = request;
   const wantPath = request.hostId !== "" && request.hostId === hostId;
-  for await (const part of readBlob(blobs, digest, { offset, length, follow, wantPath, signal })) yield encodePart(part);
+  for await (const part of readBlob(blobs, digest, { offset, length, follow, wantPath, signal }))
+    yield encodePart(part);
 }
 
 function encodePart(part: ReadPart): DeepPartial<ReadBlobResponse> {

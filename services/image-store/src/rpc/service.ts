@@ -47,7 +47,9 @@ export function imageStoreService(context: ImageStoreContext): Implementation<ty
 
     async listImages({ filters, all, brief }) {
       const found = listImages(catalog, decodeFilters(filters), all);
-      const views = found.map(async (image) => images.view(image, brief ? undefined : await content.document(image.id)));
+      const views = found.map(async (image) =>
+        images.view(image, brief ? undefined : await content.document(image.id)),
+      );
       return { images: (await Promise.all(views)).map(encodeImage) };
     },
 
@@ -66,4 +68,3 @@ export function imageStoreService(context: ImageStoreContext): Implementation<ty
     collectGarbage: () => housekeeper.now(),
   };
 }
-

@@ -25,5 +25,7 @@ export function levelRecords(store: Store, eventOp: (event: ImageEvent) => Op): 
 }
 
 function tableOp<T extends TableName>(table: AllTables[T], change: { key: string; value: Tables[T] | undefined }): Op {
-  return change.value === undefined ? table.delOp(change.key) : (table as Table<Tables[T]>).putOp(change.key, change.value);
+  return change.value === undefined
+    ? table.delOp(change.key)
+    : (table as Table<Tables[T]>).putOp(change.key, change.value);
 }

@@ -90,7 +90,9 @@ async function transfer(
   let current = writer.offset;
   let saidAt = 0;
   const gather = new Gatherer(writer);
-  const watch = new CrawlWatch(() => body.destroy(new BerthError("UNAVAILABLE", `the download of ${layer.digest} stands still`)));
+  const watch = new CrawlWatch(() =>
+    body.destroy(new BerthError("UNAVAILABLE", `the download of ${layer.digest} stands still`)),
+  );
   try {
     for await (const piece of body) {
       const chunk = skip > 0 ? (piece as Buffer).subarray(skip) : (piece as Buffer);
@@ -115,7 +117,10 @@ async function transfer(
     watch.end();
   }
   if (current < layer.size) {
-    throw new BerthError("UNAVAILABLE", `the download of ${layer.digest} ended after ${current} of ${layer.size} bytes: unexpected EOF`);
+    throw new BerthError(
+      "UNAVAILABLE",
+      `the download of ${layer.digest} ended after ${current} of ${layer.size} bytes: unexpected EOF`,
+    );
   }
 }
 
@@ -179,11 +184,14 @@ function mismatch({ digest, size }: Layer, what: string): BerthError {
 
 function verificationFailure(error: unknown, digest: string): unknown {
   if (!isBerthError(error) || error.reason !== "DATA_LOSS" || error.message.startsWith("layer ")) return error;
-  return new BerthError("DATA_LOSS", `filesystem layer verification failed for digest ${digest}`, error.details, { cause: error });
+  return new BerthError("DATA_LOSS", `filesystem layer verification failed for digest ${digest}`, error.details, {
+    cause: error,
+  });
 }
 
 /** Failures of the moment: lost connections, overloaded servers. Not: wrong bytes, refused access, a full disk. */
 function isWorthRetrying(error: unknown): boolean {
-  if (isRegistryError(error)) return error.status >= 500 || error.status === 408 || error.status === 429 || error.status === 416;
+  if (isRegistryError(error))
+    return error.status >= 500 || error.status === 408 || error.status === 429 || error.status === 416;
   return isBerthError(error) && (error.reason === "UNAVAILABLE" || error.reason === "DEADLINE");
 }

@@ -9,10 +9,10 @@ import {
   type ImageManifest,
   isIndexType,
   isManifestType,
+  type Platform,
   parseConfig,
   parseIndex,
   parseManifest,
-  type Platform,
   type Reference,
   selectPlatform,
   withDefaultTag,
@@ -67,7 +67,10 @@ export async function pull(parts: PullParts, options: PullOptions): Promise<void
     await fetchContent(parts, options, chosen, lease);
     await store(parts.sink, chosen, lease, options.signal);
     const name = familiarString(reference);
-    const tagged = await parts.sink.tag({ manifest: chosen.manifest.digest, name, pulledDigest: digest }, options.signal);
+    const tagged = await parts.sink.tag(
+      { manifest: chosen.manifest.digest, name, pulledDigest: digest },
+      options.signal,
+    );
     options.tell({ kind: "done", imageId: tagged.imageId, digest, changed: tagged.changed });
   } finally {
     await parts.sink.endLease(lease).catch(() => {});
@@ -84,7 +87,8 @@ async function resolveManifest(client: RegistryClient, reference: Reference, opt
     throw new BerthError("NOT_FOUND", `no matching manifest for ${wanted} in the manifest list entries`);
   }
   const manifest = await client.manifest(entry.digest, options.signal);
-  if (isIndexType(manifest.mediaType)) throw new BerthError("INVALID_ARGUMENT", "an index names another index for the platform");
+  if (isIndexType(manifest.mediaType))
+    throw new BerthError("INVALID_ARGUMENT", "an index names another index for the platform");
   return { manifest, parsed: readManifest(manifest), index: top };
 }
 
@@ -116,7 +120,12 @@ async function fetchContent(parts: PullParts, options: PullOptions, chosen: Chos
   if (first !== undefined) throw first.error;
 }
 
-async function fetchConfig(parts: PullParts, options: PullOptions, { manifest, parsed }: Chosen, lease: string): Promise<void> {
+async function fetchConfig(
+  parts: PullParts,
+  options: PullOptions,
+  { manifest, parsed }: Chosen,
+  lease: string,
+): Promise<void> {
   const { client, sink } = parts;
   const { digest, size } = parsed.config;
   const { signal } = options;

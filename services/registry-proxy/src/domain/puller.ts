@@ -2,10 +2,10 @@ import { createHash } from "node:crypto";
 import {
   hostPlatform,
   isIndexType,
+  type Platform,
   parseConfig,
   parseIndex,
   parseManifest,
-  type Platform,
   parseReference,
   type Reference,
   referenceString,

@@ -11,9 +11,15 @@ export interface ImageSink {
   readDocument(digest: Digest, signal: AbortSignal): Promise<Buffer>;
   /** Begins, or resumes, the upload of a blob. */
   writeBlob(start: { digest: Digest; size: number; lease: string }, signal: AbortSignal): Promise<BlobWriter>;
-  putManifest(manifest: { mediaType: string; content: Buffer; digest: Digest; lease: string }, signal: AbortSignal): Promise<void>;
+  putManifest(
+    manifest: { mediaType: string; content: Buffer; digest: Digest; lease: string },
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Names the image of a manifest, and tells that it was pulled. */
-  tag(pulled: { manifest: Digest; name: string; pulledDigest: Digest }, signal: AbortSignal): Promise<{ imageId: Digest; changed: boolean }>;
+  tag(
+    pulled: { manifest: Digest; name: string; pulledDigest: Digest },
+    signal: AbortSignal,
+  ): Promise<{ imageId: Digest; changed: boolean }>;
 }
 
 /** One upload: write() any number of times, then commit() or abort(). */

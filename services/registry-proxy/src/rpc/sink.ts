@@ -105,13 +105,14 @@ class UploadCall {
   static async open(store: ImageStore, start: WriteBlobRequest_Start, signal: AbortSignal): Promise<UploadCall> {
     const abort = new AbortController();
     const requests = new RequestQueue();
-    requests.push({ message: { $case: "start", value: start } }, 0);
+    void requests.push({ message: { $case: "start", value: start } }, 0);
     const call = store.writeBlob(requests, { signal: AbortSignal.any([signal, abort.signal]) });
     const responses = call[Symbol.asyncIterator]();
     try {
       const { value } = (await responses.next()) as { value: WriteBlobResponse | undefined };
       const first = value?.message;
-      if (first?.$case === "offset") return new UploadCall({ offset: first.value, stream: undefined }, requests, responses, abort);
+      if (first?.$case === "offset")
+        return new UploadCall({ offset: first.value, stream: undefined }, requests, responses, abort);
       if (first?.$case === "local") {
         const { offset, stream } = first.value;
         return new UploadCall({ offset, stream }, requests, responses, abort);
@@ -128,7 +129,8 @@ class UploadCall {
     void this.requests.push({ message: { $case: "commit", value: {} } }, 0);
     this.requests.end();
     const { value } = (await this.last) as { value: WriteBlobResponse | undefined };
-    if (value?.message?.$case !== "committed") throw new BerthError("UNAVAILABLE", "the image store ended the upload early");
+    if (value?.message?.$case !== "committed")
+      throw new BerthError("UNAVAILABLE", "the image store ended the upload early");
     await this.#responses.next();
   }
 
@@ -181,7 +183,10 @@ class SocketWriter implements BlobWriter {
     });
     socket.on("error", () => {});
     // The call knows best why the store hung up.
-    socket.once("close", () => void this.#fail(new BerthError("UNAVAILABLE", "the image store ended the upload early")));
+    socket.once(
+      "close",
+      () => void this.#fail(new BerthError("UNAVAILABLE", "the image store ended the upload early")),
+    );
     call.last.catch((error: unknown) => this.#fail(error));
   }
 
@@ -217,7 +222,8 @@ class SocketWriter implements BlobWriter {
  */
 function release(buffer: Buffer): void {
   const memory = buffer.buffer;
-  if (memory instanceof ArrayBuffer && memory.byteLength === buffer.byteLength && buffer.byteLength > 4096) memory.transfer(0);
+  if (memory instanceof ArrayBuffer && memory.byteLength === buffer.byteLength && buffer.byteLength > 4096)
+    memory.transfer(0);
 }
 
 /** Connects to a stream that a service offers to callers on its host (berth.types.v1.LocalStream). */

@@ -6,9 +6,9 @@ import { join, resolve } from "node:path";
 import { ImageStoreDefinition } from "@berth/api/images";
 import { RegistryProxyDefinition } from "@berth/api/registry";
 import { type Bus, connectBus } from "@berth/bus";
+import { acquireNatsServer, type NatsServer, startNatsServer } from "@berth/launcher/nats";
 import { createLogger } from "@berth/log";
 import { type Client, type Clients, createClients } from "@berth/rpc";
-import { acquireNatsServer, type NatsServer, startNatsServer } from "@berth/launcher/nats";
 import { eventually, stop } from "@berth/testkit";
 
 const services = resolve(import.meta.dirname, "../../..");
@@ -32,7 +32,11 @@ export type ServiceName = "image-store" | "registry-proxy";
 export async function startServices(env: Record<string, string> = {}): Promise<Running> {
   const dir = mkdtempSync(join(tmpdir(), "berth-registry-"));
   mkdirSync(join(dir, "nats"));
-  const nats = await startNatsServer({ binary: await acquireNatsServer(), directory: join(dir, "nats"), logFd: openSync("/dev/null", "w") });
+  const nats = await startNatsServer({
+    binary: await acquireNatsServer(),
+    directory: join(dir, "nats"),
+    logFd: openSync("/dev/null", "w"),
+  });
   const hostId = "testhost";
   const common = {
     BERTH_ROOT: join(dir, "root"),
@@ -90,7 +94,7 @@ class Services implements Running {
   async start(name: ServiceName, env: Record<string, string> = {}): Promise<void> {
     const before = new Set(this.bus.instances(name).map(({ instanceId }) => instanceId));
     const main = join(services, name, "src/main.ts");
-    const child = spawn(process.execPath, [...(process.env["PROF"] ? [...(process.env["PROF"].split(" "))] : []), "--enable-source-maps", main], {
+    const child = spawn(process.execPath, [...(process.env["BERTH_TEST_NODE_FLAGS"]?.split(" ") ?? []), main], {
       env: { PATH: process.env["PATH"] ?? "", ...this.#env, ...env },
       stdio: ["ignore", "inherit", "inherit"],
     });

@@ -45,7 +45,11 @@ export class Intake {
    * Stores a stream as a blob. When the digest is known and the blob is here, the stream is only read to its end.
    * @throws DATA_LOSS when the bytes are not what the digest says
    */
-  async blob(source: AsyncIterable<Buffer>, digest: Digest | "", onChunk: (chunk: Buffer) => unknown): Promise<Committed> {
+  async blob(
+    source: AsyncIterable<Buffer>,
+    digest: Digest | "",
+    onChunk: (chunk: Buffer) => unknown,
+  ): Promise<Committed> {
     const start = { digest, size: 0, lease: this.#lease, upload: "" };
     const { upload, offset, commit } = await this.#parts.receiver.begin(start, this.#signal);
     try {

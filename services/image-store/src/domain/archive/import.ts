@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import { pipeline } from "node:stream/promises";
 import { BerthError } from "@berth/errors";
-import { type Digest, hostPlatform, MediaType, parseReference, type Platform, withDefaultTag } from "@berth/oci";
+import { type Digest, hostPlatform, MediaType, type Platform, parseReference, withDefaultTag } from "@berth/oci";
 import { extract } from "tar-stream";
 import { type ArchiveParts, Intake } from "./archives.ts";
 import { archiveError, type Packing, packingOf, peek, unpacker } from "./incoming.ts";
@@ -73,8 +72,10 @@ class TarCheck {
   }
 
   async take(chunk: Buffer): Promise<void> {
-    if (this.#unpacker.destroyed) await this.#done;
-    if (!this.#unpacker.write(chunk)) await Promise.race([once(this.#unpacker, "drain"), this.#failed()]);
+    if (this.#unpacker.destroyed) await this.#failed();
+    if (this.#unpacker.write(chunk)) return;
+    const drained = new Promise<void>((resolve) => this.#unpacker.once("drain", resolve));
+    await Promise.race([drained, this.#failed()]);
   }
 
   async diffId(): Promise<Digest> {
@@ -94,7 +95,8 @@ function parseRuntime(config: Buffer): Record<string, unknown> {
   if (config.length === 0) return {};
   try {
     const parsed: unknown = JSON.parse(config.toString("utf8"));
-    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) return parsed as Record<string, unknown>;
+    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed))
+      return parsed as Record<string, unknown>;
   } catch {
     // Told below.
   }

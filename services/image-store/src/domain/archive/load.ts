@@ -4,7 +4,6 @@ import {
   type Digest,
   digestHex,
   familiarString,
-
   isIndexType,
   isManifestType,
   MediaType,
@@ -13,7 +12,6 @@ import {
   parseManifest,
   parseReference,
   type Reference,
-
   withDefaultTag,
 } from "@berth/oci";
 import { type ArchiveParts, Intake } from "./archives.ts";
@@ -97,7 +95,8 @@ async function readContents(
     if (type === "symlink") contents.links.set(name, normalize(posix.join(posix.dirname(name), linkname ?? "")));
     else if (type === "link") contents.links.set(name, normalize(linkname ?? ""));
     else if (type === "file" && documents.has(name)) contents.documents.set(name, await readDocument(entry));
-    else if (type === "file" && !unused.test(name)) contents.files.set(name, await storeFile(intake, name, entry, tell));
+    else if (type === "file" && !unused.test(name))
+      contents.files.set(name, await storeFile(intake, name, entry, tell));
     entry.resume();
   }
   return contents;
@@ -122,12 +121,16 @@ async function storeFile(
   const id = (named ?? name.replace(/\/layer\.tar$/, "")).slice(0, 12);
   let packing: Packing | undefined;
   let current = 0;
-  const committed = await intake.blob(entry as AsyncIterable<Buffer>, named === undefined ? "" : `sha256:${named}`, (chunk) => {
-    packing ??= packingOf(chunk);
-    current += chunk.length;
-    // Documents are no layers; people want to see what takes long.
-    if (total > 64 * 1024) tell({ progress: { id, current, total } });
-  });
+  const committed = await intake.blob(
+    entry as AsyncIterable<Buffer>,
+    named === undefined ? "" : `sha256:${named}`,
+    (chunk) => {
+      packing ??= packingOf(chunk);
+      current += chunk.length;
+      // Documents are no layers; people want to see what takes long.
+      if (total > 64 * 1024) tell({ progress: { id, current, total } });
+    },
+  );
   return { ...committed, packing: packing ?? "none" };
 }
 
@@ -159,24 +162,34 @@ async function loadSaved(
 }
 
 function parseSaved(document: Buffer): SavedImage[] {
-  const wrong = (): BerthError => new BerthError("INVALID_ARGUMENT", "invalid archive: manifest.json is not a list of images");
+  const wrong = (): BerthError =>
+    new BerthError("INVALID_ARGUMENT", "invalid archive: manifest.json is not a list of images");
   let parsed: unknown;
   try {
     parsed = JSON.parse(document.toString("utf8"));
   } catch {
     throw wrong();
   }
-  const isStrings = (value: unknown): value is string[] => Array.isArray(value) && value.every((item) => typeof item === "string");
+  const isStrings = (value: unknown): value is string[] =>
+    Array.isArray(value) && value.every((item) => typeof item === "string");
   const isImage = (value: unknown): value is SavedImage => {
     const { Config, RepoTags, Layers } = (value ?? {}) as Record<string, unknown>;
-    return typeof Config === "string" && isStrings(Layers) && (RepoTags === null || RepoTags === undefined || isStrings(RepoTags));
+    return (
+      typeof Config === "string" &&
+      isStrings(Layers) &&
+      (RepoTags === null || RepoTags === undefined || isStrings(RepoTags))
+    );
   };
   if (!Array.isArray(parsed) || parsed.length > 1000 || !parsed.every(isImage)) throw wrong();
   return parsed;
 }
 
 /** Newer archives are OCI layouts as well: then the manifest, and so its digest, stays what it was. */
-async function originalManifest({ blobs }: ArchiveParts, contents: Contents, config: Digest): Promise<Buffer | undefined> {
+async function originalManifest(
+  { blobs }: ArchiveParts,
+  contents: Contents,
+  config: Digest,
+): Promise<Buffer | undefined> {
   const index = contents.documents.get("index.json");
   if (index === undefined) return undefined;
   for (const { digest, mediaType } of parseIndex(index).manifests) {
@@ -198,7 +211,10 @@ const layerTypes: Record<Packing, string> = {
 async function makeManifest({ blobs }: ArchiveParts, config: StoredFile, layers: StoredFile[]): Promise<Buffer> {
   const { diffIds } = parseConfig(await blobs.readSmall(config.digest));
   if (diffIds.length !== layers.length) {
-    throw new BerthError("INVALID_ARGUMENT", `invalid manifest, layers length mismatch: expected ${diffIds.length}, got ${layers.length}`);
+    throw new BerthError(
+      "INVALID_ARGUMENT",
+      `invalid manifest, layers length mismatch: expected ${diffIds.length}, got ${layers.length}`,
+    );
   }
   for (const [i, layer] of layers.entries()) {
     // A packed layer's diff id is known only once it is unpacked, and is checked then.
@@ -232,7 +248,8 @@ async function loadLayout(
         await intake.manifest(entry.mediaType, await parts.blobs.readSmall(entry.digest));
         found++;
       }
-      if (found === 0) throw new BerthError("INVALID_ARGUMENT", `invalid archive: it has none of the manifests of ${digest}`);
+      if (found === 0)
+        throw new BerthError("INVALID_ARGUMENT", `invalid archive: it has none of the manifests of ${digest}`);
     }
     await intake.manifest(mediaType, content);
     const image = await parts.content.describe(parts.content.pickManifest(digest));
@@ -262,7 +279,9 @@ async function keepAndTell(
     const replaced = await intake.keep(manifest, name, "load");
     const familiar = familiarString(name);
     if (replaced !== undefined) {
-      tell({ loaded: `The image ${familiar} already exists, renaming the old one with ID ${replaced} to empty string` });
+      tell({
+        loaded: `The image ${familiar} already exists, renaming the old one with ID ${replaced} to empty string`,
+      });
     }
     tell({ loaded: `Loaded image: ${familiar}` });
   }

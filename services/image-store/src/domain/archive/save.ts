@@ -2,14 +2,7 @@ import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { BerthError } from "@berth/errors";
-import {
-  type Digest,
-  familiarString,
-  MediaType,
-  parseAnyReference,
-  type Reference,
-  referenceString,
-} from "@berth/oci";
+import { type Digest, familiarString, MediaType, parseAnyReference, type Reference, referenceString } from "@berth/oci";
 import { type Pack, pack } from "tar-stream";
 import type { ImageRecord } from "../records.ts";
 import type { ArchiveParts } from "./archives.ts";
@@ -28,7 +21,11 @@ const chunkSize = 256 * 1024;
  * @param references as `docker save` takes them: a name without a tag means all its tags
  * @throws NO_SUCH_IMAGE, DATA_LOSS
  */
-export async function* save(parts: ArchiveParts, references: readonly string[], signal: AbortSignal): AsyncGenerator<Buffer> {
+export async function* save(
+  parts: ArchiveParts,
+  references: readonly string[],
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
   if (references.length === 0) throw new BerthError("INVALID_ARGUMENT", "no images to save");
   const images = chooseImages(parts, references);
   const blobs = await blobsOf(parts, images);
@@ -41,7 +38,9 @@ export async function* save(parts: ArchiveParts, references: readonly string[], 
   } finally {
     tar.destroy();
   }
-  const told = images.map(({ image: { id, labels } }) => ({ event: { action: "save", actorId: id, name: id, labels } }) as const);
+  const told = images.map(
+    ({ image: { id, labels } }) => ({ event: { action: "save", actorId: id, name: id, labels } }) as const,
+  );
   await parts.catalog.apply(told);
 }
 
@@ -50,7 +49,8 @@ function chooseImages({ catalog }: ArchiveParts, references: readonly string[]):
   for (const text of references) {
     const reference = parseAnyReference(text);
     const isName = "path" in reference;
-    const tags = isName && reference.tag === undefined && reference.digest === undefined ? tagsOf(catalog, reference) : [];
+    const tags =
+      isName && reference.tag === undefined && reference.digest === undefined ? tagsOf(catalog, reference) : [];
     const names = tags.length > 0 ? tags : [undefined];
     for (const name of names) {
       const image = catalog.resolve(name === undefined ? text : familiarString(name));
@@ -83,7 +83,8 @@ async function blobsOf({ blobs }: ArchiveParts, images: readonly SavedImage[]): 
     const all = [image.id, image.manifests[0] ?? "", ...image.layers.map(({ blob }) => blob.digest)];
     for (const digest of all) {
       const size = await blobs.size(digest);
-      if (size === undefined) throw new BerthError("DATA_LOSS", `blob ${digest} of image ${image.id} is missing`, { digest });
+      if (size === undefined)
+        throw new BerthError("DATA_LOSS", `blob ${digest} of image ${image.id} is missing`, { digest });
       sizes.set(digest, size);
     }
   }
@@ -120,7 +121,11 @@ function addDocument(tar: Pack, name: string, value: unknown): Promise<void> {
   return pipeline(Readable.from([bytes]), tar.entry({ ...plain, name, size: bytes.length }));
 }
 
-function layoutIndex(images: readonly SavedImage[], sizes: ReadonlyMap<Digest, number>, types: ReadonlyMap<Digest, string>): object {
+function layoutIndex(
+  images: readonly SavedImage[],
+  sizes: ReadonlyMap<Digest, number>,
+  types: ReadonlyMap<Digest, string>,
+): object {
   const manifests = images.flatMap(({ image, names }) => {
     const digest = image.manifests[0] ?? "";
     const descriptor = { mediaType: types.get(digest), digest, size: sizes.get(digest) };

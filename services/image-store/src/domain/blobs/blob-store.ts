@@ -5,7 +5,17 @@ import { join } from "node:path";
 import { BerthError } from "@berth/errors";
 import { type Digest, digestOf, isDigest, maxManifestBytes } from "@berth/oci";
 import type { Fault } from "../fault.ts";
-import { blobDirectory, blobPath, fileError, isErrno, type Layout, openLayout, partPath, sizeOf, syncDirectory } from "./files.ts";
+import {
+  blobDirectory,
+  blobPath,
+  fileError,
+  isErrno,
+  type Layout,
+  openLayout,
+  partPath,
+  sizeOf,
+  syncDirectory,
+} from "./files.ts";
 import { Growth } from "./growth.ts";
 import { type Committed, Upload } from "./upload.ts";
 
@@ -73,19 +83,22 @@ export class BlobStore {
       release();
       this.forget(digest, growth);
     };
-    const { layout } = this;
-    return { upload: await Upload.open({ layout, path, digest, size, growth, fault: this.#fault, onEnd }, signal) };
+    const options = { layout: this.layout, path, digest, size, growth, fault: this.#fault, resumable: true, onEnd };
+    return { upload: await Upload.open(options, signal) };
   }
 
   /** Begins an upload whose digest is not known before its end. A name makes it one that can be resumed. */
   async beginUnknown(name: string | undefined, size: number, signal: AbortSignal): Promise<Upload> {
     if (name !== undefined && !/^[A-Za-z0-9_.-]{1,100}$/.test(name)) {
-      throw new BerthError("INVALID_ARGUMENT", "an upload's name has 1 to 100 letters, digits, dots, dashes, underscores");
+      throw new BerthError(
+        "INVALID_ARGUMENT",
+        "an upload's name has 1 to 100 letters, digits, dots, dashes, underscores",
+      );
     }
     const path = join(this.layout.uploads, name === undefined ? `anonymous-${randomUUID()}` : `named-${name}`);
     const onEnd = await this.#acquire(path, signal);
-    const options = { layout: this.layout, path, digest: undefined, size, growth: undefined, fault: this.#fault, onEnd };
-    return Upload.open(options, signal);
+    const common = { layout: this.layout, path, digest: undefined, size, growth: undefined, fault: this.#fault };
+    return Upload.open({ ...common, resumable: name !== undefined, onEnd }, signal);
   }
 
   /** Stores bytes at hand. */
@@ -106,7 +119,8 @@ export class BlobStore {
     const path = this.path(digest);
     const size = await sizeOf(path);
     if (size === undefined) throw noSuchBlob(digest);
-    if (size > maxManifestBytes) throw new BerthError("INVALID_ARGUMENT", `blob ${digest} has ${size} bytes: too many for a document`);
+    if (size > maxManifestBytes)
+      throw new BerthError("INVALID_ARGUMENT", `blob ${digest} has ${size} bytes: too many for a document`);
     const content = await readFile(path).catch((error: unknown) => {
       throw fileError(error, path);
     });
@@ -118,7 +132,8 @@ export class BlobStore {
   async verify(digest: Digest): Promise<boolean> {
     const hash = createHash("sha256");
     try {
-      for await (const chunk of createReadStream(this.path(digest), { highWaterMark: 1024 * 1024 })) hash.update(chunk as Buffer);
+      for await (const chunk of createReadStream(this.path(digest), { highWaterMark: 1024 * 1024 }))
+        hash.update(chunk as Buffer);
     } catch (error) {
       if (isErrno(error, "ENOENT")) return false;
       throw fileError(error, this.path(digest));
@@ -214,6 +229,9 @@ export function noSuchBlob(digest: Digest): BerthError {
 
 function checkDigest(digest: Digest): void {
   if (!isDigest(digest) || !digest.startsWith("sha256:")) {
-    throw new BerthError("INVALID_ARGUMENT", `invalid blob digest ${JSON.stringify(digest.slice(0, 200))}: sha256 is needed`);
+    throw new BerthError(
+      "INVALID_ARGUMENT",
+      `invalid blob digest ${JSON.stringify(digest.slice(0, 200))}: sha256 is needed`,
+    );
   }
 }

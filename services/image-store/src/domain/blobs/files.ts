@@ -87,7 +87,8 @@ function dropBytes(buffers: Buffer[], count: number): Buffer[] {
  */
 export function release(buffer: Buffer): void {
   const memory = buffer.buffer;
-  if (memory instanceof ArrayBuffer && memory.byteLength === buffer.byteLength && buffer.byteLength > 4096) memory.transfer(0);
+  if (memory instanceof ArrayBuffer && memory.byteLength === buffer.byteLength && buffer.byteLength > 4096)
+    memory.transfer(0);
 }
 
 export function isErrno(error: unknown, code: string): boolean {
@@ -98,7 +99,12 @@ export function isErrno(error: unknown, code: string): boolean {
 export function fileError(error: unknown, path: string): BerthError {
   const { code = "", syscall = "access" } = error as NodeJS.ErrnoException;
   if (code === "ENOSPC" || code === "EDQUOT") {
-    return new BerthError("RESOURCE_EXHAUSTED", `write ${path}: no space left on device`, { errno: code }, { cause: error });
+    return new BerthError(
+      "RESOURCE_EXHAUSTED",
+      `write ${path}: no space left on device`,
+      { errno: code },
+      { cause: error },
+    );
   }
   const text = error instanceof Error ? error.message : String(error);
   return new BerthError("INTERNAL", `${syscall} ${path}: ${text}`, { errno: code }, { cause: error });

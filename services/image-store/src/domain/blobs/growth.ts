@@ -1,4 +1,4 @@
-import { BerthError } from "@berth/errors";
+import type { BerthError } from "@berth/errors";
 
 /**
  * A blob on its way in, as its followers see it. States: `idle` (nobody uploads just now; an earlier part may be there),

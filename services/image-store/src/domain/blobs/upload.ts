@@ -3,7 +3,18 @@ import { createReadStream } from "node:fs";
 import { type FileHandle, link, open, rename, rm, truncate } from "node:fs/promises";
 import { BerthError, isBerthError } from "@berth/errors";
 import type { Fault } from "../fault.ts";
-import { blobDirectory, blobPath, fileError, isErrno, type Layout, makeBlobDirectory, release, sizeOf, syncDirectory, writeFully } from "./files.ts";
+import {
+  blobDirectory,
+  blobPath,
+  fileError,
+  isErrno,
+  type Layout,
+  makeBlobDirectory,
+  release,
+  sizeOf,
+  syncDirectory,
+  writeFully,
+} from "./files.ts";
 import type { Growth } from "./growth.ts";
 
 /** bytes that may wait for the disk before the writer is asked to wait; a few chunks, so that disk and network overlap. */
@@ -24,6 +35,8 @@ export interface UploadOptions {
   size: number;
   growth: Growth | undefined;
   fault: Fault;
+  /** False: nobody can find the part again, so it goes when the upload is let go. */
+  resumable: boolean;
   /** Called once, however the upload ends. */
   onEnd: () => void;
 }
@@ -152,6 +165,7 @@ export class Upload {
   /** Lets go, keeping what is written for a later upload of the same blob. After a failed write, nothing is kept. */
   async suspend(): Promise<void> {
     if (this.#ended) return;
+    if (!this.#options.resumable) return this.#fail(new BerthError("CANCELLED", "the upload was given up"));
     try {
       await this.#settle();
       await this.#handle.close();

@@ -71,7 +71,8 @@ export class Authorizer {
 
   /** What the registry asked for. Forgets the token that it did not take. */
   challenged(challenges: readonly Challenge[]): void {
-    const wanted = challenges.find(({ scheme }) => scheme === "bearer") ?? challenges.find(({ scheme }) => scheme === "basic");
+    const wanted =
+      challenges.find(({ scheme }) => scheme === "bearer") ?? challenges.find(({ scheme }) => scheme === "basic");
     if (wanted === undefined) return;
     this.#challenge = wanted;
     if (wanted.scheme === "bearer") this.#cache.delete(this.#key(wanted));
@@ -158,6 +159,7 @@ function parseToken(body: Buffer, realm: URL): Token {
   if (typeof value !== "string" || /[\r\n]/.test(value)) {
     throw new BerthError("UNAVAILABLE", `the token server ${realm.origin} did not include a token in its answer`);
   }
-  const lifetime = typeof answer["expires_in"] === "number" ? Math.max(defaultLifetime, answer["expires_in"]) : defaultLifetime;
+  const lifetime =
+    typeof answer["expires_in"] === "number" ? Math.max(defaultLifetime, answer["expires_in"]) : defaultLifetime;
   return { value, expires: Date.now() + lifetime * 1000 - margin };
 }

@@ -3,8 +3,8 @@ import { digestOf, manifestAccept, maxManifestBytes, type Reference, sniffMediaT
 import { Authorizer, type Credentials, type TokenCache } from "./auth.ts";
 import { parseChallenges } from "./challenge.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { type Answer, answerError, discard, type Http, readBody } from "./http.ts";
 import { isNotTls } from "./failure.ts";
+import { type Answer, answerError, discard, type Http, readBody } from "./http.ts";
 
 /** ms for a document, from the question to its last byte: a server can't keep us by sending it drop by drop. */
 const documentDeadline = 60_000;
@@ -60,14 +60,18 @@ export class RegistryClient {
     const content = await readBody(answer, maxManifestBytes);
     const digest = digestOf(content);
     if (reference.includes(":") && reference !== digest) {
-      throw new BerthError("DATA_LOSS", `manifest verification failed for digest ${reference}`, { digest, wanted: reference });
+      throw new BerthError("DATA_LOSS", `manifest verification failed for digest ${reference}`, {
+        digest,
+        wanted: reference,
+      });
     }
     return { content, digest, mediaType: mediaTypeOf(answer, content) };
   }
 
   /** A small blob as a whole, checked. Throws as {@link manifest}. */
   async document(digest: string, size: number, signal: AbortSignal): Promise<Buffer> {
-    if (size > maxManifestBytes) throw new BerthError("INVALID_ARGUMENT", `the image's config has ${size} bytes: too many`);
+    if (size > maxManifestBytes)
+      throw new BerthError("INVALID_ARGUMENT", `the image's config has ${size} bytes: too many`);
     const within = AbortSignal.any([signal, AbortSignal.timeout(documentDeadline)]);
     const content = await readBody(await this.#get(`blobs/${digest}`, {}, within), maxManifestBytes);
     if (digestOf(content) === digest) return content;

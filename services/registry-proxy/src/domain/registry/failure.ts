@@ -89,7 +89,12 @@ interface SystemError extends Error {
 export function connectionFailure(error: unknown, method: string, url: URL): unknown {
   if (isBerthError(error) || isAbortError(error)) return error;
   const verb = method.charAt(0) + method.slice(1).toLowerCase();
-  return new BerthError("UNAVAILABLE", `${verb} "${url.href}": ${describe(innermost(error))}`, { url: url.origin }, { cause: error });
+  return new BerthError(
+    "UNAVAILABLE",
+    `${verb} "${url.href}": ${describe(innermost(error))}`,
+    { url: url.origin },
+    { cause: error },
+  );
 }
 
 function innermost(error: unknown): SystemError {
@@ -142,5 +147,9 @@ function joinPort(address: string, port: number | undefined): string {
 /** True when a TLS client got an answer in plain text. */
 export function isNotTls(error: unknown): boolean {
   const { code, message = "" } = innermost(error);
-  return code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG" || /wrong version number/i.test(message);
+  return (
+    code === "ERR_SSL_WRONG_VERSION_NUMBER" ||
+    code === "ERR_SSL_PACKET_LENGTH_TOO_LONG" ||
+    /wrong version number/i.test(message)
+  );
 }

@@ -58,7 +58,8 @@ export class Http {
     for (let hops = 0; hops <= maxRedirects; hops++) {
       const answer = await this.#once(method, target, { ...options, headers });
       const location = answer.headers["location"];
-      if (answer.status < 300 || answer.status >= 400 || typeof location !== "string") return { ...answer, url: target };
+      if (answer.status < 300 || answer.status >= 400 || typeof location !== "string")
+        return { ...answer, url: target };
       await discard(answer.body);
       const next = parseLocation(location, target);
       // What was meant for the registry must not reach whoever it points to (object stores even refuse it).
@@ -96,7 +97,8 @@ export async function readBody({ body, url }: Answer, limit: number): Promise<Bu
   try {
     for await (const chunk of body) {
       size += (chunk as Buffer).length;
-      if (size > limit) throw new BerthError("UNAVAILABLE", `Get "${url.href}": the answer is larger than ${limit} bytes`);
+      if (size > limit)
+        throw new BerthError("UNAVAILABLE", `Get "${url.href}": the answer is larger than ${limit} bytes`);
       chunks.push(chunk as Buffer);
     }
   } catch (error) {
