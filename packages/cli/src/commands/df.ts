@@ -1,0 +1,41 @@
+import type { Command } from "../command.ts";
+import { size } from "../output/human.ts";
+import { type Column, renderRows } from "../output/table.ts";
+
+interface Usage {
+  LayersSize: number;
+  Images: { Containers: number; Size: number; SharedSize: number }[] | null;
+  Containers: { State: string; SizeRw?: number }[] | null;
+}
+
+const columns: Column[] = [
+  { heading: "TYPE", field: "Type" },
+  { heading: "TOTAL", field: "TotalCount" },
+  { heading: "ACTIVE", field: "Active" },
+  { heading: "SIZE", field: "Size" },
+  { heading: "RECLAIMABLE", field: "Reclaimable" },
+];
+
+const command: Command = {
+  usage: "system df [OPTIONS]",
+  summary: "Show how much space images and containers take",
+  flags: [{ name: "format", type: "string", help: "json, or a template" }],
+  examples: ["berth system df"],
+  args: [0, 0],
+  async run({ engine, flags, print }) {
+    const usage = await engine.json<Usage>("GET", "/system/df");
+    const images = usage.Images ?? [];
+    const containers = usage.Containers ?? [];
+    const sum = (numbers: number[]) => numbers.reduce((total, value) => total + value, 0);
+    const unused = sum(images.filter((image) => image.Containers <= 0).map((image) => image.Size));
+    const stopped = containers.filter(({ State }) => State !== "running");
+    const rows = [
+      { Type: "Images", TotalCount: images.length, Active: images.filter((image) => image.Containers > 0).length, Size: size(usage.LayersSize), Reclaimable: size(Math.min(unused, usage.LayersSize)) },
+      { Type: "Containers", TotalCount: containers.length, Active: containers.length - stopped.length, Size: size(sum(containers.map((c) => c.SizeRw ?? 0))), Reclaimable: size(sum(stopped.map((c) => c.SizeRw ?? 0))) },
+    ];
+    await print(renderRows(flags.text("format"), columns, rows));
+    return 0;
+  },
+};
+
+export default command;
