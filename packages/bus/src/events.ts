@@ -64,6 +64,10 @@ export async function* readEvents(
   while (!signal?.aborted) {
     const source = await attempt(() => EventSource.open(jetstream, position, query), connection, signal);
     if (source === undefined) continue;
+    // The client's own consumer notices a lost server by missed heartbeats, after half a minute; the connection knows.
+    const stopListening = connection.onChange((up) => {
+      if (!up) source.interrupt();
+    });
     try {
       for await (const message of source) {
         position = { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: message.seq + 1 };
@@ -74,8 +78,10 @@ export async function* readEvents(
     } catch (error) {
       connection.log.debug({ err: errorMessage(error) }, "reading events was interrupted");
     } finally {
+      stopListening();
       await source.close();
     }
+    if (!signal?.aborted && !connection.up) await attempt(() => connection.whenUp(signal), connection, signal);
   }
 }
 
@@ -147,6 +153,11 @@ class EventSource implements AsyncIterable<JsMsg> {
       signal?.removeEventListener("abort", finish);
       clearTimeout(this.#timer);
     }
+  }
+
+  /** Ends the iteration as if the server had. */
+  interrupt(): void {
+    this.#messages.stop();
   }
 
   async close(): Promise<void> {

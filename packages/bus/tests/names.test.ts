@@ -1,0 +1,83 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { Bench, until } from "./support.ts";
+
+const bench = new Bench();
+beforeAll(() => bench.start());
+afterAll(() => bench.close());
+
+it("gives a name to one of many who claim it", async () => {
+  const buses = await Promise.all([bench.bus(), bench.bus(), bench.bus()]);
+  const claims = Array.from({ length: 30 }, (_, i) =>
+    (buses[i % 3] as (typeof buses)[0]).names.claim("web", { containerId: `c${i}`, nodeId: "n" }),
+  );
+  const results = await Promise.allSettled(claims);
+  const winner = results.findIndex(({ status }) => status === "fulfilled");
+  expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+  expect(await buses[0].names.lookup("web")).toEqual({ containerId: `c${winner}`, nodeId: "n" });
+  const lost = results.find((result) => result.status === "rejected");
+  expect(lost?.reason).toMatchObject({
+    reason: "NAME_IN_USE",
+    details: { containerId: `c${winner}` },
+    message:
+      `Conflict. The container name "/web" is already in use by container "c${winner}". ` +
+      "You have to remove (or rename) that container to be able to reuse that name.",
+  });
+});
+
+it("claims again for the same container, releases only for the owner, and can be claimed anew", async () => {
+  const { names } = await bench.bus();
+  await names.claim("db", { containerId: "a", nodeId: "n" });
+  await names.claim("db", { containerId: "a", nodeId: "n" });
+  await names.release("db", "somebody else");
+  expect(await names.lookup("db")).toMatchObject({ containerId: "a" });
+  await names.release("db", "a");
+  await names.release("db", "a");
+  expect(await names.lookup("db")).toBeUndefined();
+  await names.claim("db", { containerId: "b", nodeId: "n" });
+  expect(await names.lookup("db")).toMatchObject({ containerId: "b" });
+});
+
+it("renames, or leaves the old name where the new one is taken", async () => {
+  const { names } = await bench.bus();
+  await names.claim("old", { containerId: "r", nodeId: "n" });
+  await names.claim("taken", { containerId: "t", nodeId: "n" });
+  await expect(names.rename("old", "taken", { containerId: "r", nodeId: "n" })).rejects.toMatchObject({
+    reason: "NAME_IN_USE",
+  });
+  expect(await names.lookup("old")).toMatchObject({ containerId: "r" });
+  await names.rename("old", "new", { containerId: "r", nodeId: "n" });
+  expect([await names.lookup("old"), await names.lookup("new")]).toEqual([
+    undefined,
+    { containerId: "r", nodeId: "n" },
+  ]);
+});
+
+it("keeps names with dots anywhere apart, and refuses what is no name", async () => {
+  const { names } = await bench.bus();
+  for (const name of ["a.b", "a..b", "a.b.", "a_b", "a-b"])
+    await names.claim(name, { containerId: name, nodeId: "dots" });
+  const listed = await names.entries("dots");
+  expect(listed.map(({ name, containerId }) => [name, containerId]).sort()).toEqual(
+    ["a-b", "a..b", "a.b", "a.b.", "a_b"].map((name) => [name, name]),
+  );
+  await expect(names.claim("no/slash", { containerId: "x", nodeId: "n" })).rejects.toMatchObject({
+    reason: "INVALID_ARGUMENT",
+  });
+});
+
+it("says UNAVAILABLE within 2 s while NATS is away; a release in the outbox is made good later", async () => {
+  const [bus, store] = [await bench.bus(), await bench.store("release")];
+  const outbox = bus.outbox(store);
+  await bus.names.claim("away", { containerId: "a", nodeId: "n" });
+  await bench.kill();
+  const began = performance.now();
+  await expect(bus.names.claim("other", { containerId: "b", nodeId: "n" })).rejects.toMatchObject({
+    reason: "UNAVAILABLE",
+  });
+  expect(performance.now() - began).toBeLessThan(2_300);
+  await store.write([outbox.releaseNameOp("away", "a")]);
+  await bench.start();
+  await until("connected", () => bus.connected);
+  await outbox.flushed(AbortSignal.timeout(10_000));
+  expect(await bus.names.lookup("away")).toBeUndefined();
+}, 30_000);
