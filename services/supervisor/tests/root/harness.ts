@@ -169,3 +169,64 @@ export function unframe(bytes: Buffer, stream?: number): string {
   }
   return text;
 }
+
+/** Runs a container to its end and gives what it printed and its exit code. */
+export async function runToEnd(
+  node: Node,
+  cmd: string[],
+  config: DeepPartial<ContainerSpec["config"]> = {},
+  hostConfig: DeepPartial<ContainerSpec["hostConfig"]> = {},
+): Promise<{ out: string; err: string; exitCode: number }> {
+  const { supervisor } = node;
+  const { id } = await supervisor.create({ spec: node.spec(cmd, config, hostConfig) });
+  try {
+    await supervisor.start({ container: id });
+    const exitCode = await waitExit(node, id);
+    const chunks: Uint8Array[] = [];
+    for await (const { data } of supervisor.logs({ container: id, stdout: true, stderr: true })) chunks.push(data);
+    const bytes = Buffer.concat(chunks);
+    return { out: unframe(bytes, 1), err: unframe(bytes, 2), exitCode };
+  } finally {
+    await supervisor.remove({ container: id, force: true, volumes: true });
+  }
+}
+
+export async function waitExit(node: Node, container: string): Promise<number> {
+  let exitCode = -1;
+  for await (const answer of node.supervisor.wait({ container })) exitCode = answer.exitCode ?? exitCode;
+  return exitCode;
+}
+
+/** The reason a call failed with; fails when it did not. */
+export async function failure(call: Promise<unknown>): Promise<{ reason: string; message: string }> {
+  try {
+    await call;
+  } catch (error) {
+    const { reason, message } = error as { reason: string; message: string };
+    return { reason, message };
+  }
+  throw new Error("the call did not fail");
+}
+
+/** Starts an exec over gRPC (as a caller on another host would) and collects its streams. */
+export async function execToEnd(node: Node, container: string, options: { cmd: string[]; stdin?: string; tty?: boolean; user?: string; env?: string[]; workingDir?: string }) {
+  const { stdin, ...rest } = options;
+  const { id } = await node.supervisor.createExec({ container, attachStdout: true, attachStderr: true, attachStdin: stdin !== undefined, ...rest });
+  async function* requests() {
+    yield { message: { $case: "start" as const, value: { exec: id } } };
+    if (stdin !== undefined) {
+      yield { message: { $case: "stdin" as const, value: Buffer.from(stdin) } };
+      yield { message: { $case: "closeStdin" as const, value: {} } };
+    }
+  }
+  const chunks: Uint8Array[] = [];
+  for await (const { message } of node.supervisor.startExec(requests())) if (message?.$case === "data") chunks.push(message.value);
+  const bytes = Buffer.concat(chunks);
+  await eventually("the exec has ended", async () => {
+    const state = await node.supervisor.inspectExec({ exec: id });
+    if (state.running || state.exitCode === undefined) throw new Error("still running");
+    return true;
+  });
+  const { exitCode } = await node.supervisor.inspectExec({ exec: id });
+  return { out: options.tty ? bytes.toString() : unframe(bytes, 1), err: options.tty ? "" : unframe(bytes, 2), exitCode, id };
+}
