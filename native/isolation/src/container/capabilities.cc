@@ -23,14 +23,18 @@ constexpr const char* kNames[] = {
 };
 constexpr unsigned kCount = sizeof kNames / sizeof kNames[0];
 
-uint64_t bits(const std::vector<std::string>& names) {
+/// The set that the names make up. A name that no kernel knows is an error, as the runtime-spec demands.
+Result<uint64_t> bits(const std::vector<std::string>& names) {
   uint64_t set = 0;
   for (const auto& name : names) {
     std::string upper;
     for (const char c : name) upper += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
     if (upper.starts_with("CAP_")) upper.erase(0, 4);
+    uint64_t bit = 0;
     for (unsigned i = 0; i < kCount; ++i)
-      if (upper == kNames[i]) set |= uint64_t{1} << i;
+      if (upper == kNames[i]) bit = uint64_t{1} << i;
+    if (bit == 0) return bad_input("process.capabilities", "known capabilities, got " + name);
+    set |= bit;
   }
   return set;
 }
@@ -62,12 +66,17 @@ Result<CapabilitySets> resolve_capabilities(const std::optional<oci::Capabilitie
   CapabilitySets sets;
   if (!wanted) return sets;
   BERTH_ASSIGN(const Own own, own_capabilities());
-  sets.bounding = bits(wanted->bounding) & own.bounding;
-  sets.permitted = bits(wanted->permitted) & own.permitted;
-  sets.effective = bits(wanted->effective) & sets.permitted;
-  sets.inheritable = bits(wanted->inheritable) & own.permitted & own.bounding;
+  BERTH_ASSIGN(sets.bounding, bits(wanted->bounding));
+  BERTH_ASSIGN(sets.permitted, bits(wanted->permitted));
+  BERTH_ASSIGN(sets.effective, bits(wanted->effective));
+  BERTH_ASSIGN(sets.inheritable, bits(wanted->inheritable));
+  BERTH_ASSIGN(sets.ambient, bits(wanted->ambient));
+  sets.bounding &= own.bounding;
+  sets.permitted &= own.permitted;
+  sets.effective &= sets.permitted;
+  sets.inheritable &= own.permitted & own.bounding;
   // The kernel raises an ambient capability only if it is permitted and inheritable.
-  sets.ambient = bits(wanted->ambient) & sets.permitted & sets.inheritable;
+  sets.ambient &= sets.permitted & sets.inheritable;
   return sets;
 }
 

@@ -87,6 +87,7 @@ Result<void> attend(LaunchedProcess& launched) {
 }  // namespace
 
 Result<std::unique_ptr<Launched>> exec(const oci::Process& process, ExecOptions options) {
+  if (process.args.empty()) return bad_input("process.args", "at least one argument");
   const UniqueFd container(static_cast<int>(::syscall(SYS_pidfd_open, options.container_pid, 0)));
   if (!container) return sys_error("pidfd_open", std::to_string(options.container_pid));
   BERTH_ASSIGN(const int namespaces, foreign_namespaces(options.container_pid));

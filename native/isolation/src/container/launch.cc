@@ -92,7 +92,10 @@ Result<void> await_go(Setup& setup) {
 /// The whole life of the container's first process up to execve. Gives the Error that ended it.
 Error run_first_process(Setup& setup) {
   const oci::Spec& spec = setup.spec;
-  const oci::Process& process = *spec.process;
+  // The runtime-spec: create works without a process, start is what fails.
+  oci::Process none;
+  none.cwd = "/";
+  const oci::Process& process = spec.process ? *spec.process : none;
   ProcessPlan plan{process};
   plan.seccomp = spec.linux_.seccomp ? &*spec.linux_.seccomp : nullptr;
   plan.user = setup.options.user;
@@ -126,6 +129,7 @@ Error run_first_process(Setup& setup) {
     BERTH_ASSIGN(prepared, prepare_process(plan, std::move(terminal), UniqueFd()));
     BERTH_TRY(setup.sync.send(Message::ready));
     BERTH_TRY(await_go(setup));
+    if (!spec.process) return bad_input("process", "an object");
     if (!setup.options.run_hooks || spec.hooks.start_container.empty()) return {};
     const std::string state = state_json(spec, setup.options.id, setup.options.bundle, "created", setup.host_pid);
     return run_hooks(spec.hooks.start_container, state, "startContainer", "");
@@ -136,9 +140,9 @@ Error run_first_process(Setup& setup) {
 
 /// Refuses what can be seen to be wrong before anything is made.
 Result<void> check(const oci::Spec& spec, const LaunchOptions& options, const NamespacePlan& plan) {
-  if (!spec.process) return bad_input("process", "an object");
+  if (!spec.process && !options.start_socket) return bad_input("process", "an object");
   if (!spec.root) return bad_input("root", "an object");
-  if (spec.process->args.empty()) return bad_input("process.args", "at least one argument");
+  if (spec.process && spec.process->args.empty()) return bad_input("process.args", "at least one argument");
   if (plan.new_user && spec.linux_.uid_mappings.empty()) return bad_input("linux.uidMappings", "at least one mapping");
   if (plan.new_user && spec.linux_.gid_mappings.empty()) return bad_input("linux.gidMappings", "at least one mapping");
   if (!spec.hostname.empty() && !plan.own(CLONE_NEWUTS)) return bad_input("hostname", "a uts namespace");
@@ -175,10 +179,12 @@ Result<void> attend(const oci::Spec& spec, const LaunchOptions& options, Launche
     } else if (received.kind == Message::hooks) {
       const std::string state = state_json(spec, options.id, options.bundle, "creating", launched.pid());
       if (options.run_hooks) {
-        BERTH_TRY(run_hooks(spec.hooks.prestart, state, "prestart", options.bundle));
+        // The deprecated hook's state says "created", as its users know it from before createRuntime was split off.
+        const std::string old_state = state_json(spec, options.id, options.bundle, "created", launched.pid());
+        BERTH_TRY(run_hooks(spec.hooks.prestart, old_state, "prestart", options.bundle));
         BERTH_TRY(run_hooks(spec.hooks.create_runtime, state, "createRuntime", options.bundle));
       }
-      BERTH_TRY(launched.sync().send(Message::hooked));
+      (void)launched.sync().send(Message::hooked);
     }
   }
 }
@@ -213,8 +219,9 @@ Result<std::unique_ptr<Launched>> launch(const oci::Spec& spec, LaunchOptions op
                                                     std::move(group));
   BERTH_TRY(launched->cgroup()->apply(with_default_devices(spec)));
   if (!group_fd) BERTH_TRY(launched->cgroup()->add(launched->pid()));
-  BERTH_TRY(set_limits(launched->pid(), *spec.process));
-  BERTH_TRY(launched->sync().send(Message::cgroup, std::to_string(launched->pid())));
+  if (spec.process) BERTH_TRY(set_limits(launched->pid(), *spec.process));
+  // A process that has failed already has said why, and is gone: attend() will hear it.
+  (void)launched->sync().send(Message::cgroup, std::to_string(launched->pid()));
   BERTH_TRY(attend(spec, options, *launched));
   return std::unique_ptr<Launched>(std::move(launched));
 }

@@ -164,6 +164,7 @@ Result<Prepared> prepare_process(const ProcessPlan& plan, UniqueFd terminal, Uni
   own_stdio(identity.uid);
   // As root first, which may make it; as the user below, for whom a directory of root's may be closed or NFS open.
   const auto entered = enter_cwd(process.cwd, plan.first);
+  if (entered) BERTH_TRY(check_cwd(process.cwd));
   BERTH_ASSIGN(const CapabilitySets sets, wanted_capabilities(plan));
   if (plan.seccomp != nullptr && !process.no_new_privileges) {
     // Without no_new_privs loading needs CAP_SYS_ADMIN, which goes away now.
@@ -171,8 +172,10 @@ Result<Prepared> prepare_process(const ProcessPlan& plan, UniqueFd terminal, Uni
     prepared.seccomp_loaded = true;
   }
   BERTH_TRY(become(plan, identity, sets));
-  if (!entered) BERTH_TRY(enter_cwd(process.cwd, false));
-  BERTH_TRY(check_cwd(process.cwd));
+  if (!entered) {
+    BERTH_TRY(enter_cwd(process.cwd, false));
+    BERTH_TRY(check_cwd(process.cwd));
+  }
   BERTH_TRY(set_capabilities(sets));
   if (process.no_new_privileges && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
     return sys_error("prctl", "PR_SET_NO_NEW_PRIVS");
@@ -182,7 +185,7 @@ Result<Prepared> prepare_process(const ProcessPlan& plan, UniqueFd terminal, Uni
 
   prepared.env = process.env;
   if (!has_variable(prepared.env, "HOME=")) prepared.env.push_back("HOME=" + identity.home);
-  if (process.args.empty()) return bad_input("process.args", "at least one argument");
+  if (process.args.empty()) return prepared;  // the caller knows and fails later
   BERTH_ASSIGN(prepared.program, find_program(process.args[0], prepared.env));
   return prepared;
 }

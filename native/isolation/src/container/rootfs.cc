@@ -16,15 +16,27 @@ namespace berth::container {
 
 namespace {
 
+std::string parent_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
+}
+
 /// The mount that holds `path` must not be shared: pivot_root and MS_MOVE refuse, and our mounts would show outside.
 Result<void> make_parent_private(const std::string& path) {
   for (std::string at = path;;) {
     if (::mount(nullptr, at.c_str(), nullptr, MS_PRIVATE, nullptr) == 0) return {};
     if (errno != EINVAL) return sys_error("mount private", at);  // EINVAL: not a mount point, look above
     if (at == "/") return {};
-    const size_t slash = at.rfind('/');
-    at = slash == 0 || slash == std::string::npos ? "/" : at.substr(0, slash);
+    at = parent_of(at);
   }
+}
+
+/// What the host's mounts are while the container's are made. rslave unless asked otherwise: what is mounted on the host
+/// later still appears below shared binds, nothing goes the other way. Unbindable comes last: it forbids our own binds.
+unsigned long first_propagation(unsigned long wanted) {
+  if (wanted == 0) return MS_SLAVE | MS_REC;
+  if ((wanted & MS_UNBINDABLE) != 0) return MS_PRIVATE | MS_REC;
+  return wanted | MS_REC;
 }
 
 Result<void> bind_on_itself(const std::string& rootfs) {
@@ -39,9 +51,10 @@ Result<void> prepare_rootfs(Setup& setup) {
   const bool own_mounts = setup.plan.own(CLONE_NEWNS);
   BERTH_ASSIGN(const unsigned long wanted, propagation_flags(setup.spec.linux_.rootfs_propagation));
   if (own_mounts) {
-    // rslave: what is mounted on the host later still appears below shared binds, nothing goes the other way.
-    const unsigned long first = wanted != 0 ? (wanted | MS_REC) : (MS_SLAVE | MS_REC);
-    if (::mount(nullptr, "/", nullptr, first, nullptr) != 0) return sys_error("mount propagation", "/");
+    if (::mount(nullptr, "/", nullptr, first_propagation(wanted), nullptr) != 0)
+      return sys_error("mount propagation", "/");
+    // Else the mounts below would appear on the host, and pivot_root refuses.
+    if ((wanted & MS_SHARED) != 0) BERTH_TRY(make_parent_private(parent_of(setup.rootfs)));
   }
   if (setup.rootfs_tree.valid()) {
     if (::syscall(SYS_move_mount, setup.rootfs_tree.get(), "", AT_FDCWD, setup.rootfs.c_str(),
@@ -52,10 +65,10 @@ Result<void> prepare_rootfs(Setup& setup) {
   } else if (own_mounts) {
     BERTH_TRY(bind_on_itself(setup.rootfs));
   }
-  if (own_mounts && (wanted & MS_SHARED) != 0) {
-    const size_t slash = setup.rootfs.rfind('/');
-    BERTH_TRY(make_parent_private(slash == 0 ? "/" : setup.rootfs.substr(0, slash)));
-  }
+  // Only the root mount itself: binds of shared trees below it stay shared with the host, as asked for.
+  if (own_mounts && (wanted & MS_SHARED) != 0 &&
+      ::mount(nullptr, setup.rootfs.c_str(), nullptr, MS_PRIVATE, nullptr) != 0)
+    return sys_error("mount private", setup.rootfs);
   setup.root.reset(::open(setup.rootfs.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!setup.root) return sys_error("open", setup.rootfs);
   return {};
