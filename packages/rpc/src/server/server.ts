@@ -8,6 +8,7 @@ import { grpcTarget, parseAddress, protectSocket, takeOverSocket } from "../addr
 import { withLeanCodec } from "../codec.ts";
 import { serverOptions } from "../options.ts";
 import { serverCredentials } from "../tls.ts";
+import { OpenCalls } from "./calls.ts";
 import { Health } from "./health.ts";
 import { Metrics, serveMetrics } from "./metrics.ts";
 import { type Implementation, type ServiceShape, wrapImplementation } from "./wrap.ts";
@@ -28,7 +29,7 @@ export interface RpcServer {
    * has a socket already, INVALID_ARGUMENT for TCP beyond loopback without certificates.
    */
   listen(): Promise<void>;
-  /** Reports NOT_SERVING, takes no new calls, lets those under way finish for `ms` at most, then ends them. */
+  /** Reports NOT_SERVING, takes no new calls, gives those under way `ms` to finish (streams 1 s), then ends them. */
   drain(ms: number): Promise<void>;
 }
 
@@ -40,6 +41,7 @@ class NiceServer implements RpcServer {
   readonly metrics = new Metrics();
   readonly #options: RpcServerOptions;
   readonly #health = new Health();
+  readonly #calls = new OpenCalls();
   readonly #services: [ServiceShape, object][] = [];
   readonly #servers: Server[] = [];
   #metricsServer: HttpServer | undefined;
@@ -53,7 +55,10 @@ class NiceServer implements RpcServer {
     const shape = definition as unknown as ServiceShape;
     const { log } = this.#options;
     this.#health.addService(shape.fullName);
-    this.#services.push([shape, wrapImplementation(shape, implementation, log, this.metrics)]);
+    this.#services.push([
+      shape,
+      wrapImplementation(shape, implementation, { log, metrics: this.metrics, calls: this.#calls }),
+    ]);
   }
 
   async listen(): Promise<void> {
@@ -71,12 +76,18 @@ class NiceServer implements RpcServer {
   async drain(ms: number): Promise<void> {
     this.#health.set(false);
     this.#metricsServer?.close();
-    await Promise.all(this.#servers.splice(0).map((server) => shutDown(server, ms)));
+    const keepCalls = this.#calls.endAfter(ms);
+    await Promise.all(this.#servers.splice(0).map((server) => server.shutdown()));
+    keepCalls();
   }
 
   /** Health checks and reflection are not counted: they would be most of what the metrics tell. */
   #addOwn(definition: ServiceShape, implementation: object): void {
-    this.#services.push([definition, wrapImplementation(definition, implementation, this.#options.log, new Metrics())]);
+    const { log } = this.#options;
+    this.#services.push([
+      definition,
+      wrapImplementation(definition, implementation, { log, metrics: new Metrics(), calls: this.#calls }),
+    ]);
   }
 
   async #bind(address: string): Promise<void> {
@@ -101,15 +112,5 @@ class NiceServer implements RpcServer {
         yield* answerReflection(requests, names());
       },
     };
-  }
-}
-
-async function shutDown(server: Server, ms: number): Promise<void> {
-  if (ms > 0) {
-    const timer = setTimeout(() => server.forceShutdown(), ms);
-    await server.shutdown();
-    clearTimeout(timer);
-  } else {
-    server.forceShutdown();
   }
 }

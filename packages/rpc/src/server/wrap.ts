@@ -2,6 +2,7 @@ import { BerthError, encodeDetails, GrpcCode, type GrpcFailure, toGrpc } from "@
 import type { Logger } from "@berth/log";
 import type { CompatServiceDefinition, ServiceImplementation } from "nice-grpc";
 import { type CallContext, ServerError } from "nice-grpc";
+import type { OpenCall, OpenCalls } from "./calls.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** A service's calls. One that is left out answers UNIMPLEMENTED. */
@@ -21,73 +22,89 @@ export const detailsKey = "berth-details-bin";
 export function wrapImplementation(
   definition: ServiceShape,
   implementation: object,
-  log: Logger,
-  metrics: Metrics,
+  { log, metrics, calls }: { log: Logger; metrics: Metrics; calls: OpenCalls },
 ): Record<string, Handler> {
   const wrapped: Record<string, Handler> = {};
-  for (const [key, method] of Object.entries(definition.methods)) {
-    const call = { service: definition.fullName, method: method.name };
+  for (const [key, { name, responseStream, requestStream }] of Object.entries(definition.methods)) {
     const found = (implementation as Record<string, Handler | undefined>)[key];
-    const handler = found?.bind(implementation) ?? unimplemented(call.method);
-    const fail = (error: unknown, context: CallContext) => failCall(error, context, call, log);
-    const begin = () => metrics.begin(call.service, call.method);
-    wrapped[key] = method.responseStream ? wrapStream(handler, begin, fail) : wrapUnary(handler, begin, fail);
+    const handler = found?.bind(implementation) ?? unimplemented(name);
+    const begin = (context: CallContext): Begun => {
+      const call = calls.begin(context.signal, responseStream || requestStream);
+      const measured = metrics.begin(definition.fullName, name);
+      return {
+        call,
+        context: Object.assign(Object.create(context) as CallContext, { signal: call.signal }),
+        end: (code) => {
+          call.end();
+          measured(code);
+        },
+        fail: (error) => failCall(call.reason ?? error, context, { service: definition.fullName, method: name }, log),
+      };
+    };
+    wrapped[key] = responseStream ? wrapStream(handler, begin) : wrapUnary(handler, begin);
   }
   return wrapped;
 }
 
-type Begin = () => (code: number) => void;
-type Fail = (error: unknown, context: CallContext) => { failure: GrpcFailure; error: ServerError };
-
-function wrapUnary(handler: Handler, begin: Begin, fail: Fail): Handler {
-  return async (request, context) => {
-    const end = begin();
-    try {
-      const response = await handler(request, context);
-      end(GrpcCode.OK);
-      return response;
-    } catch (thrown) {
-      const { failure, error } = fail(thrown, context);
-      end(failure.code);
-      throw error;
-    }
-  };
+interface Begun {
+  call: OpenCall;
+  /** With the call's own signal. */
+  context: CallContext;
+  end(code: number): void;
+  fail(error: unknown): { code: number; error: ServerError };
 }
 
-function wrapStream(handler: Handler, begin: Begin, fail: Fail): Handler {
-  return async function* (request, context) {
-    const end = begin();
-    // A caller that goes away ends the generator where it stands.
-    let code: number = GrpcCode.CANCELLED;
+type Begin = (context: CallContext) => Begun;
+
+function wrapUnary(handler: Handler, begin: Begin): Handler {
+  return async (request, outer) => {
+    const { call, context, end, fail } = begin(outer);
+    let code: number = GrpcCode.OK;
     try {
-      yield* handler(request, context) as AsyncIterable<unknown>;
-      code = GrpcCode.OK;
+      return await call.wait(handler(request, context) as Promise<unknown>);
     } catch (thrown) {
-      const { failure, error } = fail(thrown, context);
+      const failure = fail(thrown);
       code = failure.code;
-      throw error;
+      throw failure.error;
     } finally {
       end(code);
     }
   };
 }
 
+function wrapStream(handler: Handler, begin: Begin): Handler {
+  return async function* (request, outer) {
+    const { call, context, end, fail } = begin(outer);
+    // A caller that goes away ends the generator where it stands.
+    let code: number = GrpcCode.CANCELLED;
+    let iterator: AsyncIterator<unknown> | undefined;
+    try {
+      iterator = (handler(request, context) as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+      for (;;) {
+        const { done, value } = await call.wait(iterator.next());
+        if (done) break;
+        yield value;
+      }
+      code = GrpcCode.OK;
+    } catch (thrown) {
+      const failure = fail(thrown);
+      code = failure.code;
+      throw failure.error;
+    } finally {
+      end(code);
+      // Not awaited: a handler that is stuck, or ignores its signal, must not keep the call.
+      if (code !== GrpcCode.OK) iterator?.return?.()?.then(undefined, () => {});
+    }
+  };
+}
+
 function failCall(thrown: unknown, context: CallContext, call: object, log: Logger) {
-  const failure = context.signal.aborted && !isOurs(thrown) ? cancelled : toGrpc(thrown);
+  const failure: GrpcFailure = toGrpc(thrown);
   if (failure.code === GrpcCode.INTERNAL) log.error({ ...call, err: thrown }, "a call failed");
   context.trailer.set(reasonKey, failure.reason);
   if (Object.keys(failure.details).length > 0) context.trailer.set(detailsKey, encodeDetails(failure.details));
-  return { failure, error: new ServerError(failure.code, failure.message) };
+  return { code: failure.code, error: new ServerError(failure.code, failure.message) };
 }
-
-const cancelled: GrpcFailure = {
-  code: GrpcCode.CANCELLED,
-  message: "the call was cancelled",
-  reason: "CANCELLED",
-  details: {},
-};
-
-const isOurs = (error: unknown): boolean => error instanceof Error && error.name === "BerthError";
 
 function unimplemented(method: string): Handler {
   return () => {
