@@ -16,6 +16,8 @@ type LocalStream = NonNullable<WriteBlobResponse_Local["stream"]>;
 
 /** seconds; renewed by each blob, so it need only outlast the longest one that is still moving */
 const leaseTtl = 6 * 3600;
+/** ms that the store's call may end later than its socket */
+const lastWord = 1000;
 /** bytes under way to the store before the download is asked to wait */
 const highWater = 2 * 1024 * 1024;
 
@@ -182,11 +184,11 @@ class SocketWriter implements BlobWriter {
       this.#room = undefined;
     });
     socket.on("error", () => {});
-    // The call knows best why the store hung up.
-    socket.once(
-      "close",
-      () => void this.#fail(new BerthError("UNAVAILABLE", "the image store ended the upload early")),
-    );
+    // The call knows best why the store hung up, and says so at about the same time.
+    socket.once("close", () => {
+      const lost = new BerthError("UNAVAILABLE", "the image store ended the upload early");
+      setTimeout(() => this.#fail(lost), lastWord).unref();
+    });
     call.last.catch((error: unknown) => this.#fail(error));
   }
 
