@@ -17,6 +17,9 @@ export const openInRoot = (root: string, path: string, flags: number = constants
 /** Copies every extended attribute; those the target's file system cannot hold are left out. Links are not followed. */
 export const copyXattrs = (from: string, to: string): Promise<void> => native.copyXattrs(from, to);
 
+/** An extended attribute's value, null if there is none of that name. Links are not followed. */
+export const getXattr = (path: string, name: string): Promise<Buffer | null> => native.getXattr(path, name);
+
 /** [read end, write end] */
 export const pipe = (): [number, number] => native.pipe();
 

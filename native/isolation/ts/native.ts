@@ -83,6 +83,7 @@ export interface Native {
   syncfs(path: string): Promise<void>;
   openInRoot(root: string, path: string, flags: number, mode: number): Promise<number>;
   copyXattrs(from: string, to: string): Promise<void>;
+  getXattr(path: string, name: string): Promise<Buffer | null>;
   pipe(): [number, number];
   listenUnix(path: string, mode: number, backlog: number): number;
   spawnDetached(options: {

@@ -108,6 +108,29 @@ Napi::Value copy_xattrs_call(const Napi::CallbackInfo& info) {
   return run_async_void(info.Env(), [=] { return copy_xattrs(from, to); });
 }
 
+/// getXattr(path, name): Promise<Buffer|null>; links are not followed; null: it has none of that name.
+Napi::Value get_xattr_call(const Napi::CallbackInfo& info) {
+  Args args(info);
+  auto path = args.string(0);
+  auto name = args.string(1);
+  if (!args.ok()) return args.fail();
+  using Value = std::optional<std::string>;
+  return run_async<Value>(
+      info.Env(),
+      [=]() -> Result<Value> {
+        std::string value(65536, '\0');  // the kernel's own limit, XATTR_SIZE_MAX
+        const ssize_t size = ::lgetxattr(path.c_str(), name.c_str(), value.data(), value.size());
+        if (size < 0 && errno == ENODATA) return Value();
+        if (size < 0) return sys_error("lgetxattr", path);
+        value.resize(static_cast<size_t>(size));
+        return Value(std::move(value));
+      },
+      [](Napi::Env env, Value& value) -> Napi::Value {
+        if (!value) return env.Null();
+        return Napi::Buffer<char>::Copy(env, value->data(), value->size());
+      });
+}
+
 /// pipe(): [readFd, writeFd], both close-on-exec.
 Napi::Value pipe_call(const Napi::CallbackInfo& info) {
   int fds[2];
@@ -159,6 +182,7 @@ void init_files(Napi::Env env, Napi::Object exports) {
   exports.Set("syncfs", Napi::Function::New(env, syncfs_call));
   exports.Set("openInRoot", Napi::Function::New(env, open_in_root_call));
   exports.Set("copyXattrs", Napi::Function::New(env, copy_xattrs_call));
+  exports.Set("getXattr", Napi::Function::New(env, get_xattr_call));
   exports.Set("pipe", Napi::Function::New(env, pipe_call));
   exports.Set("listenUnix", Napi::Function::New(env, listen_unix_call));
 }
