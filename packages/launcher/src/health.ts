@@ -41,7 +41,7 @@ export function pings(host: string): Promise<boolean> {
     const target = host.startsWith("unix://")
       ? { socketPath: host.slice("unix://".length) }
       : { host: new URL(host).hostname, port: new URL(host).port };
-    const call = request({ ...target, path: "/_ping", timeout: 1_000 }, (response) => {
+    const call = request({ ...target, path: "/_ping", timeout: 1_000, agent: false }, (response) => {
       response.resume();
       resolve(response.statusCode === 200);
     });
