@@ -13,8 +13,6 @@ namespace berth::monitor {
 
 namespace {
 
-/// A request must be whole within this time.
-constexpr int64_t kRequestMs = 10000;
 /// With less free than this in a socket its stream waits. The kernel calls a unix socket writable when three quarters
 /// of its buffer are free, so waiting for that always gets past this line.
 constexpr size_t kLeastRoom = 32u << 10;
@@ -35,9 +33,9 @@ Connection::~Connection() {
 bool Connection::start() {
   watch_.bind(context_->loop, fd_.get(), [this](uint32_t events) { ready(events); });
   if (!watch_.watch(EPOLLIN)) return false;
-  timer_ = context_->loop->after(kRequestMs, [this] {
+  timer_ = context_->loop->after(context_->request_ms, [this] {
     timer_ = Loop::kNoTimer;
-    refuse(ETIMEDOUT, "no whole request within 10 s");
+    refuse(ETIMEDOUT, "the request did not come in time");
   });
   read_request();
   return true;

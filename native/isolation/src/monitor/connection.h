@@ -33,6 +33,7 @@ struct ConnectionContext {
   Scratch* scratch = nullptr;
   ConnectionOwner* owner = nullptr;
   size_t request_bytes = 0;  // held by unfinished requests
+  int64_t request_ms = 10000;  // a request must be whole within this time
 };
 
 class Connection {

@@ -108,6 +108,9 @@ char* escape_wide(char* out, const unsigned char*& in, const unsigned char* end)
   if (length == 3 && in[0] == 0xE2 && in[1] == 0x80 && (in[2] & 0xFE) == 0xA8) {
     out = put(out, "\\u202", 5);
     *out++ = kHex[in[2] & 15];
+  } else if (end - in >= 4) {
+    std::memcpy(out, in, 4);  // one move; what is too much is overwritten
+    out += length;
   } else {
     out = put(out, reinterpret_cast<const char*>(in), length);
   }

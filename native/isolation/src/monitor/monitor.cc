@@ -55,7 +55,9 @@ Monitor::Monitor(Config config, oci::Spec spec, std::string bundle, UniqueFd lis
                             .number("exitCode", exec.status.exit_code)
                             .done());
               }}) {
-  context_ = {&loop_, &scratch_, this, 0};
+  context_.loop = &loop_;
+  context_.scratch = &scratch_;
+  context_.owner = this;
 }
 
 int Monitor::run() {
@@ -120,6 +122,8 @@ Result<void> Monitor::watch_signals() {
 std::optional<StartFailure> Monitor::create() {
   if (!spec_.process) return StartFailure{"config", kNotCreated, bad_input("process", "an object")};
   const bool terminal = spec_.process->terminal;
+  // Not this process's own, whatever that is: the one that Docker's containers start with.
+  if (!spec_.process->user.umask) spec_.process->user.umask = 022;
   auto made = [&]() -> Result<void> {
     BERTH_ASSIGN(ProcessStreams streams, make_streams(terminal, config_.stdin_open));
     container::LaunchOptions options;

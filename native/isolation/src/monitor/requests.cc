@@ -159,6 +159,8 @@ Result<void> Monitor::kill(const Request& request) {
   }
   // The process is our child and has not been waited for, so the number is still its own.
   if (::kill(pid, request.signal) != 0) return sys_error("kill", std::to_string(pid));
+  // A frozen process (cgroup v1) dies of it only when it runs again, and who kills wants it dead.
+  if (request.signal == SIGKILL && status_ == Status::paused && !request.exec) return resume();
   return {};
 }
 

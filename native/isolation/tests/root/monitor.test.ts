@@ -26,7 +26,14 @@ test("who attaches before the start loses nothing, framed by stream", async () =
   expect(frames?.[1].toString()).toBe("out\n");
   expect(frames?.[2].toString()).toBe("err\n");
   const record = await container.exit();
-  expect(record).toMatchObject({ v: 1, exitCode: 3, signal: 0, oomKilled: false, error: "", startedAt: container.report["startedAt"] });
+  expect(record).toMatchObject({
+    v: 1,
+    exitCode: 3,
+    signal: 0,
+    oomKilled: false,
+    error: "",
+    startedAt: container.report["startedAt"],
+  });
   expect(Date.parse(record["finishedAt"] as string)).toBeGreaterThan(Date.now() - 10_000);
   const log = await container.log();
   expect(log.map(({ log, stream }) => [log, stream]).sort()).toEqual([
@@ -37,7 +44,12 @@ test("who attaches before the start loses nothing, framed by stream", async () =
 });
 
 test("a program that cannot run is reported, recorded, and leaves nothing", async () => {
-  for (const [program, exitCode] of [["nothing-of-that-name", 127], ["/bin/none", 127], ["/tmp", 126], ["/dev/null", 126]] as const) {
+  for (const [program, exitCode] of [
+    ["nothing-of-that-name", 127],
+    ["/bin/none", 127],
+    ["/tmp", 126],
+    ["/dev/null", 126],
+  ] as const) {
     let early: Client | undefined;
     const container = await bed.start([program], {
       before: async (c) => {
@@ -94,7 +106,10 @@ test("without stdinOnce the input stays open when a client leaves; several may a
 });
 
 test("a terminal: raw stream, size, resize, the log as Docker keeps it", async () => {
-  const container = await bed.start(["sh", "-c", "stty size; read line; stty size; tty; echo got $line"], { terminal: true, stdin: true });
+  const container = await bed.start(["sh", "-c", "stty size; read line; stty size; tty; echo got $line"], {
+    terminal: true,
+    stdin: true,
+  });
   const client = await container.attach({ stdin: true });
   await until(async () => (await container.logText()).includes("24 80"));
   expect(await container.ask({ op: "resize", rows: 30, cols: 100 })).toEqual({ ok: true });
@@ -151,6 +166,22 @@ test("pause stops everything inside, resume goes on", async () => {
   expect(await container.ask({ op: "resume" })).toEqual({ ok: true });
   await until(async () => (await container.log()).length > before + 3);
   await container.kill();
+});
+
+test("SIGKILL ends a paused container", async () => {
+  const container = await bed.start(["sleep", "100"]);
+  expect(await container.ask({ op: "pause" })).toEqual({ ok: true });
+  expect(await container.kill(9)).toMatchObject({ exitCode: 137 });
+});
+
+test("a user other than root may open its standard streams by name", async () => {
+  const container = await bed.start(["sh", "-c", "umask; echo out > /proc/self/fd/1; echo err > /proc/self/fd/2"], { uid: 1000 });
+  expect(await container.exit()).toMatchObject({ exitCode: 0 });
+  expect((await container.log()).map(({ log, stream }) => [log, stream]).sort()).toEqual([
+    ["0022\n", "stdout"],
+    ["err\n", "stderr"],
+    ["out\n", "stdout"],
+  ]);
 });
 
 test("limits can be changed and usage read while it runs", async () => {
@@ -214,7 +245,8 @@ test("the exit is recorded with nobody there, whatever happened to subscribers",
 
 test("signals to the monitor do not reach the container; its death does", async () => {
   const container = await bed.start(["sleep", "100"]);
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGPIPE", "SIGUSR1"] as const) process.kill(container.monitorPid, signal);
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGPIPE", "SIGUSR1"] as const)
+    process.kill(container.monitorPid, signal);
   await delay(50);
   expect(await container.ask({ op: "state" })).toMatchObject({ status: "running" });
   expect((await readFile(`/proc/${container.monitorPid}/comm`, "utf8")).trim()).toBe("berth-monitor");
@@ -223,7 +255,8 @@ test("signals to the monitor do not reach the container; its death does", async 
   await pidfdWait(process_, AbortSignal.timeout(5000));
   closeSync(process_);
   await expect(container.exit()).rejects.toMatchObject({ code: "ENOENT" });
-  for (const path of cgroupPaths(container.id)) await until(async () => (await readFile(`${path}/cgroup.procs`, "utf8")) === "");
+  for (const path of cgroupPaths(container.id))
+    await until(async () => (await readFile(`${path}/cgroup.procs`, "utf8")) === "");
   for (const path of cgroupPaths(container.id)) await rmdir(path); // the supervisor's part
 });
 

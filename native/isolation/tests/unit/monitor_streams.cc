@@ -53,7 +53,9 @@ struct Bed final : ConnectionOwner {
     signal(SIGPIPE, SIG_IGN);  // as in the monitor: writing to what nobody reads is an error, not the end
     REQUIRE(loop.open().ok());
     REQUIRE(scratch.open(&loop).ok());
-    context = {&loop, &scratch, this, 0};
+    context.loop = &loop;
+    context.scratch = &scratch;
+    context.owner = this;
   }
 
   void make_io(bool once = true, bool drain_at_exit = false) {
@@ -295,6 +297,19 @@ TEST_CASE("requests may come in pieces, and are bounded") {
   CHECK(read_some(large.get()).find("EMSGSIZE") != std::string::npos);
   CHECK(bed.connections.empty());
   CHECK(bed.context.request_bytes == 0);
+}
+
+TEST_CASE("a request that does not come is not waited for") {
+  Bed bed;
+  bed.make_io();
+  bed.context.request_ms = 20;
+  const UniqueFd silent = bed.client(kAll, ""), half = bed.client(kAll, "hal"), whole = bed.client(kOutput);
+  while (bed.connections.size() > 1) bed.loop.turn(-1);
+  CHECK(read_some(silent.get()).find("ETIMEDOUT") != std::string::npos);
+  CHECK(read_some(half.get()).find("ETIMEDOUT") != std::string::npos);
+  CHECK(bed.context.request_bytes == 0);
+  bed.put(1, "on");
+  CHECK(read_some(whole.get()) == frame(1, "on"));
 }
 
 TEST_CASE("timers fire in order, cancelled ones do not, deferred calls may destroy") {
