@@ -178,6 +178,18 @@ describe("removal", () => {
     expect((await remove(id, { force: true })).untagged).toEqual(["x:latest", "y:latest"]);
   });
 
+  it("leaves a container what it has", async () => {
+    const { id, manifest } = await addImage(store, { content: ["a"] });
+    await store.images.tag(manifest, "y", manifest);
+    await store.images.tag(id, "x:1", "");
+    const inUse = [{ imageId: id, containerId: "0123456789abcdef", running: false }];
+    expect(await remove(id, { force: true, inUse })).toEqual({
+      untagged: ["x:1", "y:latest", `y@${manifest}`],
+      deleted: [id],
+    });
+    expect(actions().slice(2)).toEqual([`untag ${id}`, `untag ${id}`, `untag ${id}`, `delete ${id}`]);
+  });
+
   it("takes parents along that nothing needs", async () => {
     const parent = await addImage(store, { content: ["a"] });
     await store.images.tag(parent.manifest, "", "");

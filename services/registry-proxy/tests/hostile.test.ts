@@ -146,7 +146,7 @@ describe("a registry that answers", () => {
 
   it("may refuse connections, hang, or speak no HTTP", async () => {
     expect(await failing("127.0.0.1:1/x")).toBe(
-      `Get "https://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused`,
+      `Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused`,
     );
     registry.intercept = () => true;
     expect(await failing("x")).toMatch(/^Get "http:.*Client.Timeout exceeded while awaiting headers/);
@@ -363,7 +363,7 @@ describe("authorization", () => {
         : challenge(response, 'Basic realm="here"');
     await pull("x:auth", { credentials: { username: "me", password: "secret" } });
     expect(await failing("x:auth")).toBe(
-      `Get "http://${registry.host}/v2/x/manifests/auth": no basic auth credentials`,
+      `Head "http://${registry.host}/v2/x/manifests/auth": no basic auth credentials`,
     );
     expect(await failing("x:auth", { credentials: { username: "me", password: "wrong" } })).toBe(
       "unauthorized: authentication required",

@@ -89,7 +89,7 @@ describe("a pull from a real registry", () => {
     const name = `${registry.host}/busybox`;
     const event = nextEvent("pull");
     const { resolved, plan, layer, done } = await pull(name);
-    expect(resolved).toMatchObject([{ name, tag: "latest" }]);
+    expect(resolved).toMatchObject([{ name: "busybox", tag: "latest" }]);
     expect(plan[0]?.layers).toHaveLength(1);
     expect(layer.map(({ status }) => status)).toContain(LayerStatus.DOWNLOADED);
     expect(done).toMatchObject([{ changed: true, digest: resolved[0]?.descriptor?.digest, imageId: plan[0]?.imageId }]);
@@ -105,7 +105,7 @@ describe("a pull from a real registry", () => {
     expect(again.done[0]?.changed).toBe(false);
     expect(again.layer.map(({ status }) => status)).toEqual([LayerStatus.EXISTS]);
     const byDigest = `${name}@${done[0]?.digest}`;
-    expect((await pull(byDigest)).resolved).toMatchObject([{ tag: done[0]?.digest }]);
+    expect((await pull(byDigest)).resolved).toMatchObject([{ name: "busybox", tag: byDigest }]);
     await expect(pull(`${name}:none`)).rejects.toMatchObject({
       message: `manifest for ${name}:none not found: manifest unknown: manifest unknown`,
       reason: "NOT_FOUND",

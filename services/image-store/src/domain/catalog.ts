@@ -68,10 +68,9 @@ export class Catalog {
     return this.#refs.get(name);
   }
 
-  /** All names of an image, tags before digests, each in order. */
+  /** All names of an image, in order: a repository's tags, then its digests. */
   namesOf(id: Digest): Reference[] {
-    const names = [...(this.#names.get(id) ?? [])].sort().map(parseReference);
-    return [...names.filter((name) => name.digest === undefined), ...names.filter((name) => name.digest !== undefined)];
+    return [...(this.#names.get(id) ?? [])].sort().map(parseReference);
   }
 
   childrenOf(id: Digest): ImageRecord[] {

@@ -115,8 +115,9 @@ class RemovalPlan {
     if (parent !== undefined && !this.#gone.has(parent.id)) this.#delete(parent, { quiet: true, names: true });
   }
 
-  /** Layers that no other image has, topmost first, by chain id: what Docker reports as deleted. */
+  /** Layers that no other image or container has, topmost first, by chain id: what Docker reports as deleted. */
   #ownLayers(image: ImageRecord): Digest[] {
+    if (this.#users(image).length > 0) return [];
     const others = [...this.#catalog.images()].filter((other) => !this.#gone.has(other.id));
     const kept = new Set(others.flatMap(({ layers }) => layers.map(({ chainId }) => chainId)));
     return image.layers

@@ -2,7 +2,6 @@ import { BerthError } from "@berth/errors";
 import {
   chainIds,
   type Descriptor,
-  familiarName,
   familiarString,
   formatPlatform,
   hostPlatform,
@@ -53,15 +52,15 @@ interface Chosen {
  */
 export async function pull(parts: PullParts, options: PullOptions): Promise<void> {
   const reference = withDefaultTag(options.reference);
-  const chosen = await resolveManifest(parts.client, reference, options);
-  const top = chosen.index ?? chosen.manifest;
+  const top = await parts.client.manifest(reference.digest ?? reference.tag ?? "", options.signal);
   const { mediaType, digest, content } = top;
   options.tell({
     kind: "resolved",
-    name: reference.domain === "docker.io" ? reference.path : familiarName(reference),
-    tag: reference.digest ?? reference.tag ?? "",
+    name: reference.path,
+    tag: reference.digest === undefined ? (reference.tag ?? "") : familiarString(reference),
     descriptor: { mediaType, digest, size: content.length },
   });
+  const chosen = await chooseManifest(parts.client, top, options);
   const lease = await parts.sink.beginLease(options.signal);
   try {
     await fetchContent(parts, options, chosen, lease);
@@ -77,8 +76,7 @@ export async function pull(parts: PullParts, options: PullOptions): Promise<void
   }
 }
 
-async function resolveManifest(client: RegistryClient, reference: Reference, options: PullOptions): Promise<Chosen> {
-  const top = await client.manifest(reference.digest ?? reference.tag ?? "", options.signal);
+async function chooseManifest(client: RegistryClient, top: FetchedManifest, options: PullOptions): Promise<Chosen> {
   if (!isIndexType(top.mediaType)) return { manifest: top, parsed: readManifest(top), index: undefined };
   const { manifests } = parseIndex(top.content, top.mediaType);
   const entry = selectPlatform(manifests, options.platform ?? hostPlatform(), options.platform === undefined);

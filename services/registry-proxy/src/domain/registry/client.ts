@@ -3,7 +3,6 @@ import { digestOf, manifestAccept, maxManifestBytes, type Reference, sniffMediaT
 import { Authorizer, type Credentials, type TokenCache } from "./auth.ts";
 import { parseChallenges } from "./challenge.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { isNotTls } from "./failure.ts";
 import { type Answer, answerError, discard, type Http, readBody } from "./http.ts";
 
 /** ms for a document, from the question to its last byte: a server can't keep us by sending it drop by drop. */
@@ -120,13 +119,14 @@ export class RegistryClient {
     return this.#shared.http.send("GET", url, { headers: all, insecure: this.#endpoint.insecure, signal });
   }
 
-  /** Docker tells which request could not be made. */
+  /** Docker tells which request could not be made; for a tag that is the HEAD with which it begins. */
   async #authorization(url: URL, signal: AbortSignal): Promise<string | undefined> {
     try {
       return await this.#auth.header(signal);
     } catch (error) {
       if (!isBerthError(error) || error.reason !== "FORBIDDEN") throw error;
-      throw new BerthError("FORBIDDEN", `Get "${url.href}": ${error.message}`);
+      const verb = /\/manifests\/[^:]+$/.test(url.pathname) ? "Head" : "Get";
+      throw new BerthError("FORBIDDEN", `${verb} "${url.href}": ${error.message}`);
     }
   }
 
@@ -141,7 +141,7 @@ export class RegistryClient {
     try {
       answer = await ask();
     } catch (error) {
-      if (!insecure || schemes.has(host) || !isPlainHttp(error)) throw error;
+      if (!insecure || schemes.has(host) || within.aborted) throw error;
       schemes.set(host, "http:");
       answer = await ask().catch((second: unknown) => {
         schemes.delete(host);
@@ -157,11 +157,6 @@ export class RegistryClient {
     const { host } = this.#endpoint;
     return new URL(path, `${this.#shared.schemes.get(host) ?? "https:"}//${host}`);
   }
-}
-
-/** Only what plainly is no TLS server, so that a broken one is not talked to in clear text. */
-function isPlainHttp(error: unknown): boolean {
-  return isNotTls(error) || (isBerthError(error) && /EOF|connection reset/.test(error.message));
 }
 
 function mediaTypeOf(answer: Answer, content: Buffer): string {

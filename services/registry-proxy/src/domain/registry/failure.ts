@@ -145,7 +145,7 @@ function joinPort(address: string, port: number | undefined): string {
 }
 
 /** True when a TLS client got an answer in plain text. */
-export function isNotTls(error: unknown): boolean {
+function isNotTls(error: unknown): boolean {
   const { code, message = "" } = innermost(error);
   return (
     code === "ERR_SSL_WRONG_VERSION_NUMBER" ||
