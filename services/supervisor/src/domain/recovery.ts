@@ -36,7 +36,10 @@ export async function recover(parts: Parts): Promise<void> {
   }
   await sweep(parts, pending);
   await startAgain(parts, booted, ended);
-  for (const container of ended) await afterExit(parts, container);
+  // --rm: also of those whose exit was recorded just before we died.
+  for (const container of parts.registry.all()) {
+    if (container.record.hasBeenStartedBefore) await afterExit(parts, container);
+  }
 }
 
 async function isNewBoot(parts: Parts): Promise<boolean> {

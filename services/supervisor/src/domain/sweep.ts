@@ -12,12 +12,14 @@ export async function sweep(parts: Parts, pending: readonly { id: string; name: 
   const known = new Set(registry.all().map(({ id }) => id));
   const volumes = new Set(registry.all().flatMap(({ record }) => record.mounts.map((mount) => mount.name)));
   const running = new Set(registry.all().filter(({ subscription }) => subscription !== undefined).map(({ id }) => id));
+  // Only groups of ids that were ours: other engines of this host have theirs beside them.
+  const ours = new Set([...known, ...(await namesIn(paths.bundles)), ...(await namesIn(paths.containers)), ...pending.map(({ id }) => id)]);
   await Promise.all([
     sweepDirectory(paths.containers, (name) => known.has(name)),
     sweepDirectory(paths.volumes, (name) => volumes.has(name)),
     sweepDirectory(paths.bundles, (name) => running.has(name)),
     sweepSockets(parts, running),
-    sweepCgroups(running),
+    sweepCgroups([...ours].filter((id) => !running.has(id))),
   ]);
   // Not waited for: a service that is away must not keep this one from serving.
   void sweepRemote(parts, known, pending).catch((error: unknown) => {
@@ -37,23 +39,22 @@ async function sweepSockets({ paths }: Parts, running: ReadonlySet<string>): Pro
   await Promise.all(dead.map((path) => rm(path, { force: true })));
 }
 
-/** rmdir takes only what is empty: a group of a container that runs stays in any case. */
-async function sweepCgroups(running: ReadonlySet<string>): Promise<void> {
-  const roots = ["/sys/fs/cgroup"];
-  for (const name of await readdir("/sys/fs/cgroup").catch(() => [])) roots.push(join("/sys/fs/cgroup", name));
-  for (const root of roots) {
-    const parent = join(root, "berth");
-    const groups = (await readdir(parent, { withFileTypes: true }).catch(() => [])).filter((entry) => entry.isDirectory());
-    for (const { name } of groups) {
-      if (!running.has(name)) await rmdir(join(parent, name)).catch(() => undefined);
+const namesIn = (path: string): Promise<string[]> => readdir(path).catch(() => []);
+const cgroupRoots = async (): Promise<string[]> => ["", ...(await namesIn("/sys/fs/cgroup"))].map((name) => join("/sys/fs/cgroup", name));
+
+/** rmdir takes only what is empty: a group with a process in it stays in any case. */
+async function sweepCgroups(dead: readonly string[]): Promise<void> {
+  for (const root of await cgroupRoots()) {
+    const present = new Set(await namesIn(join(root, "berth")));
+    for (const id of dead) {
+      if (present.has(id)) await rmdir(join(root, "berth", id)).catch(() => undefined);
     }
   }
 }
 
 /** The empty parent group, when no container is left on this host. */
 export async function removeParentCgroup(): Promise<void> {
-  const names = await readdir("/sys/fs/cgroup").catch(() => []);
-  for (const root of ["", ...names]) await rmdir(join("/sys/fs/cgroup", root, "berth")).catch(() => undefined);
+  for (const root of await cgroupRoots()) await rmdir(join(root, "berth")).catch(() => undefined);
 }
 
 async function sweepRemote(parts: Parts, known: ReadonlySet<string>, pending: readonly { id: string; name: string }[]): Promise<void> {

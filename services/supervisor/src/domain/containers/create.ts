@@ -1,5 +1,5 @@
 import { mkdir, rm } from "node:fs/promises";
-import { BerthError, isBerthError } from "@berth/errors";
+import { BerthError, errorMessage, isBerthError } from "@berth/errors";
 import { newId, randomName } from "../ids.ts";
 import type { ContainerRecord, ContainerSpec, MountPoint } from "../model.ts";
 import { applyDefaults } from "../spec/defaults.ts";
@@ -197,13 +197,17 @@ async function makeDirectories(
 
 /** Takes back whatever was made. What fails here is swept at the next start. */
 async function undo(parts: Parts, id: string, name: string, volumeIds: readonly string[]): Promise<void> {
+  // A claim whose answer never came may be carried out yet: whoever finds the name taken by this id may take it.
+  parts.registry.forget(id);
   const volumes = volumeIds.filter((volumeId) => volumeId !== "").map((volumeId) => `${parts.paths.volumes}/${volumeId}`);
+  const released = name === "" ? Promise.resolve() : parts.names.release(name, id);
   const results = await Promise.allSettled([
-    name === "" ? undefined : parts.names.release(name, id),
+    // With NATS away the outbox does it, as soon as it can.
+    released.catch(() => parts.records.commitLazily({ releaseName: { name, containerId: id } })),
     parts.snapshots.remove(id),
     ...[parts.paths.container(id), ...volumes].map((path) => rm(path, { recursive: true, force: true })),
   ]);
   const failed = results.find((result) => result.status === "rejected");
-  if (failed) parts.log.warn({ container: id, err: failed.reason }, "cannot take back a failed create, will be swept");
+  if (failed) parts.log.warn({ container: id, err: errorMessage(failed.reason) }, "cannot take back a failed create, will be swept");
   else await parts.records.commitLazily({ pending: { id, name: null } });
 }

@@ -29,6 +29,11 @@ export class Registry {
     if (this.#byName.get(name) === id) this.#byName.delete(name);
     if (idempotencyKey !== "") this.#byKey.delete(idempotencyKey);
     for (const exec of container.execs) this.execs.delete(exec);
+    this.forget(id);
+  }
+
+  /** An id that was this node's and is no more. */
+  forget(id: string): void {
     this.#removed.add(id);
     if (this.#removed.size > maxRemoved) this.#removed.delete(this.#removed.values().next().value ?? "");
   }
