@@ -9,8 +9,35 @@ import { listenUnix, pidfdOpen, pidfdWait, pipe, readReport, spawnDetached } fro
 const runtime = process.env["BERTH_RUNTIME"] ?? join(import.meta.dirname, "../../build/berth-runtime");
 /** Directory of all the control groups of this test process. */
 const cgroupRoot = `berth-monitor-test-${process.pid}`;
-const capabilities = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_SETGID", "CAP_SETUID", "CAP_SYS_CHROOT"];
-const applets = ["sh", "cat", "echo", "sleep", "true", "false", "sha256sum", "seq", "stty", "tty", "tail", "wc", "kill", "id", "head", "grep", "ls", "dd"];
+const capabilities = [
+  "CAP_CHOWN",
+  "CAP_DAC_OVERRIDE",
+  "CAP_FOWNER",
+  "CAP_KILL",
+  "CAP_SETGID",
+  "CAP_SETUID",
+  "CAP_SYS_CHROOT",
+];
+const applets = [
+  "sh",
+  "cat",
+  "echo",
+  "sleep",
+  "true",
+  "false",
+  "sha256sum",
+  "seq",
+  "stty",
+  "tty",
+  "tail",
+  "wc",
+  "kill",
+  "id",
+  "head",
+  "grep",
+  "ls",
+  "dd",
+];
 
 export type Json = Record<string, unknown>;
 
@@ -33,7 +60,7 @@ export interface ContainerOptions extends ProcessOptions {
   readonly stdin?: boolean;
   readonly stdinOnce?: boolean;
   /** null: none. */
-  readonly log?: { maxSize: number; maxFiles: number } | null;
+  readonly log?: { maxSize?: number; maxFiles?: number; path?: string } | null;
   readonly namespaces?: readonly string[];
   readonly resources?: Json;
   /** Runs when the socket listens and the monitor has not been started. */
@@ -83,7 +110,20 @@ export class Bed {
 
 /** The directories of a container's control group that exist, in every hierarchy. */
 export function cgroupPaths(id: string): string[] {
-  const names = ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "systemd", "unified", "cpu,cpuacct", ""];
+  const names = [
+    "cpu",
+    "cpuacct",
+    "cpuset",
+    "memory",
+    "devices",
+    "freezer",
+    "blkio",
+    "pids",
+    "systemd",
+    "unified",
+    "cpu,cpuacct",
+    "",
+  ];
   return names.map((name) => join("/sys/fs/cgroup", name, cgroupRoot, id)).filter((path) => existsSync(path));
 }
 
@@ -147,7 +187,12 @@ export class Container {
   }
 
   private spec(args: readonly string[], options: ContainerOptions): Json {
-    const mount = (destination: string, type: string, ...flags: string[]) => ({ destination, type, source: type, options: flags });
+    const mount = (destination: string, type: string, ...flags: string[]) => ({
+      destination,
+      type,
+      source: type,
+      options: flags,
+    });
     const namespaces = options.namespaces ?? ["pid", "mount", "uts", "ipc", "network"];
     return {
       ociVersion: "1.2.0",
@@ -191,7 +236,11 @@ export class Container {
   }
 
   /** Starts a process inside and attaches to it. */
-  async exec(id: string, args: readonly string[], options: ProcessOptions & { stdin?: boolean } = {}): Promise<{ client: Client; answer: Json }> {
+  async exec(
+    id: string,
+    args: readonly string[],
+    options: ProcessOptions & { stdin?: boolean } = {},
+  ): Promise<{ client: Client; answer: Json }> {
     const attach = { stdin: options.stdin ?? false, stdout: true, stderr: true };
     const client = await this.connect({ op: "exec", id, process: ociProcess(args, options), attach });
     return { client, answer: await client.line() };

@@ -34,7 +34,10 @@ afterAll(async () => {
 
 async function privateBytes(pid: number): Promise<number> {
   const text = await readFile(`/proc/${pid}/smaps_rollup`, "utf8");
-  return [...text.matchAll(/^Private_(?:Clean|Dirty): +(\d+) kB$/gm)].reduce((sum, match) => sum + Number(match[1]) * 1024, 0);
+  return [...text.matchAll(/^Private_(?:Clean|Dirty): +(\d+) kB$/gm)].reduce(
+    (sum, match) => sum + Number(match[1]) * 1024,
+    0,
+  );
 }
 
 async function streamHash(client: Client): Promise<string> {
@@ -45,9 +48,13 @@ async function streamHash(client: Client): Promise<string> {
   return hash.digest("hex");
 }
 
-test("200 MB of output reach an attached client and the log unharmed; an idle monitor is small again", { timeout: 60_000 }, async () => {
+test("200 MB of output reach an attached client and the log unharmed; an idle monitor is small again", {
+  timeout: 60_000,
+}, async () => {
   const expected = hashOf(block, blocks);
-  const container = await bed.start(["sh", "-c", `read go; ${print(blocks)}; echo done >&2; read stay`], { stdin: true });
+  const container = await bed.start(["sh", "-c", `read go; ${print(blocks)}; echo done >&2; read stay`], {
+    stdin: true,
+  });
   const client = await container.attach({ stdin: true });
   const watcher = await container.attach({ stdout: false });
   const hash = streamHash(client);
@@ -90,7 +97,9 @@ test("input and output at once through cat, in an exec", { timeout: 60_000 }, as
   await container.kill();
 });
 
-test("a client that stops reading stops the container; when it reads on nothing is missing", { timeout: 60_000 }, async () => {
+test("a client that stops reading stops the container; when it reads on nothing is missing", {
+  timeout: 60_000,
+}, async () => {
   const container = await bed.start(["sh", "-c", `read go; ${print(20)}; echo end >&2`], { stdin: true });
   const client = await container.attach({ stdin: true });
   client.socket.pause();
@@ -139,13 +148,19 @@ test("execs: exit codes, output whole before the end, events, resize, kill", { t
     return { answer: await subscriber.line(), text };
   };
   expect(await run("zero", ["true"])).toMatchObject({ answer: { event: "exec-exit", exec: "zero", exitCode: 0 } });
-  expect(await run("code", ["sh", "-c", "echo out; exit 42"])).toMatchObject({ answer: { exitCode: 42 }, text: "out\n" });
+  expect(await run("code", ["sh", "-c", "echo out; exit 42"])).toMatchObject({
+    answer: { exitCode: 42 },
+    text: "out\n",
+  });
   expect(await run("signal", ["sh", "-c", "kill -9 $$"])).toMatchObject({ answer: { exitCode: 137 } });
   expect(await run("none", ["no-such-program"])).toMatchObject({ answer: { ok: false, exitCode: 127 } });
   expect(await run("directory", ["/tmp"])).toMatchObject({ answer: { ok: false, exitCode: 126 } });
   expect((await run("much", ["cat", "/data/block"])).text.length).toBe(block.length);
 
-  const { client, answer } = await container.exec("tty", ["sh", "-c", "read x; stty size"], { terminal: true, stdin: true });
+  const { client, answer } = await container.exec("tty", ["sh", "-c", "read x; stty size"], {
+    terminal: true,
+    stdin: true,
+  });
   expect(answer).toMatchObject({ ok: true });
   expect((await container.exec("tty", ["true"])).answer).toMatchObject({ ok: false, error: { code: "EEXIST" } });
   expect(await container.ask({ op: "state" })).toMatchObject({ execs: [{ id: "tty", pid: answer["pid"] }] });
@@ -156,7 +171,12 @@ test("execs: exit codes, output whole before the end, events, resize, kill", { t
   const sleeper = await container.exec("sleeper", ["sleep", "100"]);
   expect(await container.ask({ op: "kill", exec: "sleeper", signal: 9 })).toEqual({ ok: true });
   expect(await sleeper.client.text()).toBe("");
-  const detached = await container.ask({ op: "exec", id: "detached", process: ociProcess(["sh", "-c", "exit 3"]), attach: null });
+  const detached = await container.ask({
+    op: "exec",
+    id: "detached",
+    process: ociProcess(["sh", "-c", "exit 3"]),
+    attach: null,
+  });
   expect(detached).toMatchObject({ ok: true });
   for (let event = await subscriber.line(); ; event = await subscriber.line()) {
     if (event["event"] === "exec-exit" && event["exec"] === "sleeper") expect(event["exitCode"]).toBe(137);
@@ -185,15 +205,22 @@ test("when the container ends its execs end too, and are told", { timeout: 30_00
   await subscriber.line();
   await container.ask({ op: "kill", signal: 9 });
   const events = [await subscriber.line(), await subscriber.line()];
-  expect(events).toMatchObject([{ event: "exec-exit", exec: "e", exitCode: 137 }, { event: "exit", exitCode: 137 }]);
+  expect(events).toMatchObject([
+    { event: "exec-exit", exec: "e", exitCode: 137 },
+    { event: "exit", exitCode: 137 },
+  ]);
   expect(await client.text()).toBe("");
   await container.exit();
 });
 
-test("100 execs at once, and afterwards no descriptor, process or group more than before", { timeout: 60_000 }, async () => {
+test("100 execs at once, and afterwards no descriptor, process or group more than before", {
+  timeout: 60_000,
+}, async () => {
   const container = await bed.start(["sleep", "100"]);
   const descriptors = () => readdirSync(`/proc/${container.monitorPid}/fd`).length;
-  const children = async () => (await readFile(`/proc/${container.monitorPid}/task/${container.monitorPid}/children`, "utf8")).trim().split(" ").length;
+  const children = async () =>
+    (await readFile(`/proc/${container.monitorPid}/task/${container.monitorPid}/children`, "utf8")).trim().split(" ")
+      .length;
   await (await container.exec("first", ["true"])).client.text();
   await delay(20);
   const before = descriptors();

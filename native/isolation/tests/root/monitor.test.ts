@@ -1,8 +1,9 @@
 /** The monitor's contract (PROTOCOL.md) on real containers: start, attach, log, terminal, signals, exit. */
 import { closeSync, readdirSync } from "node:fs";
-import { readFile, readlink, rmdir, stat } from "node:fs/promises";
+import { mkdir, readFile, readlink, rmdir, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { pidfdOpen, pidfdWait } from "../../ts/index.ts";
+import { mount, pidfdOpen, pidfdWait, umount } from "../../ts/index.ts";
 import { Bed, Client, cgroupPaths, delay, type Json, until } from "./monitor-bed.ts";
 
 let bed: Bed;
@@ -175,7 +176,9 @@ test("SIGKILL ends a paused container", async () => {
 });
 
 test("a user other than root may open its standard streams by name", async () => {
-  const container = await bed.start(["sh", "-c", "umask; echo out > /proc/self/fd/1; echo err > /proc/self/fd/2"], { uid: 1000 });
+  const container = await bed.start(["sh", "-c", "umask; echo out > /proc/self/fd/1; echo err > /proc/self/fd/2"], {
+    uid: 1000,
+  });
   expect(await container.exit()).toMatchObject({ exitCode: 0 });
   expect((await container.log()).map(({ log, stream }) => [log, stream]).sort()).toEqual([
     ["0022\n", "stdout"],
@@ -225,6 +228,25 @@ test("rotation while running: whole records, all of them, in order", async () =>
     text += await container.logText(path);
   }
   expect(text).toBe(Array.from({ length: 20000 }, (_, i) => `${i + 1}\n`).join(""));
+});
+
+test("a full disk costs log records, never the container, and leaves the log readable", async () => {
+  const directory = join(bed.directory, "small");
+  await mkdir(directory);
+  await mount({ source: "tmpfs", target: directory, type: "tmpfs", data: "size=256k" });
+  try {
+    const path = join(directory, "x-json.log");
+    const container = await bed.start(["sh", "-c", "seq 1 50000; exit 6"], { log: { path } });
+    const client = await container.attach();
+    await client.frames();
+    expect(await container.exit()).toMatchObject({ exitCode: 6 });
+    const log = await container.log(path);
+    expect(log.length).toBeGreaterThan(1000);
+    expect(log[0]?.log).toBe("1\n");
+    expect((await stat(path)).size).toBeLessThanOrEqual(256 << 10);
+  } finally {
+    await umount(directory);
+  }
 });
 
 test("without a log nothing is kept, and an unread container still ends", async () => {
