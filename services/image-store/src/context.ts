@@ -31,9 +31,13 @@ export interface ImageStoreParts {
   housekeeper: Housekeeper;
 }
 
-export interface ImageStoreContext extends ServiceContext, ImageStoreParts {
+/** What the calls need. */
+export interface ImageStoreServing extends ImageStoreParts {
   hostId: string;
   localUploads: LocalUploads;
+}
+
+export interface ImageStoreContext extends ServiceContext, ImageStoreServing {
   close(): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 import type { ImageStoreDefinition } from "@berth/api/images";
 import type { Implementation } from "@berth/rpc";
-import type { ImageStoreContext } from "../context.ts";
+import type { ImageStoreServing } from "../context.ts";
 import { noSuchBlob } from "../domain/blobs/blob-store.ts";
 import { listImages } from "../domain/list.ts";
 import { importImage, loadImages, saveImages } from "./archives.ts";
@@ -8,7 +8,7 @@ import { readBlobRpc, writeBlob } from "./blobs.ts";
 import { decodeFilters, decodePlatform, decodeUses, encodeImage } from "./convert.ts";
 
 /** berth.images.v1.ImageStore: decodes, calls the domain, encodes. */
-export function imageStoreService(context: ImageStoreContext): Implementation<typeof ImageStoreDefinition> {
+export function imageStoreService(context: ImageStoreServing): Implementation<typeof ImageStoreDefinition> {
   const { blobs, catalog, content, images, leases, remover, housekeeper, hostId } = context;
   return {
     writeBlob: (requests, { signal }) => writeBlob(context, requests, signal),

@@ -4,5 +4,5 @@ import type { RegistryProxyContext } from "../context.ts";
 import { registryProxyService } from "./service.ts";
 
 export function serve(server: RpcServer, context: RegistryProxyContext): void {
-  server.add(RegistryProxyDefinition, registryProxyService(context.puller));
+  server.add(RegistryProxyDefinition, registryProxyService(context.puller, context.log));
 }

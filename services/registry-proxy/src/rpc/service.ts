@@ -6,6 +6,7 @@ import {
   type RegistryProxyDefinition,
 } from "@berth/api/registry";
 import type { Platform as PlatformMessage } from "@berth/api/types";
+import type { Logger } from "@berth/log";
 import type { Platform } from "@berth/oci";
 import type { Implementation } from "@berth/rpc";
 import type { Puller } from "../domain/puller.ts";
@@ -13,10 +14,15 @@ import { anonymous, type Credentials } from "../domain/registry/auth.ts";
 import type { LayerState, PullMessage } from "../domain/sink.ts";
 
 /** berth.registry.v1.RegistryProxy: decodes, calls the domain, encodes. */
-export function registryProxyService(puller: Puller): Implementation<typeof RegistryProxyDefinition> {
+export function registryProxyService(puller: Puller, log: Logger): Implementation<typeof RegistryProxyDefinition> {
   return {
     async *pull({ reference, platform, auth }, { signal }) {
+      const start = performance.now();
       for await (const message of puller.pull(reference, decodePlatform(platform), decodeAuth(auth), signal)) {
+        if (message.kind === "done") {
+          const { digest, changed } = message;
+          log.info({ reference, digest, changed, ms: Math.round(performance.now() - start) }, "pulled");
+        }
         yield encodeMessage(message);
       }
     },
