@@ -7,7 +7,7 @@ std::shared_ptr<Job> Job::start(Napi::Env env, const char* name, std::function<v
   job->env_ = env;
   job->abort_ = std::move(abort);
   job->self_ = job;
-  job->call_ = Napi::ThreadSafeFunction::New(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), name, 0, 1);
+  job->call_ = Queue::New(env, name, 0, 1);
   // Registered after the function's own hook and so run before it: the thread has ended when the function goes.
   napi_add_env_cleanup_hook(env, on_env_end, job.get());
   job->thread_ = std::thread([raw = job.get(), work = std::move(work), settle = std::move(settle)] {
@@ -23,15 +23,16 @@ std::shared_ptr<Job> Job::start(Napi::Env env, const char* name, std::function<v
   return job;
 }
 
+void Job::run_queued(Napi::Env env, Napi::Function, std::nullptr_t*, OnJavaScript* call) {
+  const std::unique_ptr<OnJavaScript> owned(call);
+  if (env == nullptr) return;
+  const Napi::HandleScope scope(env);
+  (*owned)(env);
+}
+
 void Job::post(OnJavaScript call) {
-  auto* boxed = new OnJavaScript(std::move(call));
-  const auto status = call_.NonBlockingCall(boxed, [](Napi::Env env, Napi::Function, OnJavaScript* data) {
-    const std::unique_ptr<OnJavaScript> owned(data);
-    if (env == nullptr) return;
-    const Napi::HandleScope scope(env);
-    (*owned)(env);
-  });
-  if (status != napi_ok) delete boxed;
+  auto boxed = std::make_unique<OnJavaScript>(std::move(call));
+  if (call_.NonBlockingCall(boxed.get()) == napi_ok) static_cast<void>(boxed.release());
 }
 
 void Job::on_env_end(void* data) {

@@ -26,7 +26,11 @@ class Job {
   Job() = default;
   static void on_env_end(void* job);
 
-  Napi::ThreadSafeFunction call_;
+  /// Typed, because only that kind is told of what is still queued when the environment ends, and so can free it.
+  static void run_queued(Napi::Env env, Napi::Function, std::nullptr_t*, OnJavaScript* call);
+  using Queue = Napi::TypedThreadSafeFunction<std::nullptr_t, OnJavaScript, run_queued>;
+
+  Queue call_;
   std::thread thread_;
   Work abort_;
   std::shared_ptr<Job> self_;  // until settled

@@ -61,7 +61,7 @@ Result<void> Reactor::start(Napi::Env env) {
   event.events = EPOLLIN;
   event.data.u64 = 0;
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event) != 0) return sys_error("epoll_ctl");
-  call_ = Napi::ThreadSafeFunction::New(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "berth reactor", 0, 1);
+  call_ = Queue::New(env, "berth reactor", 0, 1, this);
   call_.Unref(env);
   // After the function's own hook was registered, so that this one runs first (hooks run last in, first out).
   napi_add_env_cleanup_hook(env, drop_env, static_cast<napi_env>(env));
@@ -115,13 +115,15 @@ void Reactor::cancel(uint64_t id) {
 
 // Under mutex_.
 void Reactor::finish(std::map<uint64_t, std::unique_ptr<Watch>>::iterator found, Result<std::string> result) {
-  auto* settled = new Settled{found->first, std::move(result)};
+  auto settled = std::make_unique<Settled>(Settled{found->first, std::move(result)});
   watches_.erase(found);  // closes the descriptor, which takes it out of the epoll set
-  const auto status = call_.NonBlockingCall(settled, [this](Napi::Env env, Napi::Function, Settled* data) {
-    const std::unique_ptr<Settled> owned(data);
-    if (env != nullptr) settle(env, *owned);
-  });
-  if (status != napi_ok) delete settled;
+  if (call_.NonBlockingCall(settled.get()) == napi_ok) static_cast<void>(settled.release());
+}
+
+void Reactor::run_settled(Napi::Env env, Napi::Function, Reactor* reactor, Settled* settled) {
+  const std::unique_ptr<Settled> owned(settled);
+  // Without an environment the reactor has gone too.
+  if (env != nullptr) reactor->settle(env, *owned);
 }
 
 void Reactor::settle(Napi::Env env, Settled& settled) {

@@ -53,7 +53,10 @@ class Reactor {
   int next_timeout();
   void wake();
 
-  Napi::ThreadSafeFunction call_;
+  static void run_settled(Napi::Env env, Napi::Function, Reactor* reactor, Settled* settled);
+  using Queue = Napi::TypedThreadSafeFunction<Reactor, Settled, run_settled>;  // typed: see job.h
+
+  Queue call_;
   UniqueFd epoll_, wake_;
   std::thread thread_;
   std::mutex mutex_;

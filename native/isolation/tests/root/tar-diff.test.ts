@@ -51,7 +51,8 @@ test("what a container changed comes back as the layer that makes the same chang
   expect(second.diffId).toBe(diffId);
   expect(await getXattr(join(inner.target, "redo"), "trusted.overlay.opaque")).not.toBeNull();
   expect(lstatSync(join(inner.target, "redo/new/g")).ino).toBe(lstatSync(join(inner.target, "redo/hard")).ino);
-  expect(await diskUsage(inner.target)).toEqual(await diskUsage(at("upper")));
+  // Inodes differ: the kernel makes its whiteouts as links to one.
+  expect((await diskUsage(inner.target)).bytes).toBe((await diskUsage(at("upper"))).bytes);
   await inner.close();
 
   const zipped = await collect({ upper: at("upper"), gzip: true });

@@ -67,6 +67,7 @@ export class OverlaySnapshotter implements Snapshotter {
 
   /** Resolves when nothing is left to do in the background: unwritten layers, directories on their way out. */
   async settle(): Promise<void> {
+    await this.#unpacker.settle();
     await this.#syncer.settle();
     await this.#directories.settle();
   }

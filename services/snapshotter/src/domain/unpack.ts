@@ -26,16 +26,22 @@ const maxLayers = 127; // what images may have elsewhere too; overlayfs itself t
 
 /** A layer being unpacked, for one or several callers. */
 interface Flight {
+  readonly chainId: Digest;
   readonly done: Promise<void>;
   readonly listeners: Set<(progress: UnpackProgress) => void>;
   readonly stop: AbortController;
+  /** Those of the layers on top: they fail with it. */
+  readonly above: Set<Flight>;
   last: UnpackProgress;
 }
 
 /** Unpacks layers: each into a directory of its own, all at once; recorded bottom first, so that a record's parent is always there. */
 export class Unpacker {
   readonly #parts: UnpackerParts;
+  /** What a newcomer may join. */
   readonly #flights = new Map<Digest, Flight>();
+  /** Also those that have failed and are being cleared away. */
+  readonly #ending = new Set<Promise<void>>();
 
   constructor(parts: UnpackerParts) {
     this.#parts = parts;
@@ -61,8 +67,13 @@ export class Unpacker {
 
   /** Stops all; resolves when nothing is under way. */
   async close(): Promise<void> {
-    for (const flight of this.#flights.values()) flight.stop.abort(new BerthError("UNAVAILABLE", "the snapshotter is ending"));
-    await Promise.allSettled([...this.#flights.values()].map(({ done }) => done));
+    for (const { stop } of this.#flights.values()) stop.abort(new BerthError("UNAVAILABLE", "the snapshotter is ending"));
+    await this.settle();
+  }
+
+  /** Resolves when nothing is under way. */
+  async settle(): Promise<void> {
+    while (this.#ending.size > 0) await Promise.allSettled(this.#ending);
   }
 
   /** Waits for the layer's flight, which it starts if there is none. */
@@ -77,26 +88,45 @@ export class Unpacker {
     tell(flight.last);
     try {
       await abortable(flight.done, signal);
-    } finally {
+    } catch (error) {
       flight.listeners.delete(listener);
-      if (flight.listeners.size === 0) flight.stop.abort(new BerthError("CANCELLED", "nobody waits for this layer any more"));
+      if (flight.listeners.size === 0) {
+        this.#fail(flight);
+        flight.stop.abort(new BerthError("CANCELLED", "nobody waits for this layer any more"));
+      }
+      throw error;
     }
   }
 
   #start(layer: Layer, parent: string): Flight {
     // The flight below, not some caller's wait for it: that caller may leave while others stay.
-    const below = this.#flights.get(parent)?.done ?? Promise.resolve();
-    const stop = new AbortController();
-    const listeners = new Set<(progress: UnpackProgress) => void>();
+    const under = this.#flights.get(parent);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const last = { blob: layer.blob, status: "waiting", current: 0, total: layer.size } as const;
+    const flight: Flight = { chainId: layer.chainId, done: promise, listeners: new Set(), stop: new AbortController(), above: new Set(), last };
     const say = (status: UnpackProgress["status"], current: number) => {
       flight.last = { blob: layer.blob, status, current, total: Math.max(layer.size, current) };
-      for (const listener of listeners) listener(flight.last);
+      for (const listener of flight.listeners) listener(flight.last);
     };
-    const done = this.#fly(layer, parent, below, say, stop.signal).finally(() => this.#flights.delete(layer.chainId));
-    done.catch(() => {});
-    const flight: Flight = { done, listeners, stop, last: { blob: layer.blob, status: "waiting", current: 0, total: layer.size } };
     this.#flights.set(layer.chainId, flight);
+    under?.above.add(flight);
+    resolve(this.#fly(layer, parent, under?.done ?? Promise.resolve(), say, flight));
+    const ended = promise.catch(() => {}).finally(() => {
+      this.#forget(flight);
+      this.#ending.delete(ended);
+    });
+    this.#ending.add(ended);
     return flight;
+  }
+
+  /** Nobody may join it any more, nor what stands on it. */
+  #forget(flight: Flight): void {
+    if (this.#flights.get(flight.chainId) === flight) this.#flights.delete(flight.chainId);
+  }
+
+  #fail(flight: Flight): void {
+    this.#forget(flight);
+    for (const above of flight.above) this.#fail(above);
   }
 
   async #fly(
@@ -104,10 +134,10 @@ export class Unpacker {
     parent: string,
     below: Promise<void>,
     say: (status: UnpackProgress["status"], current: number) => void,
-    signal: AbortSignal,
+    flight: Flight,
   ): Promise<void> {
     const { directories, slots, fault } = this.#parts;
-    await Promise.resolve(); // `flight` exists before anything is said
+    const { signal } = flight.stop;
     const release = await slots.acquire(signal);
     const dir = directories.next();
     try {
@@ -127,6 +157,7 @@ export class Unpacker {
       await this.#commit(layer, parent, dir, implied, fileBytes);
       say("done", bytesIn);
     } catch (error) {
+      this.#fail(flight);
       directories.removeSoon(dir);
       throw error;
     } finally {

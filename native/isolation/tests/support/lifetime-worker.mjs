@@ -1,0 +1,28 @@
+/** Begins everything that lasts, and ends in the middle of it. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parentPort, workerData } from "node:worker_threads";
+import { native } from "../../ts/native.ts";
+
+const { directory, how } = workerData;
+const target = join(directory, `target-${how}-${Math.random()}`);
+mkdirSync(target);
+const blob = join(directory, "growing");
+writeFileSync(blob, Buffer.alloc(4096));
+const options = { target, whiteouts: true, hashCompressed: false, maxBytes: 0, maxEntries: 10, sync: false };
+const push = new native.LayerApply({ ...options, source: { kind: "push", path: null } });
+push.start().catch(() => {});
+push.write(Buffer.alloc(700));
+const follow = new native.LayerApply({ ...options, source: { kind: "follow", path: blob } });
+follow.start().catch(() => {});
+follow.advance(1000);
+const diff = new native.LayerDiff({ upper: directory, whiteouts: true, gzip: false });
+diff.read().catch(() => {});
+const [read] = native.pipe();
+native.watchReport(read, -1).promise.catch(() => {});
+native.diskUsage("/usr/include").catch(() => {});
+native.spawnDetached({ file: "/bin/sleep", args: ["sleep", "0.05"], env: [], fds: [], cgroup: null }).catch(() => {});
+if (how === "throw") throw new Error("on purpose");
+if (how === "exit") process.exit(0);
+parentPort.postMessage("begun"); // and be terminated
+setInterval(() => {}, 1000);
