@@ -20,7 +20,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     const globals = parseFlags(argv, globalFlags, false);
     if (globals.bool("version")) return await say("berth version 0.1.0\n");
     const [word, ...rest] = globals.args;
-    if (word === undefined || word === "help" || globals.bool("help")) return await help(word === "help" ? rest : globals.args);
+    if (word === undefined || word === "help" || globals.bool("help"))
+      return await help(word === "help" ? rest : globals.args);
     const found = find([word, ...rest]);
     if (found === undefined) return unknown(word, rest);
     if (found.group !== undefined) return await say(groupHelp(found.group));
@@ -37,8 +38,11 @@ async function runCommand(command: Command, argv: readonly string[], host: strin
   if (flags.bool("help")) return say(commandHelp(command));
   const [least, most] = command.args;
   if (flags.args.length < least || flags.args.length > most) {
-    const wanted = least === most ? `exactly ${least}` : flags.args.length < least ? `at least ${least}` : `at most ${most}`;
-    throw new UsageError(`"berth ${command.usage.split(" [")[0]}" takes ${wanted} argument${wanted.endsWith(" 1") ? "" : "s"}`);
+    const wanted =
+      least === most ? `exactly ${least}` : flags.args.length < least ? `at least ${least}` : `at most ${most}`;
+    throw new UsageError(
+      `"berth ${command.usage.split(" [")[0]}" takes ${wanted} argument${wanted.endsWith(" 1") ? "" : "s"}`,
+    );
   }
   const context: Context = {
     engine: new Engine(findAddress(host, process.env)),

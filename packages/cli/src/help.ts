@@ -8,7 +8,10 @@ export function mainHelp(flags: readonly Flag[]): string {
     "Usage:  berth [OPTIONS] COMMAND\n\nContainers, in docker's words.\n",
     section("Common commands", pairs(commands, ["run", "exec", "ps", "logs", "pull", "images", "version", "info"])),
     section("Commands", pairs(commands, Object.keys(commands).sort())),
-    section("Groups", Object.entries(groups).map(([name, { summary }]) => [name, summary])),
+    section(
+      "Groups",
+      Object.entries(groups).map(([name, { summary }]) => [name, summary]),
+    ),
     section("Options", flags.map(flagRow)),
     "The engine is found by --host, BERTH_HOST or DOCKER_HOST, else at unix:///run/berth/berth.sock.\n" +
       'Run "berth COMMAND --help" for more on a command.\n',
@@ -28,7 +31,10 @@ export function commandHelp(command: Command): string {
   return [
     `Usage:  berth ${command.usage}\n\n${command.summary}\n`,
     ...(command.flags.length === 0 ? [] : [section("Options", command.flags.map(flagRow))]),
-    section("Examples", command.examples.map((example) => [example, ""])),
+    section(
+      "Examples",
+      command.examples.map((example) => [example, ""]),
+    ),
   ].join("\n");
 }
 

@@ -1,15 +1,45 @@
 import { readFileSync } from "node:fs";
-import { BerthError } from "@berth/errors";
 import { type CommonConfig, type ConfigOf, type ConfigSpec, readServiceConfig, type Sources } from "@berth/config";
+import { BerthError } from "@berth/errors";
 import type { TlsOptions } from "./http/server.ts";
 
 const spec = {
-  host: { env: "BERTH_HOST", flag: "host", type: "list", optional: true, doc: "addresses of the Engine API, unix:///PATH or tcp://HOST:PORT, several by commas; unix://RUN_DIR/berth.sock unless given" },
-  tlsCa: { env: "BERTH_TLS_CA", flag: "tlscacert", type: "string", optional: true, doc: "CA that clients' certificates must be signed by" },
-  tlsCert: { env: "BERTH_TLS_CERT", flag: "tlscert", type: "string", optional: true, doc: "certificate of the Engine API's TCP addresses" },
+  host: {
+    env: "BERTH_HOST",
+    flag: "host",
+    type: "list",
+    optional: true,
+    doc: "addresses of the Engine API, unix:///PATH or tcp://HOST:PORT, several by commas; unix://RUN_DIR/berth.sock unless given",
+  },
+  tlsCa: {
+    env: "BERTH_TLS_CA",
+    flag: "tlscacert",
+    type: "string",
+    optional: true,
+    doc: "CA that clients' certificates must be signed by",
+  },
+  tlsCert: {
+    env: "BERTH_TLS_CERT",
+    flag: "tlscert",
+    type: "string",
+    optional: true,
+    doc: "certificate of the Engine API's TCP addresses",
+  },
   tlsKey: { env: "BERTH_TLS_KEY", flag: "tlskey", type: "string", optional: true, doc: "key of that certificate" },
-  insecureTcp: { env: "BERTH_INSECURE_TCP", flag: "insecure-tcp", type: "list", optional: true, doc: "TCP addresses (HOST:PORT) served without TLS: whoever reaches them is root" },
-  socketGroup: { env: "BERTH_SOCKET_GROUP", flag: "group", type: "string", optional: true, doc: "id of the group that may use the Engine API's unix socket" },
+  insecureTcp: {
+    env: "BERTH_INSECURE_TCP",
+    flag: "insecure-tcp",
+    type: "list",
+    optional: true,
+    doc: "TCP addresses (HOST:PORT) served without TLS: whoever reaches them is root",
+  },
+  socketGroup: {
+    env: "BERTH_SOCKET_GROUP",
+    flag: "group",
+    type: "string",
+    optional: true,
+    doc: "id of the group that may use the Engine API's unix socket",
+  },
 } as const satisfies ConfigSpec;
 
 export type Address = { kind: "unix"; path: string } | { kind: "tcp"; host: string; port: number; tls: boolean };
@@ -49,7 +79,8 @@ function parseHost(text: string, hasTls: boolean, insecure: readonly string[]): 
   const unix = /^unix:\/\/(\/.+)$/.exec(text);
   if (unix?.[1] !== undefined) return { kind: "unix", path: unix[1] };
   const tcp = /^tcp:\/\/(.+):([0-9]{1,5})$/.exec(text);
-  if (tcp?.[1] === undefined) throw invalid(`BERTH_HOST: "${text}" is not valid, expected unix:///PATH or tcp://HOST:PORT`);
+  if (tcp?.[1] === undefined)
+    throw invalid(`BERTH_HOST: "${text}" is not valid, expected unix:///PATH or tcp://HOST:PORT`);
   const authority = `${tcp[1]}:${tcp[2]}`;
   const isInsecure = insecure.includes(authority);
   if (!hasTls && !isInsecure) {

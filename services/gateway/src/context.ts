@@ -1,5 +1,10 @@
 import { createServiceContext, type ServiceContext } from "@berth/rpc";
-import { ImageStoreDefinition, RegistryProxyDefinition, SnapshotterDefinition, SupervisorDefinition } from "./clients/types.ts";
+import {
+  ImageStoreDefinition,
+  RegistryProxyDefinition,
+  SnapshotterDefinition,
+  SupervisorDefinition,
+} from "./clients/types.ts";
 import type { GatewayConfig } from "./config.ts";
 import { Containers } from "./domain/containers.ts";
 import { EventFeed } from "./domain/events.ts";

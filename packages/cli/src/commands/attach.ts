@@ -4,12 +4,17 @@ import { followResize, joinStreams, parseDetachKeys } from "../terminal.ts";
 import { containerPath } from "./each.ts";
 import { forwardSignals } from "./signals.ts";
 
-export const detachFlag: Flag = { name: "detach-keys", type: "string", help: "Keys that leave the container running (default ctrl-p,ctrl-q)" };
+export const detachFlag: Flag = {
+  name: "detach-keys",
+  type: "string",
+  help: "Keys that leave the container running (default ctrl-p,ctrl-q)",
+};
 
 /** @throws UsageError */
 export function detachKeysOf(text: string | undefined): Buffer {
   const keys = parseDetachKeys(text);
-  if (keys === undefined) throw new UsageError(`invalid detach keys "${text}", expected letters and ctrl-LETTER separated by commas`);
+  if (keys === undefined)
+    throw new UsageError(`invalid detach keys "${text}", expected letters and ctrl-LETTER separated by commas`);
   return keys;
 }
 
@@ -37,10 +42,18 @@ const command: Command = {
     const stdin = Config.OpenStdin && !flags.bool("no-stdin");
     const waiting = engine.json<{ StatusCode: number }>("POST", containerPath(Id, "/wait"));
     waiting.catch(() => {});
-    const { socket, framed } = await engine.hijack(containerPath(Id, "/attach"), { query: { stream: true, stdin, stdout: true, stderr: true } });
+    const { socket, framed } = await engine.hijack(containerPath(Id, "/attach"), {
+      query: { stream: true, stdin, stdout: true, stderr: true },
+    });
     const stopSignals = !Config.Tty && flags.text("sig-proxy") !== "false" ? forwardSignals(engine, Id) : () => {};
     const stopResize = Config.Tty ? followResize(engine, containerPath(Id, "/resize")) : () => {};
-    const detached = await joinStreams({ socket, framed: framed && !Config.Tty, stdin, tty: Config.Tty, detachKeys: keys });
+    const detached = await joinStreams({
+      socket,
+      framed: framed && !Config.Tty,
+      stdin,
+      tty: Config.Tty,
+      detachKeys: keys,
+    });
     stopResize();
     stopSignals();
     if (detached) {

@@ -58,7 +58,11 @@ function attachedStreams(flags: Parsed, isDetached: boolean): Json {
   const named = flags.list("attach").map((name) => name.toLowerCase());
   if (isDetached) return { AttachStdin: false, AttachStdout: false, AttachStderr: false };
   if (named.length > 0) {
-    return { AttachStdin: named.includes("stdin"), AttachStdout: named.includes("stdout"), AttachStderr: named.includes("stderr") };
+    return {
+      AttachStdin: named.includes("stdin"),
+      AttachStdout: named.includes("stdout"),
+      AttachStderr: named.includes("stderr"),
+    };
   }
   return { AttachStdin: flags.bool("interactive"), AttachStdout: true, AttachStderr: true };
 }
@@ -95,7 +99,8 @@ function absoluteBind(bind: string): string {
 
 function restartPolicy(text: string | undefined): Json {
   const [name = "no", count] = (text ?? "no").split(":");
-  if (count !== undefined && !/^[0-9]+$/.test(count)) throw new UsageError(`invalid restart policy "${text}": expected a number after the colon`);
+  if (count !== undefined && !/^[0-9]+$/.test(count))
+    throw new UsageError(`invalid restart policy "${text}": expected a number after the colon`);
   return { Name: name, MaximumRetryCount: Number(count ?? 0) };
 }
 
@@ -116,7 +121,8 @@ function healthcheck(flags: Parsed): Json | undefined {
 function nanos(flags: Parsed, name: string): number {
   const text = flags.text(name) ?? "0";
   const value = parseNanos(text);
-  if (value === undefined) throw new UsageError(`invalid argument "${text}" for "--${name}": expected a duration such as 1m30s`);
+  if (value === undefined)
+    throw new UsageError(`invalid argument "${text}" for "--${name}": expected a duration such as 1m30s`);
   return value;
 }
 
@@ -140,7 +146,12 @@ function security(flags: Parsed): Json {
     SecurityOpt: flags.list("security-opt"),
     Runtime: flags.text("runtime") ?? "",
     Sysctls: pairs(flags.list("sysctl")),
-    Tmpfs: Object.fromEntries(flags.list("tmpfs").map((text) => text.split(/:(.*)/s).slice(0, 2) as [string, string]).map(([path, options = ""]) => [path, options])),
+    Tmpfs: Object.fromEntries(
+      flags
+        .list("tmpfs")
+        .map((text) => text.split(/:(.*)/s).slice(0, 2) as [string, string])
+        .map(([path, options = ""]) => [path, options]),
+    ),
     VolumesFrom: flags.list("volumes-from"),
     ...(flags.has("init") ? { Init: flags.bool("init") } : {}),
   };
@@ -182,13 +193,15 @@ function bytes(flags: Parsed, name: string): number {
   const text = flags.text(name);
   if (text === undefined) return 0;
   const value = parseBytes(text);
-  if (value === undefined) throw new UsageError(`invalid argument "${text}" for "--${name}": expected a size such as 64m`);
+  if (value === undefined)
+    throw new UsageError(`invalid argument "${text}" for "--${name}": expected a size such as 64m`);
   return value;
 }
 
 function cpus(text: string | undefined): number {
   if (text === undefined) return 0;
-  if (!/^[0-9]*\.?[0-9]+$/.test(text)) throw new UsageError(`invalid argument "${text}" for "--cpus": expected a number`);
+  if (!/^[0-9]*\.?[0-9]+$/.test(text))
+    throw new UsageError(`invalid argument "${text}" for "--cpus": expected a number`);
   return Math.round(Number(text) * 1e9);
 }
 

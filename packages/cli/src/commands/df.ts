@@ -30,8 +30,20 @@ const command: Command = {
     const unused = sum(images.filter((image) => image.Containers <= 0).map((image) => image.Size));
     const stopped = containers.filter(({ State }) => State !== "running");
     const rows = [
-      { Type: "Images", TotalCount: images.length, Active: images.filter((image) => image.Containers > 0).length, Size: size(usage.LayersSize), Reclaimable: size(Math.min(unused, usage.LayersSize)) },
-      { Type: "Containers", TotalCount: containers.length, Active: containers.length - stopped.length, Size: size(sum(containers.map((c) => c.SizeRw ?? 0))), Reclaimable: size(sum(stopped.map((c) => c.SizeRw ?? 0))) },
+      {
+        Type: "Images",
+        TotalCount: images.length,
+        Active: images.filter((image) => image.Containers > 0).length,
+        Size: size(usage.LayersSize),
+        Reclaimable: size(Math.min(unused, usage.LayersSize)),
+      },
+      {
+        Type: "Containers",
+        TotalCount: containers.length,
+        Active: containers.length - stopped.length,
+        Size: size(sum(containers.map((c) => c.SizeRw ?? 0))),
+        Reclaimable: size(sum(stopped.map((c) => c.SizeRw ?? 0))),
+      },
     ];
     await print(renderRows(flags.text("format"), columns, rows));
     return 0;

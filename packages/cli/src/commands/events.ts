@@ -15,7 +15,13 @@ const command: Command = {
   usage: "events [OPTIONS]",
   summary: "Show what happens, as it happens",
   flags: [
-    { name: "filter", short: "f", type: "list", value: "key=value", help: "Show those that match (type, event, container, image, label)" },
+    {
+      name: "filter",
+      short: "f",
+      type: "list",
+      value: "key=value",
+      help: "Show those that match (type, event, container, image, label)",
+    },
     { name: "format", type: "string", help: "json, or a template" },
     { name: "since", type: "string", value: "time", help: "Begin with what happened then" },
     { name: "until", type: "string", value: "time", help: "End then" },
@@ -25,7 +31,11 @@ const command: Command = {
   async run({ engine, flags, print }) {
     const format = flags.text("format");
     const template = format === undefined || format === "json" ? undefined : new Template(format);
-    const query = { since: timeOf(flags.text("since")), until: timeOf(flags.text("until")), filters: filterQuery(flags.list("filter")) };
+    const query = {
+      since: timeOf(flags.text("since")),
+      until: timeOf(flags.text("until")),
+      filters: filterQuery(flags.list("filter")),
+    };
     const answer = await engine.open("GET", "/events", { query });
     for await (const event of jsonLines<Event>(answer)) {
       if (format === "json") await print(`${JSON.stringify(event)}\n`);

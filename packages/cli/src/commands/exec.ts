@@ -26,7 +26,8 @@ const command: Command = {
     const detach = flags.bool("detach");
     const stdin = flags.bool("interactive") && !detach;
     if (tty && stdin && !process.stdin.isTTY) throw new UsageError("the input device is not a TTY");
-    const consoleSize = tty && process.stdout.isTTY ? { ConsoleSize: [process.stdout.rows, process.stdout.columns] } : {};
+    const consoleSize =
+      tty && process.stdout.isTTY ? { ConsoleSize: [process.stdout.rows, process.stdout.columns] } : {};
     const body = {
       Cmd: cmd,
       Tty: tty,
@@ -44,7 +45,9 @@ const command: Command = {
       await engine.run("POST", `/exec/${Id}/start`, { body: { Detach: true, Tty: tty } });
       return 0;
     }
-    const { socket, framed } = await engine.hijack(`/exec/${Id}/start`, { body: { Detach: false, Tty: tty, ...consoleSize } });
+    const { socket, framed } = await engine.hijack(`/exec/${Id}/start`, {
+      body: { Detach: false, Tty: tty, ...consoleSize },
+    });
     const stop = tty ? followResize(engine, `/exec/${Id}/resize`) : () => {};
     const detached = await joinStreams({ socket, framed: framed && !tty, stdin, tty, detachKeys: keys });
     stop();

@@ -16,10 +16,14 @@ const command: Command = {
   async run({ engine, flags, print }) {
     if (!flags.bool("force")) throw new UsageError("this removes things for good: say --force");
     const filters = flags.list("filter").concat(flags.bool("all") ? ["dangling=false"] : []);
-    const answer = await engine.json<{ ImagesDeleted: { Untagged?: string; Deleted?: string }[] | null; SpaceReclaimed: number }>("POST", "/images/prune", {
+    const answer = await engine.json<{
+      ImagesDeleted: { Untagged?: string; Deleted?: string }[] | null;
+      SpaceReclaimed: number;
+    }>("POST", "/images/prune", {
       query: { filters: filterQuery(filters) },
     });
-    for (const item of answer.ImagesDeleted ?? []) await print(`${item.Untagged === undefined ? `deleted: ${item.Deleted}` : `untagged: ${item.Untagged}`}\n`);
+    for (const item of answer.ImagesDeleted ?? [])
+      await print(`${item.Untagged === undefined ? `deleted: ${item.Deleted}` : `untagged: ${item.Untagged}`}\n`);
     await print(`Total reclaimed space: ${size(answer.SpaceReclaimed)}\n`);
     return 0;
   },

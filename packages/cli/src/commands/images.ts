@@ -1,6 +1,6 @@
 import type { Command } from "../command.ts";
 import { ago, shortId, size } from "../output/human.ts";
-import { type Column, renderRows, type Row } from "../output/table.ts";
+import { type Column, type Row, renderRows } from "../output/table.ts";
 import { filterQuery } from "./filters.ts";
 import { splitReference } from "./reference.ts";
 
@@ -28,7 +28,13 @@ const command: Command = {
   flags: [
     { name: "all", short: "a", type: "bool", help: "Show intermediate images too" },
     { name: "digests", type: "bool", help: "Show digests" },
-    { name: "filter", short: "f", type: "list", value: "key=value", help: "Show those that match (dangling, label, before, since, reference)" },
+    {
+      name: "filter",
+      short: "f",
+      type: "list",
+      value: "key=value",
+      help: "Show those that match (dangling, label, before, since, reference)",
+    },
     { name: "format", type: "string", help: 'json, or a template: "{{.Repository}}:{{.Tag}}"' },
     { name: "no-trunc", type: "bool", help: "Show whole ids" },
     { name: "quiet", short: "q", type: "bool", help: "Show ids alone" },

@@ -62,10 +62,31 @@ export const commands: Record<string, Entry> = {
 };
 
 export const groups: Record<string, { summary: string; commands: Record<string, Entry> }> = {
-  container: { summary: "Work with containers", commands: { ...container, ls: ps, list: ps, ps, prune: entry("Remove stopped containers", () => import("./container-prune.ts")) } },
+  container: {
+    summary: "Work with containers",
+    commands: {
+      ...container,
+      ls: ps,
+      list: ps,
+      ps,
+      prune: entry("Remove stopped containers", () => import("./container-prune.ts")),
+    },
+  },
   image: {
     summary: "Work with images",
-    commands: { ls: images, list: images, rm: rmi, pull, tag, history, load, save, import: importImage, inspect: container.inspect, prune: entry("Remove unused images", () => import("./image-prune.ts")) },
+    commands: {
+      ls: images,
+      list: images,
+      rm: rmi,
+      pull,
+      tag,
+      history,
+      load,
+      save,
+      import: importImage,
+      inspect: container.inspect,
+      prune: entry("Remove unused images", () => import("./image-prune.ts")),
+    },
   },
   network: {
     summary: "Look at networks",

@@ -11,7 +11,11 @@ const command: Command = {
     { name: "size", short: "s", type: "bool", help: "Sizes of containers too" },
     { name: "type", type: "string", value: "kind", help: "container, image or network" },
   ],
-  examples: ["berth inspect web", "berth inspect -f '{{.NetworkSettings.IPAddress}}' web", "berth inspect --type image busybox"],
+  examples: [
+    "berth inspect web",
+    "berth inspect -f '{{.NetworkSettings.IPAddress}}' web",
+    "berth inspect --type image busybox",
+  ],
   args: [1, any],
   async run({ engine, flags, args, print, warn }) {
     const format = flags.text("format");
@@ -19,7 +23,9 @@ const command: Command = {
     const found: unknown[] = [];
     let code = 0;
     for (const name of args) {
-      const value = await look(pathsOf(name, flags.text("type"), flags.bool("size")), (path) => engine.json("GET", path));
+      const value = await look(pathsOf(name, flags.text("type"), flags.bool("size")), (path) =>
+        engine.json("GET", path),
+      );
       if (value === undefined) {
         warn(`Error: No such object: ${name}`);
         code = 1;

@@ -9,7 +9,9 @@ const command: Command = {
   args: [1, any],
   run: (context) =>
     forEach(context, async (name) => {
-      await context.engine.run("POST", containerPath(name, "/kill"), { query: { signal: context.flags.text("signal") } });
+      await context.engine.run("POST", containerPath(name, "/kill"), {
+        query: { signal: context.flags.text("signal") },
+      });
       return name;
     }),
 };

@@ -14,7 +14,8 @@ const command: Command = {
   args: [0, 0],
   async run({ engine, flags }) {
     const file = flags.text("input");
-    if (file === undefined && process.stdin.isTTY) throw new UsageError("requested load from stdin, but stdin is empty");
+    if (file === undefined && process.stdin.isTTY)
+      throw new UsageError("requested load from stdin, but stdin is empty");
     const upload = file === undefined ? process.stdin : createReadStream(file, { highWaterMark: 256 * 1024 });
     const answer = await engine.open("POST", "/images/load", { query: { quiet: flags.bool("quiet") }, upload });
     await showProgress(answer, false, process.stdout);

@@ -43,7 +43,8 @@ export function timeOf(text: string | undefined): string | undefined {
   const nanos = parseNanos(text);
   if (nanos !== undefined) return String(Date.now() / 1000 - nanos / 1e9);
   const date = Date.parse(text);
-  if (Number.isNaN(date)) throw new UsageError(`"${text}" is not a time, expected 2026-01-02T13:23:37Z, seconds since 1970, or 10m`);
+  if (Number.isNaN(date))
+    throw new UsageError(`"${text}" is not a time, expected 2026-01-02T13:23:37Z, seconds since 1970, or 10m`);
   return String(date / 1000);
 }
 

@@ -16,8 +16,10 @@ export async function makeContainer(context: Context, isRun: boolean): Promise<s
   const query = { name: flags.text("name"), platform: flags.text("platform") };
   const create = () => engine.json<{ Id: string; Warnings: string[] }>("POST", "/containers/create", { query, body });
   const policy = flags.text("pull") ?? "missing";
-  if (!["missing", "always", "never"].includes(policy)) throw new UsageError(`invalid pull option "${policy}": expected missing, always or never`);
-  const pull = () => pullImage(engine, image, { platform: flags.text("platform"), quiet: flags.bool("quiet"), stream: process.stderr });
+  if (!["missing", "always", "never"].includes(policy))
+    throw new UsageError(`invalid pull option "${policy}": expected missing, always or never`);
+  const pull = () =>
+    pullImage(engine, image, { platform: flags.text("platform"), quiet: flags.bool("quiet"), stream: process.stderr });
   if (policy === "always") await pull();
   let made: { Id: string; Warnings: string[] };
   try {

@@ -6,7 +6,9 @@ type Json = Record<string, unknown>;
 
 /** "type=bind,src=/a,dst=/b,readonly" as the API's mount. @throws UsageError */
 export function mountOf(text: string): Json {
-  const fields = new Map(text.split(",").map((part) => part.split(/=(.*)/s).slice(0, 2) as [string, string | undefined]));
+  const fields = new Map(
+    text.split(",").map((part) => part.split(/=(.*)/s).slice(0, 2) as [string, string | undefined]),
+  );
   const take = (...names: string[]): string | undefined => {
     for (const name of names) {
       if (!fields.has(name)) continue;
@@ -34,7 +36,8 @@ export function mountOf(text: string): Json {
     mount["TmpfsOptions"] = { SizeBytes: parseBytes(size ?? "0") ?? 0, Mode: Number.parseInt(mode ?? "0", 8) };
   }
   const [unknown] = fields.keys();
-  if (unknown !== undefined) throw new UsageError(`invalid argument "${text}" for "--mount": unexpected key "${unknown}"`);
+  if (unknown !== undefined)
+    throw new UsageError(`invalid argument "${text}" for "--mount": unexpected key "${unknown}"`);
   if (mount["Target"] === "") throw new UsageError(`invalid argument "${text}" for "--mount": target is required`);
   return mount;
 }

@@ -1,6 +1,6 @@
 import { any, type Command } from "../command.ts";
-import inspect from "./inspect.ts";
 import { Template } from "../output/template.ts";
+import inspect from "./inspect.ts";
 
 const command: Command = {
   ...inspect,

@@ -22,8 +22,15 @@ const command: Command = {
   args: [0, 0],
   async run({ engine, flags, print }) {
     const query = { filters: filterQuery(flags.list("filter")) };
-    const found = await engine.json<{ Id: string; Name: string; Driver: string; Scope: string }[]>("GET", "/networks", { query });
-    const rows = found.map(({ Id, ...rest }) => ({ ID: shortId(Id), Name: rest.Name, Driver: rest.Driver, Scope: rest.Scope }));
+    const found = await engine.json<{ Id: string; Name: string; Driver: string; Scope: string }[]>("GET", "/networks", {
+      query,
+    });
+    const rows = found.map(({ Id, ...rest }) => ({
+      ID: shortId(Id),
+      Name: rest.Name,
+      Driver: rest.Driver,
+      Scope: rest.Scope,
+    }));
     if (flags.bool("quiet")) await print(rows.map(({ ID }) => `${ID}\n`).join(""));
     else await print(renderRows(flags.text("format"), columns, rows));
     return 0;

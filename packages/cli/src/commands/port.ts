@@ -14,7 +14,8 @@ const command: Command = {
   async run({ engine, args: [name = "", wanted], print, warn }) {
     const { NetworkSettings } = await engine.json<Inspected>("GET", containerPath(name, "/json"));
     const published = Object.entries(NetworkSettings.Ports).filter(([, hosts]) => hosts !== null);
-    const shown = ({ HostIp, HostPort }: { HostIp: string; HostPort: string }) => `${HostIp.includes(":") ? `[${HostIp}]` : HostIp}:${HostPort}`;
+    const shown = ({ HostIp, HostPort }: { HostIp: string; HostPort: string }) =>
+      `${HostIp.includes(":") ? `[${HostIp}]` : HostIp}:${HostPort}`;
     if (wanted === undefined) {
       for (const [port, hosts] of published) for (const host of hosts ?? []) await print(`${port} -> ${shown(host)}\n`);
       return 0;

@@ -1,6 +1,6 @@
 import type { Command } from "../command.ts";
 import { ago, ellipsis, shortId, size } from "../output/human.ts";
-import { type Column, renderRows, type Row } from "../output/table.ts";
+import { type Column, type Row, renderRows } from "../output/table.ts";
 import { filterQuery } from "./filters.ts";
 
 export interface Port {
@@ -42,7 +42,13 @@ const command: Command = {
   summary: "List containers",
   flags: [
     { name: "all", short: "a", type: "bool", help: "Show stopped ones too" },
-    { name: "filter", short: "f", type: "list", value: "key=value", help: "Show those that match (status, name, label, ancestor, …)" },
+    {
+      name: "filter",
+      short: "f",
+      type: "list",
+      value: "key=value",
+      help: "Show those that match (status, name, label, ancestor, …)",
+    },
     { name: "format", type: "string", help: 'json, or a template: "{{.Names}}", "table {{.ID}}\\t{{.Status}}"' },
     { name: "last", short: "n", type: "int", value: "count", help: "Show the last n, in any state" },
     { name: "latest", short: "l", type: "bool", help: "Show the last one, in any state" },
@@ -81,7 +87,9 @@ function rowOf(container: Summary, whole: boolean): Row {
     State: container.State,
     Ports: portsText(container.Ports),
     Names: container.Names.map((name) => name.replace(/^\//, "")).join(","),
-    Labels: Object.entries(container.Labels).map(([key, value]) => `${key}=${value}`).join(","),
+    Labels: Object.entries(container.Labels)
+      .map(([key, value]) => `${key}=${value}`)
+      .join(","),
     Mounts: container.Mounts.map(({ Name, Source }) => Name ?? Source).join(","),
     Networks: Object.keys(container.NetworkSettings.Networks).join(","),
     Size: container.SizeRw === undefined && container.SizeRootFs === undefined ? "0B" : sizeText,

@@ -6,10 +6,16 @@ interface Binding {
 }
 
 /** --publish [ip:][host:]container[/protocol], ranges too, and --expose. @throws UsageError */
-export function publishedPorts(publish: readonly string[], expose: readonly string[]): { bindings: Record<string, Binding[]>; exposed: string[] } {
+export function publishedPorts(
+  publish: readonly string[],
+  expose: readonly string[],
+): { bindings: Record<string, Binding[]>; exposed: string[] } {
   const bindings: Record<string, Binding[]> = {};
   for (const text of publish) {
-    const match = /^(?:(?:(\[[0-9a-fA-F:]+\]|[0-9.]+):)?([0-9]*(?:-[0-9]+)?):)?([0-9]+(?:-[0-9]+)?)(?:\/(tcp|udp|sctp))?$/.exec(text);
+    const match =
+      /^(?:(?:(\[[0-9a-fA-F:]+\]|[0-9.]+):)?([0-9]*(?:-[0-9]+)?):)?([0-9]+(?:-[0-9]+)?)(?:\/(tcp|udp|sctp))?$/.exec(
+        text,
+      );
     if (match === null) throw new UsageError(`invalid publish "${text}", expected [ip:][host:]port[/tcp|udp|sctp]`);
     const [, ip = "", host = "", container = "", protocol = "tcp"] = match;
     const inside = range(container);

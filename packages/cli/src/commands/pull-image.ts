@@ -18,14 +18,22 @@ export interface PullOptions {
 }
 
 /** Pulls and shows progress. @throws EngineError */
-export async function pullImage(engine: Engine, image: string, { platform, quiet, stream }: PullOptions): Promise<void> {
+export async function pullImage(
+  engine: Engine,
+  image: string,
+  { platform, quiet, stream }: PullOptions,
+): Promise<void> {
   const { name, tag } = splitReference(image);
   const query = { fromImage: name, tag: tag || "latest", platform };
   await showProgress(await engine.open("POST", "/images/create", { query }), quiet, stream);
 }
 
 /** A stream of messages: a line each layer that is rewritten on a terminal, one line a step elsewhere. */
-export async function showProgress(answer: AsyncIterable<Buffer>, quiet: boolean, stream: NodeJS.WriteStream): Promise<void> {
+export async function showProgress(
+  answer: AsyncIterable<Buffer>,
+  quiet: boolean,
+  stream: NodeJS.WriteStream,
+): Promise<void> {
   const lines = new Map<string, number>();
   let count = 0;
   for await (const message of jsonLines<Message>(answer)) {

@@ -11,7 +11,11 @@ const command: Command = {
   examples: ["berth pull busybox", "berth pull localhost:5000/app:1.2", "berth pull --platform linux/arm64 debian"],
   args: [1, 1],
   async run({ engine, flags, args: [image = ""], print }) {
-    await pullImage(engine, image, { platform: flags.text("platform"), quiet: flags.bool("quiet"), stream: process.stdout });
+    await pullImage(engine, image, {
+      platform: flags.text("platform"),
+      quiet: flags.bool("quiet"),
+      stream: process.stdout,
+    });
     if (flags.bool("quiet")) await print(`${image}\n`);
     return 0;
   },

@@ -5,8 +5,19 @@ const command: Command = {
   usage: "restart [OPTIONS] CONTAINER [CONTAINER...]",
   summary: "Restart containers",
   flags: [
-    { name: "signal", short: "s", type: "string", help: "Signal to send first (default: the container's own, SIGTERM)" },
-    { name: "timeout", short: "t", type: "int", value: "seconds", help: "Seconds to wait before it is killed (default 10, -1: for ever)" },
+    {
+      name: "signal",
+      short: "s",
+      type: "string",
+      help: "Signal to send first (default: the container's own, SIGTERM)",
+    },
+    {
+      name: "timeout",
+      short: "t",
+      type: "int",
+      value: "seconds",
+      help: "Seconds to wait before it is killed (default 10, -1: for ever)",
+    },
     { name: "time", type: "int", value: "seconds", help: "The same as --timeout" },
   ],
   examples: ["berth restart web", "berth restart -t 1 web db"],

@@ -13,7 +13,9 @@ const command: Command = {
   run: (context) =>
     forEach(context, async (name) => {
       const { flags } = context;
-      await context.engine.run("DELETE", containerPath(name), { query: { force: flags.bool("force"), v: flags.bool("volumes") } });
+      await context.engine.run("DELETE", containerPath(name), {
+        query: { force: flags.bool("force"), v: flags.bool("volumes") },
+      });
       return name;
     }),
 };

@@ -13,8 +13,14 @@ const command: Command = {
   run: (context) =>
     forEach(context, async (name) => {
       const query = { force: context.flags.bool("force"), noprune: context.flags.bool("no-prune") };
-      const removed = await context.engine.json<{ Untagged?: string; Deleted?: string }[]>("DELETE", `/images/${name}`, { query });
-      return removed.map(({ Untagged, Deleted }) => (Untagged === undefined ? `Deleted: ${Deleted}` : `Untagged: ${Untagged}`)).join("\n");
+      const removed = await context.engine.json<{ Untagged?: string; Deleted?: string }[]>(
+        "DELETE",
+        `/images/${name}`,
+        { query },
+      );
+      return removed
+        .map(({ Untagged, Deleted }) => (Untagged === undefined ? `Deleted: ${Deleted}` : `Untagged: ${Untagged}`))
+        .join("\n");
     }),
 };
 

@@ -11,7 +11,8 @@ const command: Command = {
   args: [1, any],
   async run({ engine, flags, args }) {
     const file = flags.text("output");
-    if (file === undefined && process.stdout.isTTY) throw new UsageError("cowardly refusing to save to a terminal. Use the -o flag or redirect");
+    if (file === undefined && process.stdout.isTTY)
+      throw new UsageError("cowardly refusing to save to a terminal. Use the -o flag or redirect");
     const answer = await engine.open("GET", "/images/get", { query: { names: args } });
     await pipeline(answer, file === undefined ? process.stdout : createWriteStream(file), { end: file !== undefined });
     return 0;

@@ -1,9 +1,9 @@
 import { any, type Command } from "../command.ts";
+import { UsageError } from "../flags.ts";
 import { followResize, joinStreams } from "../terminal.ts";
 import { detachFlag, detachKeysOf } from "./attach.ts";
 import { containerPath, forEach } from "./each.ts";
 import { forwardSignals } from "./signals.ts";
-import { UsageError } from "../flags.ts";
 
 const command: Command = {
   usage: "start [OPTIONS] CONTAINER [CONTAINER...]",
@@ -25,12 +25,23 @@ const command: Command = {
     }
     const [name = ""] = args;
     if (args.length > 1) throw new UsageError("you cannot start and attach multiple containers at once");
-    const { Id, Config } = await engine.json<{ Id: string; Config: { Tty: boolean; OpenStdin: boolean } }>("GET", containerPath(name, "/json"));
+    const { Id, Config } = await engine.json<{ Id: string; Config: { Tty: boolean; OpenStdin: boolean } }>(
+      "GET",
+      containerPath(name, "/json"),
+    );
     const stdin = flags.bool("interactive") && Config.OpenStdin;
     const waiting = await engine.open("POST", containerPath(Id, "/wait"), { query: { condition: "next-exit" } });
-    const { socket, framed } = await engine.hijack(containerPath(Id, "/attach"), { query: { stream: true, stdin, stdout: true, stderr: true } });
+    const { socket, framed } = await engine.hijack(containerPath(Id, "/attach"), {
+      query: { stream: true, stdin, stdout: true, stderr: true },
+    });
     const tty = Config.Tty;
-    const joined = joinStreams({ socket, framed: framed && !tty, stdin, tty, detachKeys: detachKeysOf(flags.text("detach-keys")) });
+    const joined = joinStreams({
+      socket,
+      framed: framed && !tty,
+      stdin,
+      tty,
+      detachKeys: detachKeysOf(flags.text("detach-keys")),
+    });
     joined.catch(() => {});
     await engine.run("POST", containerPath(Id, "/start"));
     const stop = tty ? followResize(engine, containerPath(Id, "/resize")) : forwardSignals(engine, Id);

@@ -1,7 +1,7 @@
 import { any, type Command } from "../command.ts";
 import type { Engine } from "../engine/client.ts";
 import { memory, shortId, size } from "../output/human.ts";
-import { type Column, renderRows, type Row } from "../output/table.ts";
+import { type Column, type Row, renderRows } from "../output/table.ts";
 import { containerPath } from "./each.ts";
 import type { Summary } from "./ps.ts";
 
@@ -47,7 +47,11 @@ const command: Command = {
     for (;;) {
       const names = args.length > 0 ? args : await listed(engine, flags.bool("all"));
       // Each answer takes the second that it measures, so this is one round a second.
-      const rows = await Promise.all(names.map(async (name) => rowOf(await engine.json<Stats>("GET", containerPath(name, "/stats"), { query: { stream: "false" } }))));
+      const rows = await Promise.all(
+        names.map(async (name) =>
+          rowOf(await engine.json<Stats>("GET", containerPath(name, "/stats"), { query: { stream: "false" } })),
+        ),
+      );
       const text = renderRows(flags.text("format"), columns, rows);
       if (flags.bool("no-stream")) {
         await print(text);
@@ -69,7 +73,8 @@ function rowOf(stats: Stats): Row {
   const networks = Object.values(stats.networks ?? {});
   const io = stats.blkio_stats.io_service_bytes_recursive ?? [];
   const sum = (numbers: number[]) => numbers.reduce((total, value) => total + value, 0);
-  const blocks = (op: string) => size(sum(io.filter((entry) => entry.op.toLowerCase() === op).map(({ value }) => value)));
+  const blocks = (op: string) =>
+    size(sum(io.filter((entry) => entry.op.toLowerCase() === op).map(({ value }) => value)));
   return {
     ID: shortId(stats.id),
     Name: stats.name.replace(/^\//, ""),

@@ -11,9 +11,18 @@ const command: Command = {
   interspersed: false,
   async run({ engine, args: [name = "", ...psArgs], print }) {
     const query = { ps_args: psArgs.join(" ") };
-    const { Titles, Processes } = await engine.json<{ Titles: string[]; Processes: string[][] }>("GET", containerPath(name, "/top"), { query });
+    const { Titles, Processes } = await engine.json<{ Titles: string[]; Processes: string[][] }>(
+      "GET",
+      containerPath(name, "/top"),
+      { query },
+    );
     const columns = Titles.map((heading) => ({ heading, field: heading }));
-    await print(renderTable(columns, Processes.map((cells) => Object.fromEntries(Titles.map((title, index) => [title, cells[index]])))));
+    await print(
+      renderTable(
+        columns,
+        Processes.map((cells) => Object.fromEntries(Titles.map((title, index) => [title, cells[index]]))),
+      ),
+    );
     return 0;
   },
 };

@@ -19,7 +19,8 @@ export function findAddress(given: string | undefined, env: NodeJS.ProcessEnv): 
   const unix = /^unix:\/\/(\/.+)$/.exec(text);
   if (unix?.[1] !== undefined) return { text, options: { socketPath: unix[1] }, tls: undefined };
   const tcp = /^(?:tcp|http|https):\/\/(\[[^\]]+\]|[^:/]+)(?::([0-9]{1,5}))?\/?$/.exec(text);
-  if (tcp?.[1] === undefined) throw new UsageError(`"${text}" is not an engine's address, expected unix:///PATH or tcp://HOST:PORT`);
+  if (tcp?.[1] === undefined)
+    throw new UsageError(`"${text}" is not an engine's address, expected unix:///PATH or tcp://HOST:PORT`);
   const wantsTls = text.startsWith("https:") || Boolean(env["DOCKER_TLS_VERIFY"]);
   const host = tcp[1].replace(/^\[(.*)\]$/, "$1");
   const port = Number(tcp[2] ?? (wantsTls ? 2376 : 2375));

@@ -1,4 +1,4 @@
-import { type ClientRequest, type IncomingMessage, request as httpRequest, type RequestOptions } from "node:http";
+import { type ClientRequest, request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Address } from "./address.ts";
 
@@ -73,14 +73,27 @@ export class Engine {
     });
   }
 
-  async #send(method: string, path: string, options: CallOptions, reject: (error: Error) => void): Promise<ClientRequest> {
+  async #send(
+    method: string,
+    path: string,
+    options: CallOptions,
+    reject: (error: Error) => void,
+  ): Promise<ClientRequest> {
     const { body, upload, query = {}, signal } = options;
     const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
     const headers: Record<string, string | number> = { Host: "berth", ...options.headers };
-    if (payload !== undefined) Object.assign(headers, { "Content-Type": "application/json", "Content-Length": payload.length });
-    else if (upload !== undefined) Object.assign(headers, { "Content-Type": "application/x-tar", "Transfer-Encoding": "chunked" });
+    if (payload !== undefined)
+      Object.assign(headers, { "Content-Type": "application/json", "Content-Length": payload.length });
+    else if (upload !== undefined)
+      Object.assign(headers, { "Content-Type": "application/x-tar", "Transfer-Encoding": "chunked" });
     else if (method === "POST") headers["Content-Length"] = 0;
-    const request: RequestOptions = { method, path: path + queryText(query), headers, ...this.address.options, agent: false };
+    const request: RequestOptions = {
+      method,
+      path: path + queryText(query),
+      headers,
+      ...this.address.options,
+      agent: false,
+    };
     if (signal !== undefined) request.signal = signal;
     const { tls } = this.address;
     const req = tls === undefined ? httpRequest(request) : (await import("node:https")).request({ ...request, ...tls });
@@ -94,7 +107,8 @@ export class Engine {
   #explain(error: NodeJS.ErrnoException): Error {
     if (error.name === "AbortError") return error;
     const { text } = this.address;
-    if (error.code === "EACCES") return new EngineError(0, `permission denied while trying to connect to the engine at ${text}`);
+    if (error.code === "EACCES")
+      return new EngineError(0, `permission denied while trying to connect to the engine at ${text}`);
     if (error.code === "ENOENT" || error.code === "ECONNREFUSED") {
       return new EngineError(0, `Cannot connect to the engine at ${text}. Is it running? ("npm start" starts one)`);
     }

@@ -10,7 +10,10 @@ export type Row = Record<string, unknown>;
 
 /** Rows under headings, each column as wide as its widest cell. */
 export function renderTable(columns: readonly Column[], rows: readonly Row[]): string {
-  const lines = [columns.map(({ heading }) => heading), ...rows.map((row) => columns.map(({ field }) => String(row[field] ?? "")))];
+  const lines = [
+    columns.map(({ heading }) => heading),
+    ...rows.map((row) => columns.map(({ field }) => String(row[field] ?? ""))),
+  ];
   return align(lines);
 }
 
@@ -21,7 +24,9 @@ function align(lines: readonly (readonly string[])[]): string {
   }
   const last = (line: readonly string[]) => line.length - 1;
   return lines
-    .map((line) => line.map((cell, index) => (index === last(line) ? cell : cell.padEnd((widths[index] ?? 0) + 3))).join(""))
+    .map((line) =>
+      line.map((cell, index) => (index === last(line) ? cell : cell.padEnd((widths[index] ?? 0) + 3))).join(""),
+    )
     .map((line) => `${line.trimEnd()}\n`)
     .join("");
 }

@@ -1,6 +1,8 @@
 import { UsageError } from "../flags.ts";
 
-type Part = string | { path: string[]; wrap: "text" | "json" | "upper" | "lower" | "println"; index: (string | number)[] };
+type Part =
+  | string
+  | { path: string[]; wrap: "text" | "json" | "upper" | "lower" | "println"; index: (string | number)[] };
 
 /** The part of Go's templates that people type: {{.Names}}, {{.State.Pid}}, {{json .}}, {{index .List 0}}. */
 export class Template {
@@ -32,7 +34,9 @@ function parseAction(text: string): Exclude<Part, string> {
   }
   const index = /^index\s+(\.[A-Za-z0-9_.]*)((?:\s+(?:[0-9]+|"[^"]*"))+)$/.exec(text);
   if (index === null) {
-    throw new UsageError(`template parsing error: "{{${text}}}" is not supported, expected {{.Field}}, {{json .Field}} or {{index .Field 0}}`);
+    throw new UsageError(
+      `template parsing error: "{{${text}}}" is not supported, expected {{.Field}}, {{json .Field}} or {{index .Field 0}}`,
+    );
   }
   const keys = [...(index[2] ?? "").matchAll(/"([^"]*)"|([0-9]+)/g)].map(([, word, number]) => word ?? Number(number));
   return { path: pathOf(index[1] ?? "."), wrap: "text", index: keys };

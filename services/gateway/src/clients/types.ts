@@ -1,8 +1,8 @@
 import type { SupervisorDefinition } from "@berth/api/containers";
 import type { ImageStoreDefinition } from "@berth/api/images";
 import type { RegistryProxyDefinition } from "@berth/api/registry";
-import type { Client } from "@berth/rpc";
 import type { SnapshotterDefinition } from "@berth/api/snapshots";
+import type { Client } from "@berth/rpc";
 
 /** The messages that the gateway translates to and from. Everything else here imports them from this file. */
 export type {

@@ -111,17 +111,21 @@ function pairs(instruction: string, rest: string): [string, string][] {
   }
   for (const word of wordsFound) {
     const end = word.indexOf("=");
-    if (end <= 0) throw invalid(`Syntax error - can't find = in ${JSON.stringify(word)}. Must be of the form: name=value`);
+    if (end <= 0)
+      throw invalid(`Syntax error - can't find = in ${JSON.stringify(word)}. Must be of the form: name=value`);
     result.push([unquote(word.slice(0, end)), unquote(word.slice(end + 1))]);
   }
   return result;
 }
 
 function unquote(text: string): string {
-  return text.replace(/"((?:[^"\\]|\\.)*)"|'([^']*)'|\\(.)/gs, (_whole, double?: string, single?: string, escaped?: string) => {
-    if (double !== undefined) return double.replace(/\\(["\\$])/g, "$1");
-    return single ?? escaped ?? "";
-  });
+  return text.replace(
+    /"((?:[^"\\]|\\.)*)"|'([^']*)'|\\(.)/gs,
+    (_whole, double?: string, single?: string, escaped?: string) => {
+      if (double !== undefined) return double.replace(/\\(["\\$])/g, "$1");
+      return single ?? escaped ?? "";
+    },
+  );
 }
 
 function invalid(message: string): BerthError {

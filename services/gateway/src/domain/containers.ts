@@ -1,6 +1,6 @@
 import { BerthError, isBerthError } from "@berth/errors";
 import type { Logger } from "@berth/log";
-import { matchesPlatform, parseAnyReference, parsePlatform, withDefaultTag, familiarString } from "@berth/oci";
+import { familiarString, matchesPlatform, parseAnyReference, parsePlatform, withDefaultTag } from "@berth/oci";
 import type { Container, Image, Supervisor } from "../clients/types.ts";
 import type { CreateBody } from "./create/body.ts";
 import { type ImageDefaults, mergeImage } from "./create/merge.ts";

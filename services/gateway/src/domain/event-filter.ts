@@ -3,7 +3,20 @@ import type { EventRecord } from "@berth/bus";
 type Filters = ReadonlyMap<string, readonly string[]>;
 
 export const eventFilters = [
-  "config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret", "service", "type", "volume",
+  "config",
+  "container",
+  "daemon",
+  "event",
+  "image",
+  "label",
+  "network",
+  "node",
+  "plugin",
+  "scope",
+  "secret",
+  "service",
+  "type",
+  "volume",
 ];
 
 /** Whether an event passes the filters of GET /events: every filter must match, by any of its values. */
@@ -41,9 +54,14 @@ function hasLabel(attributes: Record<string, string>, filter: string): boolean {
 }
 
 function matchesActor(event: EventRecord, type: string, value: string): boolean {
-  if (event.type === type) return event.actorId === value || isIdPrefix(event.actorId, value) || event.attributes["name"] === value;
+  if (event.type === type)
+    return event.actorId === value || isIdPrefix(event.actorId, value) || event.attributes["name"] === value;
   // A network's event about a container belongs to that container too.
-  return type === "container" && event.attributes["container"] !== undefined && isIdPrefix(event.attributes["container"], value);
+  return (
+    type === "container" &&
+    event.attributes["container"] !== undefined &&
+    isIdPrefix(event.attributes["container"], value)
+  );
 }
 
 function isIdPrefix(id: string, prefix: string): boolean {
@@ -52,7 +70,11 @@ function isIdPrefix(id: string, prefix: string): boolean {
 
 function matchesImage(event: EventRecord, value: string): boolean {
   if (event.type !== "image" && event.type !== "container") return false;
-  const names = [event.type === "image" ? event.actorId : "", event.attributes["name"] ?? "", event.attributes["image"] ?? ""];
+  const names = [
+    event.type === "image" ? event.actorId : "",
+    event.attributes["name"] ?? "",
+    event.attributes["image"] ?? "",
+  ];
   const plain = (name: string) => name.replace(/:[^:/]+$/, "");
   return names.some((name) => name !== "" && (name === value || plain(name) === value || plain(name) === plain(value)));
 }

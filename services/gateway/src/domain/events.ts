@@ -34,7 +34,10 @@ export class EventFeed {
   }
 
   /** History first where `since` asks for it, then what happens, until `until` or the signal. */
-  read(query: { since: bigint | undefined; until: bigint | undefined }, signal: AbortSignal): AsyncIterable<EventRecord> {
+  read(
+    query: { since: bigint | undefined; until: bigint | undefined },
+    signal: AbortSignal,
+  ): AsyncIterable<EventRecord> {
     const { since, until } = query;
     if (since === undefined && until === undefined) return this.#live(signal);
     return this.#bus.events({ since, until, signal }) satisfies AsyncIterable<SequencedEvent>;

@@ -63,9 +63,16 @@ export class Nodes {
     if (nodes.length > 0) return nodes;
     const patience = AbortSignal.timeout(patienceMs);
     try {
-      await this.#bus.waitFor("supervisor", { signal: signal === undefined ? patience : AbortSignal.any([signal, patience]) });
+      await this.#bus.waitFor("supervisor", {
+        signal: signal === undefined ? patience : AbortSignal.any([signal, patience]),
+      });
     } catch (error) {
-      throw new BerthError("UNAVAILABLE", "no supervisor is running: containers are out of reach", {}, { cause: error });
+      throw new BerthError(
+        "UNAVAILABLE",
+        "no supervisor is running: containers are out of reach",
+        {},
+        { cause: error },
+      );
     }
     this.#nodes = undefined;
     return this.all();

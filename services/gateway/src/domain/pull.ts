@@ -29,7 +29,11 @@ const maxQueued = 1_000;
  * unpacks (and says what is wrong, if it still is).
  * @throws what the registry proxy throws
  */
-export async function* pull(parts: PullParts, request: PullRequest, signal: AbortSignal): AsyncGenerator<ProgressMessage> {
+export async function* pull(
+  parts: PullParts,
+  request: PullRequest,
+  signal: AbortSignal,
+): AsyncGenerator<ProgressMessage> {
   const ending = new AbortController();
   const scope = AbortSignal.any([signal, ending.signal]);
   const queue = new Queue();
@@ -67,7 +71,12 @@ async function run(parts: PullParts, request: PullRequest, state: PullState, sig
   });
 }
 
-async function unpack(snapshotter: Snapshotter | undefined, layers: Layer[], state: PullState, signal: AbortSignal): Promise<void> {
+async function unpack(
+  snapshotter: Snapshotter | undefined,
+  layers: Layer[],
+  state: PullState,
+  signal: AbortSignal,
+): Promise<void> {
   if (snapshotter === undefined) return;
   try {
     for await (const { digest, status, current, total } of snapshotter.unpack({ layers }, { signal })) {
@@ -146,7 +155,10 @@ class PullState {
         this.say({ status: "Verifying Checksum", id });
         return;
       case LayerStatus.RETRYING:
-        this.say({ status: `Retrying in ${progress.retryInSeconds} second${progress.retryInSeconds === 1 ? "" : "s"}`, id });
+        this.say({
+          status: `Retrying in ${progress.retryInSeconds} second${progress.retryInSeconds === 1 ? "" : "s"}`,
+          id,
+        });
         return;
       case LayerStatus.DOWNLOADED:
         if (!layer.downloaded) this.say({ status: "Download complete", id });

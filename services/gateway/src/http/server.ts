@@ -149,6 +149,7 @@ function notFound(res: ServerResponse, method: string): void {
 
 function refuseGarbage(socket: Duplex): void {
   if (socket.destroyed) return;
-  const text = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request";
+  const text =
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request";
   socket.end(text, () => socket.destroy());
 }

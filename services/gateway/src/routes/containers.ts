@@ -1,4 +1,5 @@
 import { BerthError } from "@berth/errors";
+import { WaitCondition } from "../clients/types.ts";
 import type { Containers } from "../domain/containers.ts";
 import { createRequest, updateRequest } from "../domain/create/body.ts";
 import { checkResources, checkRestartPolicy } from "../domain/create/limits.ts";
@@ -9,7 +10,6 @@ import { readJson } from "../http/body.ts";
 import type { Call } from "../http/call.ts";
 import type { Filters } from "../http/query.ts";
 import type { Api } from "../http/server.ts";
-import { WaitCondition } from "../clients/types.ts";
 import { inspectJson } from "../shapes/inspect.ts";
 import { summaryJson } from "../shapes/list.ts";
 
@@ -23,7 +23,9 @@ export function containerRoutes(api: Api, containers: Containers): void {
   });
   api.on("POST", "/containers/{name}/start", async ({ name, req, res }) => {
     if (Number(req.headers["content-length"] ?? 0) > 2) {
-      throw invalid("starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24");
+      throw invalid(
+        "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24",
+      );
     }
     const supervisor = await containers.supervisorOf(name);
     await supervisor.start({ container: name }, { timeoutMs: slow });
@@ -51,13 +53,19 @@ export function containerRoutes(api: Api, containers: Containers): void {
   api.on("DELETE", "/containers/{name}", async ({ name, query, res }) => {
     const supervisor = await containers.supervisorOf(name);
     if (query.flag("link")) throw new BerthError("NOT_IMPLEMENTED", "removing links is not supported by this engine");
-    await supervisor.remove({ container: name, force: query.flag("force"), volumes: query.flag("v") }, { timeoutMs: slow });
+    await supervisor.remove(
+      { container: name, force: query.flag("force"), volumes: query.flag("v") },
+      { timeoutMs: slow },
+    );
     containers.forget(name);
     sendEmpty(res, 204);
   });
   api.on("GET", "/containers/{name}/top", async ({ name, query, res, signal }) => {
     const supervisor = await containers.supervisorOf(name, signal);
-    const { titles, processes } = await supervisor.top({ container: name, psArgs: query.text("ps_args") || "-ef" }, { signal });
+    const { titles, processes } = await supervisor.top(
+      { container: name, psArgs: query.text("ps_args") || "-ef" },
+      { signal },
+    );
     sendJson(res, 200, { Processes: processes.map(({ columns }) => columns), Titles: titles });
   });
 }
@@ -112,7 +120,9 @@ async function list({ res, query, minor, signal }: Call, containers: Containers)
 function checkStates(filters: Filters): void {
   for (const state of filters.get("status") ?? []) {
     if (states.includes(state)) continue;
-    throw invalid(`invalid filter 'status=${state}': invalid value for state (${state}): must be one of ${states.join(", ")}`);
+    throw invalid(
+      `invalid filter 'status=${state}': invalid value for state (${state}): must be one of ${states.join(", ")}`,
+    );
   }
 }
 
@@ -235,7 +245,9 @@ const conditions: Record<string, WaitCondition> = {
 
 /** The headers go out when the supervisor has the wait: whoever starts the container after them misses nothing. */
 async function wait({ name, query, res, minor, signal }: Call, containers: Containers): Promise<void> {
-  const condition = Object.hasOwn(conditions, query.text("condition")) ? conditions[query.text("condition")] : undefined;
+  const condition = Object.hasOwn(conditions, query.text("condition"))
+    ? conditions[query.text("condition")]
+    : undefined;
   if (condition === undefined) throw invalid(`invalid condition: ${JSON.stringify(query.text("condition"))}`);
   const supervisor = await containers.supervisorOf(name, signal);
   const hasEarlyHeaders = minor >= 30;

@@ -8,6 +8,7 @@ import type { Api } from "../http/server.ts";
 import { flag, int64, list, parseJson, struct, text, words } from "../json/decode.ts";
 import { connectStream } from "../streams/connect.ts";
 import { parseDetachKeys } from "../streams/detach.ts";
+import type { MonitorAnswer, MonitorError } from "../streams/local.ts";
 import { join } from "../streams/remote.ts";
 import { windowSize } from "./containers.ts";
 import { rawStream, streamType } from "./streams.ts";
@@ -74,7 +75,11 @@ async function start({ peer, name, minor }: HijackCall, containers: Containers, 
   const request = { exec: name, detach, tty, consoleSize: consoleSize(body?.ConsoleSize), hostId };
   const never = new AbortController().signal;
   // A detached exec goes on without its caller.
-  const joined = await join((requests, options) => node.supervisor.startExec(requests, options), request, detach ? never : peer.signal);
+  const joined = await join(
+    (requests, options) => node.supervisor.startExec(requests, options),
+    request,
+    detach ? never : peer.signal,
+  );
   if (detach) {
     if ("remote" in joined) await joined.remote.finish();
     peer.finish();
@@ -84,8 +89,25 @@ async function start({ peer, name, minor }: HijackCall, containers: Containers, 
   const { detachKeys } = tty ? await node.supervisor.inspectExec({ exec: name }) : { detachKeys: "" };
   await connectStream(peer, joined, {
     contentType: peer.headers["upgrade"] === undefined ? rawStream : streamType(tty, minor),
+    framed: !tty,
+    explain: execFailure,
     detachKeys: tty ? parseDetachKeys(detachKeys) : undefined,
   });
+}
+
+/** Docker's words for a program that could not be run; clients look for them. */
+function execFailure({ exitCode, error = {} }: MonitorAnswer): string {
+  return `OCI runtime exec failed: exec failed: unable to start container process: ${reasonOf(exitCode, error)}`;
+}
+
+function reasonOf(exitCode: number | undefined, { object = "", message = "" }: MonitorError): string {
+  const quoted = JSON.stringify(object);
+  if (/chdir|working directory|cwd/i.test(message)) return message;
+  if (exitCode === 127 && object.includes("/")) return `exec: ${quoted}: stat ${object}: no such file or directory`;
+  if (exitCode === 127) return `exec: ${quoted}: executable file not found in $PATH`;
+  if (/EISDIR|is a directory/i.test(message)) return `exec: ${quoted}: is a directory: permission denied`;
+  if (/ENOEXEC|format/i.test(message)) return `exec ${object}: exec format error`;
+  return exitCode === 126 ? `exec: ${quoted}: permission denied` : message;
 }
 
 function consoleSize(size: number[] | undefined): number[] {

@@ -32,7 +32,9 @@ export function imageRoutes(api: Api, images: Images, containers: Containers): v
 }
 
 /** The platform parameter: "linux/arm64", or JSON as newer clients send it. @throws INVALID_ARGUMENT */
-export function platformOf(text: string): { os: string; architecture: string; variant: string; osVersion: string } | undefined {
+export function platformOf(
+  text: string,
+): { os: string; architecture: string; variant: string; osVersion: string } | undefined {
   if (text === "") return undefined;
   let parsed: { os: string; architecture: string; variant?: string; osVersion?: string };
   if (text.startsWith("{")) {
@@ -47,7 +49,12 @@ export function platformOf(text: string): { os: string; architecture: string; va
   } else {
     parsed = parsePlatform(text);
   }
-  return { os: parsed.os, architecture: parsed.architecture, variant: parsed.variant ?? "", osVersion: parsed.osVersion ?? "" };
+  return {
+    os: parsed.os,
+    architecture: parsed.architecture,
+    variant: parsed.variant ?? "",
+    osVersion: parsed.osVersion ?? "",
+  };
 }
 
 /** Ids and their prefixes are not references, and always pass. @throws INVALID_ARGUMENT in Docker's words */
@@ -61,9 +68,15 @@ const listFilters = ["dangling", "label", "before", "since", "reference", "until
 async function list({ query, res, minor, signal }: Call, images: Images, containers: Containers): Promise<void> {
   const filters = query.filters(listFilters);
   filterFlag(filters, "dangling");
-  const { images: found } = await images.store.listImages({ filters: toFilterValues(filters), all: query.flag("all"), brief: true }, { signal });
+  const { images: found } = await images.store.listImages(
+    { filters: toFilterValues(filters), all: query.flag("all"), brief: true },
+    { signal },
+  );
   const wantsShared = query.flag("shared-size");
-  const [uses, shared] = await Promise.all([countUses(containers, signal), wantsShared ? sharedSizes(found, images) : undefined]);
+  const [uses, shared] = await Promise.all([
+    countUses(containers, signal),
+    wantsShared ? sharedSizes(found, images) : undefined,
+  ]);
   const summaries = await Promise.all(
     found.map(async (image) =>
       imageSummary(image, {
@@ -98,8 +111,13 @@ async function sharedSizes(found: readonly Image[], images: Images): Promise<Map
   const result = new Map<string, number>();
   for (const { id, layers } of found) {
     const sizes = await images.layerSizes(layers);
-    const shared = layers.map(({ chainId, blob }, index) => ((owners.get(chainId) ?? 0) > 1 ? (sizes?.[index] ?? blob?.size ?? 0) : 0));
-    result.set(id, shared.reduce((sum, size) => sum + size, 0));
+    const shared = layers.map(({ chainId, blob }, index) =>
+      (owners.get(chainId) ?? 0) > 1 ? (sizes?.[index] ?? blob?.size ?? 0) : 0,
+    );
+    result.set(
+      id,
+      shared.reduce((sum, size) => sum + size, 0),
+    );
   }
   return result;
 }
@@ -120,9 +138,11 @@ async function tag({ name, query, res }: Call, images: Images): Promise<void> {
 /** "repo" and "tag" of a query as one reference. @throws INVALID_ARGUMENT */
 export function targetOf(repository: string, tag: string): string {
   const reference = parseReference(repository);
-  if (reference.digest !== undefined) throw new BerthError("INVALID_ARGUMENT", "refusing to create a tag with a digest reference");
+  if (reference.digest !== undefined)
+    throw new BerthError("INVALID_ARGUMENT", "refusing to create a tag with a digest reference");
   const chosen = tag === "" ? (reference.tag ?? "latest") : tag;
-  if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/.test(chosen)) throw new BerthError("INVALID_ARGUMENT", "invalid tag format");
+  if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/.test(chosen))
+    throw new BerthError("INVALID_ARGUMENT", "invalid tag format");
   return `${familiarName(reference)}:${chosen}`;
 }
 
@@ -165,7 +185,10 @@ async function prune({ query, res, signal }: Call, images: Images, containers: C
   const labels = filters.get("label");
   const [inUse, { images: found }] = await Promise.all([
     imageUses(containers, signal),
-    images.store.listImages({ brief: true, filters: labels === undefined ? {} : { label: { values: [...labels] } } }, { signal }),
+    images.store.listImages(
+      { brief: true, filters: labels === undefined ? {} : { label: { values: [...labels] } } },
+      { signal },
+    ),
   ]);
   const used = new Set(inUse.map(({ imageId }) => imageId));
   const gone: Record<string, string>[] = [];

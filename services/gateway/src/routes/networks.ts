@@ -22,7 +22,11 @@ export function networkRoutes(api: Api, containers: Containers): void {
       (filters.get("dangling") ?? ["false"]).every((value) => value === "false" || value === "0");
     const networks = await listNetworks(containers, signal);
     // Listings leave the members out.
-    sendJson(res, 200, networks.filter(matches).map((network) => networkJson({ ...network, containers: [] })));
+    sendJson(
+      res,
+      200,
+      networks.filter(matches).map((network) => networkJson({ ...network, containers: [] })),
+    );
   });
   api.on("GET", "/networks/{name}", async ({ name, res, signal }) => {
     sendJson(res, 200, networkJson(await find(containers, name, signal)));

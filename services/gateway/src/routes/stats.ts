@@ -13,6 +13,7 @@ export function statsRoutes(api: Api, containers: Containers): void {
     const supervisor = await containers.supervisorOf(name, signal);
     // One answer with something to compare it with takes two readings, a second apart.
     const needsTwo = !follow && !isOneShot;
+    const { memoryTotal } = await supervisor.nodeInfo({}, { signal });
     let previous: StatsResponse | undefined;
     for await (const stats of supervisor.stats({ container: name, follow: follow || needsTwo }, { signal })) {
       const isRunning = stats.onlineCpus > 0;
@@ -21,14 +22,14 @@ export function statsRoutes(api: Api, containers: Containers): void {
         continue;
       }
       if (!follow) {
-        sendJson(res, 200, statsJson(stats, previous));
+        sendJson(res, 200, statsJson(stats, previous, memoryTotal));
         return;
       }
       if (!res.headersSent) startStream(res, "application/json");
-      await write(res, Buffer.from(`${JSON.stringify(statsJson(stats, previous))}\n`));
+      await write(res, Buffer.from(`${JSON.stringify(statsJson(stats, previous, memoryTotal))}\n`));
       previous = stats;
     }
-    if (!res.headersSent && previous !== undefined) sendJson(res, 200, statsJson(previous, undefined));
+    if (!res.headersSent && previous !== undefined) sendJson(res, 200, statsJson(previous, undefined, memoryTotal));
     else res.end();
   });
 }

@@ -1,4 +1,5 @@
 import { BerthError } from "@berth/errors";
+import type { Supervisor } from "../clients/types.ts";
 import type { Containers } from "../domain/containers.ts";
 import { startStream } from "../http/answer.ts";
 import type { Call, HijackCall } from "../http/call.ts";
@@ -9,7 +10,6 @@ import { parseUnixTime } from "../shapes/time.ts";
 import { connectStream } from "../streams/connect.ts";
 import { parseDetachKeys } from "../streams/detach.ts";
 import { join, write } from "../streams/remote.ts";
-import type { Supervisor } from "../clients/types.ts";
 
 export const rawStream = "application/vnd.docker.raw-stream";
 export const framedStream = "application/vnd.docker.multiplexed-stream";
@@ -42,7 +42,9 @@ async function attach({ peer, query, name, minor }: HijackCall, containers: Cont
   const { tty, openStdin } = await containers.terminal(name, peer.signal);
   // Without an upgrade Docker names every stream raw.
   const contentType = peer.headers["upgrade"] === undefined ? rawStream : streamType(tty, minor);
-  const replay = query.flag("logs") ? (stream: PeerStream) => replayLogs(supervisor, name, wanted, stream, peer.signal) : undefined;
+  const replay = query.flag("logs")
+    ? (stream: PeerStream) => replayLogs(supervisor, name, wanted, stream, peer.signal)
+    : undefined;
   if (!query.flag("stream")) {
     const stream = peer.accept(contentType);
     await replay?.(stream);
@@ -53,6 +55,7 @@ async function attach({ peer, query, name, minor }: HijackCall, containers: Cont
   const joined = await join((requests, options) => supervisor.attach(requests, options), start, peer.signal);
   await connectStream(peer, joined, {
     contentType,
+    framed: !tty,
     detachKeys: tty && wanted.stdin ? keys : undefined,
     ...(replay === undefined ? {} : { before: replay }),
   });

@@ -9,8 +9,8 @@ import { commonHeaders, sendJson } from "../http/answer.ts";
 import type { Call } from "../http/call.ts";
 import type { Api } from "../http/server.ts";
 import { berthVersion, dockerVersion, maxVersionText, minVersionText } from "../http/version.ts";
-import { infoJson, mergeNodes } from "../shapes/info.ts";
 import { imageSummary } from "../shapes/image.ts";
+import { infoJson, mergeNodes } from "../shapes/info.ts";
 import { summaryJson } from "../shapes/list.ts";
 
 export interface SystemParts {
@@ -28,7 +28,10 @@ export function systemRoutes(api: Api, parts: SystemParts): void {
   api.on("GET", "/info", (call) => info(call, parts));
   api.on("GET", "/system/df", (call) => diskUsage(call, parts));
   api.on("POST", "/auth", () => {
-    throw new BerthError("NOT_IMPLEMENTED", "checking registry credentials (docker login) is not supported by this engine yet");
+    throw new BerthError(
+      "NOT_IMPLEMENTED",
+      "checking registry credentials (docker login) is not supported by this engine yet",
+    );
   });
 }
 
@@ -53,7 +56,9 @@ export function goArch(): string {
 
 async function versionJson({ bus, containers, startedAt }: SystemParts, signal: AbortSignal): Promise<unknown> {
   const nodes = containers.nodes.all();
-  const [node] = await Promise.all(nodes.slice(0, 1).map(({ supervisor }) => supervisor.nodeInfo({}, { signal }).catch(() => undefined)));
+  const [node] = await Promise.all(
+    nodes.slice(0, 1).map(({ supervisor }) => supervisor.nodeInfo({}, { signal }).catch(() => undefined)),
+  );
   const kernel = node?.kernelVersion ?? release();
   const engine = {
     Version: dockerVersion,
@@ -73,7 +78,9 @@ async function versionJson({ bus, containers, startedAt }: SystemParts, signal: 
     Components: [
       { Name: "Engine", Version, Details: { ...details, Experimental: "false" } },
       ...components,
-      ...(node === undefined ? [] : [{ Name: "berth-runtime", Version: node.runtimeVersion, Details: { GitCommit: "" } }]),
+      ...(node === undefined
+        ? []
+        : [{ Name: "berth-runtime", Version: node.runtimeVersion, Details: { GitCommit: "" } }]),
     ],
     ...engine,
   };
@@ -89,14 +96,20 @@ function componentJson(instance: Instance): unknown {
 
 async function info({ res, signal, minor }: Call, { bus, containers, images }: SystemParts): Promise<void> {
   const nodes = containers.nodes.all();
-  const answers = await Promise.allSettled(nodes.map(({ supervisor }) => supervisor.nodeInfo({}, { signal, timeoutMs: 5_000 })));
+  const answers = await Promise.allSettled(
+    nodes.map(({ supervisor }) => supervisor.nodeInfo({}, { signal, timeoutMs: 5_000 })),
+  );
   const infos = answers.flatMap((answer): NodeInfoResponse[] => (answer.status === "fulfilled" ? [answer.value] : []));
   const imageCount = await countImages(images, signal);
   const warnings: string[] = [];
   if (!bus.connected) warnings.push("WARNING: NATS is out of reach: names can't be claimed and events wait");
   if (nodes.length === 0) warnings.push("WARNING: no supervisor is running: containers are out of reach");
   if (imageCount === undefined) warnings.push("WARNING: the image store is out of reach");
-  sendJson(res, 200, infoJson(mergeNodes(infos), { images: imageCount ?? 0, warnings, minor, arch: goArch(), nodes: nodes.length }));
+  sendJson(
+    res,
+    200,
+    infoJson(mergeNodes(infos), { images: imageCount ?? 0, warnings, minor, arch: goArch(), nodes: nodes.length }),
+  );
 }
 
 async function countImages(images: Images, signal: AbortSignal): Promise<number | undefined> {
@@ -125,7 +138,12 @@ async function diskUsage({ res, query, minor, signal }: Call, { containers, imag
   for (const { spec } of found) uses.set(spec?.imageId ?? "", (uses.get(spec?.imageId ?? "") ?? 0) + 1);
   const summaries = await Promise.all(
     stored.images.map(async (image) =>
-      imageSummary(image, { size: await images.size(image), containers: uses.get(image.id) ?? 0, sharedSize: 0, minor }),
+      imageSummary(image, {
+        size: await images.size(image),
+        containers: uses.get(image.id) ?? 0,
+        sharedSize: 0,
+        minor,
+      }),
     ),
   );
   const now = Date.now();

@@ -4,7 +4,7 @@ import { familiarName, parseReference, type Reference } from "@berth/oci";
 import type { RegistryAuth, RegistryProxy, Snapshotter } from "../clients/types.ts";
 import { applyChanges } from "../domain/changes.ts";
 import type { Images } from "../domain/images.ts";
-import { pull, type PullParts } from "../domain/pull.ts";
+import { type PullParts, pull } from "../domain/pull.ts";
 import { commonHeaders, sendJson, startStream } from "../http/answer.ts";
 import type { Call } from "../http/call.ts";
 import type { Api } from "../http/server.ts";
@@ -32,7 +32,7 @@ export function transferRoutes(api: Api, parts: TransferParts): void {
 }
 
 async function create(call: Call, { images, registry, snapshotter }: TransferParts): Promise<void> {
-  const { query, req, res, signal } = call;
+  const { query, req, signal } = call;
   const reference = pullReference(query.text("fromImage"), query.text("tag"));
   const platform = platformOf(query.text("platform"));
   const parts: PullParts = { registry, snapshotter: snapshotter() };
@@ -44,7 +44,10 @@ async function create(call: Call, { images, registry, snapshotter }: TransferPar
 }
 
 /** Sends lines until the work ends. What fails before the first line has a status; later it is a line itself. */
-async function stream({ res, signal }: Call, work: (say: (line: string) => Promise<void>) => Promise<void>): Promise<void> {
+async function stream(
+  { res, signal }: Call,
+  work: (say: (line: string) => Promise<void>) => Promise<void>,
+): Promise<void> {
   const say = async (line: string) => {
     if (!res.headersSent) startStream(res, "application/json");
     await write(res, Buffer.from(line));
@@ -107,7 +110,11 @@ export function registryAuth(req: Pick<IncomingMessage, "headers">): RegistryAut
 async function importImage(call: Call, images: Images): Promise<void> {
   const { query, req, signal } = call;
   const source = query.text("fromSrc");
-  if (source !== "-") throw new BerthError("NOT_IMPLEMENTED", "importing from a URL is not supported by this engine; send the archive itself");
+  if (source !== "-")
+    throw new BerthError(
+      "NOT_IMPLEMENTED",
+      "importing from a URL is not supported by this engine; send the archive itself",
+    );
   const repository = query.text("repo");
   const reference = repository === "" ? "" : targetOf(repository, query.text("tag"));
   const changes = query.all("changes");
@@ -118,7 +125,10 @@ async function importImage(call: Call, images: Images): Promise<void> {
     platform: platformOf(query.text("platform")),
   };
   await stream(call, async (say) => {
-    const { imageId } = await images.store.importImage(importRequests(start, req), { signal, timeoutMs: Number.POSITIVE_INFINITY });
+    const { imageId } = await images.store.importImage(importRequests(start, req), {
+      signal,
+      timeoutMs: Number.POSITIVE_INFINITY,
+    });
     images.invalidate();
     await say(jsonLine({ status: imageId }));
   });
@@ -164,7 +174,9 @@ async function load(call: Call, images: Images): Promise<void> {
         await say(jsonLine({ stream: text.endsWith("\n") ? text : `${text}\n` }));
       } else if (message?.$case === "progress" && !quiet) {
         const { id, current, total } = message.value;
-        await say(progressLine({ status: "Loading layer", id: id.replace(/^sha256:/, "").slice(0, 12), current, total }));
+        await say(
+          progressLine({ status: "Loading layer", id: id.replace(/^sha256:/, "").slice(0, 12), current, total }),
+        );
       }
     }
   });

@@ -1,6 +1,6 @@
 import type { Image } from "../clients/types.ts";
-import { rfc3339, zeroTime } from "./time.ts";
 import { orNull } from "./config.ts";
+import { rfc3339, zeroTime } from "./time.ts";
 
 export interface SummaryExtras {
   /** bytes, unpacked where known */
@@ -13,7 +13,10 @@ export interface SummaryExtras {
 }
 
 /** One entry of GET /images/json. */
-export function imageSummary(image: Image, { size, containers, sharedSize, minor }: SummaryExtras): Record<string, unknown> {
+export function imageSummary(
+  image: Image,
+  { size, containers, sharedSize, minor }: SummaryExtras,
+): Record<string, unknown> {
   const isDangling = image.repoTags.length === 0 && image.repoDigests.length === 0;
   // Older clients expect a name where there is none.
   const named = minor >= 43 || !isDangling;

@@ -77,7 +77,14 @@ export function infoJson(node: NodeInfoResponse | undefined, extras: InfoExtras)
     ServerVersion: dockerVersion,
     Runtimes: { berth: { path: "berth-runtime" } },
     DefaultRuntime: "berth",
-    Swarm: { NodeID: "", NodeAddr: "", LocalNodeState: "inactive", ControlAvailable: false, Error: "", RemoteManagers: null },
+    Swarm: {
+      NodeID: "",
+      NodeAddr: "",
+      LocalNodeState: "inactive",
+      ControlAvailable: false,
+      Error: "",
+      RemoteManagers: null,
+    },
     // Containers outlive every service of the engine.
     LiveRestoreEnabled: true,
     Isolation: "",

@@ -86,7 +86,8 @@ function stateJson(state: ContainerState | undefined): Record<string, unknown> {
 function graphDriver(container: Container): unknown {
   const upper = container.upperDir;
   const base = upper.replace(/\/(fs|diff)$/, "");
-  const data = upper === "" ? null : { ID: container.id, LowerDir: "", MergedDir: "", UpperDir: upper, WorkDir: `${base}/work` };
+  const data =
+    upper === "" ? null : { ID: container.id, LowerDir: "", MergedDir: "", UpperDir: upper, WorkDir: `${base}/work` };
   return { Data: data, Name: container.driver || "overlay2" };
 }
 
@@ -154,7 +155,10 @@ export function networksJson(container: Container, minor: number): Record<string
     result[endpoint.network] = endpointJson(endpoint, specs.get(endpoint.network), container, minor);
   }
   const mode = container.spec?.hostConfig?.networkMode ?? "bridge";
-  const names = new Set([...specs.keys(), ...(mode.startsWith("container:") ? [] : [mode === "default" ? "bridge" : mode])]);
+  const names = new Set([
+    ...specs.keys(),
+    ...(mode.startsWith("container:") ? [] : [mode === "default" ? "bridge" : mode]),
+  ]);
   for (const name of names) {
     if (name !== "" && !(name in result)) result[name] = endpointJson(undefined, specs.get(name), container, minor);
   }

@@ -7,7 +7,12 @@ import { humanDuration, toMillis } from "./time.ts";
  * One entry of GET /containers/json.
  * @param image how to show the image: as the user named it, or its id when that name means another one now
  */
-export function summaryJson(container: Container, image: string, minor: number, now = Date.now()): Record<string, unknown> {
+export function summaryJson(
+  container: Container,
+  image: string,
+  minor: number,
+  now = Date.now(),
+): Record<string, unknown> {
   const host = container.spec?.hostConfig;
   return {
     Id: container.id,

@@ -30,22 +30,34 @@ function cpuJson(stats: StatsResponse): Cpu {
   };
 }
 
-/** One answer of GET /containers/{id}/stats; `previous` is the reading before it, from which clients take differences. */
-export function statsJson(stats: StatsResponse, previous: StatsResponse | undefined): Record<string, unknown> {
+/**
+ * One answer of GET /containers/{id}/stats.
+ * @param previous the reading before it, from which clients take differences
+ * @param hostMemory bytes; what limits a container without a limit
+ */
+export function statsJson(
+  stats: StatsResponse,
+  previous: StatsResponse | undefined,
+  hostMemory: number,
+): Record<string, unknown> {
   const isRunning = stats.onlineCpus > 0;
   return {
     name: `/${stats.name}`,
     id: stats.containerId,
     read: isRunning ? rfc3339(stats.read) : zeroTime,
     preread: previous === undefined || !isRunning ? zeroTime : rfc3339(previous.read),
-    pids_stats: isRunning ? { current: stats.pidsCurrent, ...(isLimit(stats.pidsLimit) ? { limit: stats.pidsLimit } : {}) } : {},
+    pids_stats: isRunning
+      ? { current: stats.pidsCurrent, ...(isLimit(stats.pidsLimit) ? { limit: stats.pidsLimit } : {}) }
+      : {},
     blkio_stats: blkioJson(stats, isRunning),
     num_procs: 0,
     storage_stats: {},
     cpu_stats: isRunning ? cpuJson(stats) : noCpu,
     precpu_stats: previous === undefined || !isRunning ? noCpu : cpuJson(previous),
-    memory_stats: isRunning ? memoryJson(stats) : {},
-    ...(stats.interfaces.length === 0 ? {} : { networks: Object.fromEntries(stats.interfaces.map((i) => [i.name, interfaceJson(i)])) }),
+    memory_stats: isRunning ? memoryJson(stats, hostMemory) : {},
+    ...(stats.interfaces.length === 0
+      ? {}
+      : { networks: Object.fromEntries(stats.interfaces.map((i) => [i.name, interfaceJson(i)])) }),
   };
 }
 
@@ -72,7 +84,7 @@ function blkioJson(stats: StatsResponse, isRunning: boolean): Record<string, unk
 }
 
 /** The names of both control group versions: clients subtract total_inactive_file (v1) or inactive_file (v2) from usage. */
-function memoryJson(stats: StatsResponse): Record<string, unknown> {
+function memoryJson(stats: StatsResponse, hostMemory: number): Record<string, unknown> {
   return {
     usage: stats.memoryUsage,
     ...(stats.memoryMaxUsage > 0 ? { max_usage: stats.memoryMaxUsage } : {}),
@@ -82,7 +94,7 @@ function memoryJson(stats: StatsResponse): Record<string, unknown> {
       total_cache: stats.memoryCache,
       total_inactive_file: stats.memoryInactiveFile,
     },
-    limit: stats.memoryLimit,
+    limit: stats.memoryLimit > 0 ? Math.min(stats.memoryLimit, hostMemory || Infinity) : hostMemory,
   };
 }
 

@@ -1,11 +1,16 @@
-import { Duplex } from "node:stream";
+import type { Duplex } from "node:stream";
+import { errorMessage } from "@berth/errors";
 import type { Peer, PeerStream } from "../http/hijack.ts";
 import { DetachFilter } from "./detach.ts";
-import { lingerThenClose, openLocal, readAnswer, splice } from "./local.ts";
+import { lingerThenClose, type MonitorAnswer, openLocal, readAnswer, splice } from "./local.ts";
 import type { Joined } from "./remote.ts";
 
 export interface ConnectOptions {
   contentType: string;
+  /** Without a terminal everything sent is in frames, errors too. */
+  framed: boolean;
+  /** How to word the monitor's refusal; an exec that can't run has Docker's text. */
+  explain?: (answer: MonitorAnswer) => string;
   /** Keys that end the client's part of a terminal; undefined without one, or without input. */
   detachKeys: Buffer | undefined;
   /** Bytes to send before the stream (a log's replay). */
@@ -22,7 +27,7 @@ export async function connectStream(peer: Peer, joined: Joined, options: Connect
     await options.before?.(stream);
     const { input, detached } = withDetach(stream, options.detachKeys);
     const pumped = joined.remote.pump(input, stream.output);
-    await Promise.race([pumped, detached]).catch((error: unknown) => tell(stream, error));
+    await Promise.race([pumped, detached]).catch((error: unknown) => tell(stream, error, options.framed));
     await close(stream);
     return;
   }
@@ -34,13 +39,14 @@ export async function connectStream(peer: Peer, joined: Joined, options: Connect
   try {
     const answer = await readAnswer(container);
     if (!answer.ok) {
-      tell(stream, new Error(answer.error?.message ?? "the container's monitor refused"));
+      const text = options.explain?.(answer) ?? answer.error?.message ?? "the container's monitor refused";
+      tell(stream, text, options.framed);
       await close(stream);
       return;
     }
     await spliceWithKeys(stream, container, options.detachKeys);
   } catch (error) {
-    if (!peer.signal.aborted) tell(stream, error);
+    if (!peer.signal.aborted) tell(stream, error, options.framed);
     await close(stream);
   } finally {
     peer.signal.removeEventListener("abort", stop);
@@ -64,7 +70,10 @@ async function spliceWithKeys(stream: PeerStream, container: Duplex, keys: Buffe
   await close(stream);
 }
 
-function withDetach(stream: PeerStream, keys: Buffer | undefined): { input: PeerStream["input"]; detached: Promise<void> } {
+function withDetach(
+  stream: PeerStream,
+  keys: Buffer | undefined,
+): { input: PeerStream["input"]; detached: Promise<void> } {
   if (keys === undefined) return { input: stream.input, detached: new Promise(() => {}) };
   const filter = new DetachFilter(keys);
   const detached = new Promise<void>((resolve) => filter.once("detach", resolve));
@@ -72,9 +81,17 @@ function withDetach(stream: PeerStream, keys: Buffer | undefined): { input: Peer
   return { input: filter, detached };
 }
 
-/** After the headers an error can only be text in the stream, as Docker does it. */
-function tell(stream: PeerStream, error: unknown): void {
-  if (!stream.output.destroyed) stream.output.write(`${error instanceof Error ? error.message : String(error)}\r\n`);
+/** After the headers an error can only be text in the stream, as Docker does it: on stdout, in a frame of its own. */
+function tell(stream: PeerStream, error: unknown, framed: boolean): void {
+  if (stream.output.destroyed) return;
+  const text = Buffer.from(`${typeof error === "string" ? error : errorMessage(error)}\r\n`);
+  if (framed) {
+    const header = Buffer.alloc(8);
+    header[0] = 1;
+    header.writeUInt32BE(text.length, 4);
+    stream.output.write(header);
+  }
+  stream.output.write(text);
 }
 
 async function close(stream: PeerStream): Promise<void> {

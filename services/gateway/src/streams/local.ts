@@ -24,17 +24,30 @@ export async function openLocal(local: LocalStream, signal: AbortSignal): Promis
     });
   } catch (error) {
     socket.destroy();
-    throw new BerthError("UNAVAILABLE", `the container's monitor does not answer: ${errorMessage(error)}`, {}, { cause: error });
+    throw new BerthError(
+      "UNAVAILABLE",
+      `the container's monitor does not answer: ${errorMessage(error)}`,
+      {},
+      { cause: error },
+    );
   }
   socket.on("error", () => socket.destroy());
   socket.write(local.request);
   return socket;
 }
 
+export interface MonitorError {
+  /** errno's name */
+  code?: string;
+  call?: string;
+  object?: string;
+  message?: string;
+}
+
 export interface MonitorAnswer {
   ok: boolean;
   exitCode?: number;
-  error?: { code?: string; message?: string };
+  error?: MonitorError;
 }
 
 /** Reads the monitor's line; the bytes behind it stay on the socket, which is left paused. */

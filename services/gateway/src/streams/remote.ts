@@ -3,7 +3,10 @@ import type { LocalStream, StreamResponse } from "../clients/types.ts";
 
 type Input = { $case: "stdin"; value: Buffer } | { $case: "closeStdin"; value: object };
 export type StreamRequest<Start> = { message: { $case: "start"; value: Start } | Input };
-type Opener<Start> = (requests: AsyncIterable<StreamRequest<Start>>, options: { signal: AbortSignal }) => AsyncIterable<StreamResponse>;
+type Opener<Start> = (
+  requests: AsyncIterable<StreamRequest<Start>>,
+  options: { signal: AbortSignal },
+) => AsyncIterable<StreamResponse>;
 
 /** What a supervisor answers to "join this stream": the way past gRPC, or the stream itself. */
 export type Joined = { local: LocalStream } | { remote: RemoteStream };
@@ -32,7 +35,11 @@ export async function join<Start>(open: Opener<Start>, start: Start, signal: Abo
   return { remote: new RemoteStream(iterator, message, input, () => ending.abort()) };
 }
 
-async function* requestsOf<Start>(start: Start, slot: InputSlot, signal: AbortSignal): AsyncGenerator<StreamRequest<Start>> {
+async function* requestsOf<Start>(
+  start: Start,
+  slot: InputSlot,
+  signal: AbortSignal,
+): AsyncGenerator<StreamRequest<Start>> {
   yield { message: { $case: "start", value: start } };
   const source = await slot.source;
   if (source === undefined) return;
@@ -76,7 +83,12 @@ export class RemoteStream {
   readonly #input: InputSlot;
   readonly #stop: () => void;
 
-  constructor(answers: AsyncIterator<StreamResponse>, first: StreamResponse["message"], input: InputSlot, stop: () => void) {
+  constructor(
+    answers: AsyncIterator<StreamResponse>,
+    first: StreamResponse["message"],
+    input: InputSlot,
+    stop: () => void,
+  ) {
     this.#answers = answers;
     this.#first = first;
     this.#input = input;

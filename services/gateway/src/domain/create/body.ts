@@ -1,4 +1,19 @@
-import { type Decoded, flag, int, int64, list, map, nullable, set, struct, text, uint, uint16, uint64, words } from "../../json/decode.ts";
+import {
+  type Decoded,
+  flag,
+  int,
+  int64,
+  list,
+  map,
+  nullable,
+  set,
+  struct,
+  text,
+  uint,
+  uint16,
+  uint64,
+  words,
+} from "../../json/decode.ts";
 
 /** The bodies of POST /containers/create and /containers/{id}/update (Engine API, "ContainerConfig", "HostConfig"). */
 
@@ -31,7 +46,9 @@ const resources = {
   CpuRealtimeRuntime: int64,
   CpusetCpus: text,
   CpusetMems: text,
-  Devices: list(struct("container.DeviceMapping", { PathOnHost: text, PathInContainer: text, CgroupPermissions: text })),
+  Devices: list(
+    struct("container.DeviceMapping", { PathOnHost: text, PathInContainer: text, CgroupPermissions: text }),
+  ),
   DeviceCgroupRules: list(text),
   DeviceRequests: list(struct("container.DeviceRequest", { Driver: text, Count: int, DeviceIDs: list(text) })),
   KernelMemory: int64,

@@ -23,23 +23,16 @@ function checkMemory(limits: ResourcesBody): void {
   const reservation = limits.MemoryReservation ?? 0;
   const swappiness = limits.MemorySwappiness;
   require(memory === 0 || memory >= minMemory, "Minimum memory limit allowed is 6MB");
-  require(
-    memory === 0 || swap <= 0 || swap >= memory,
-    "Minimum memoryswap limit should be larger than memory limit, see usage",
-  );
-  require(
-    memory !== 0 || swap <= 0,
-    "You should always set the Memory limit when using Memoryswap limit, see usage",
-  );
-  require(
-    swappiness === undefined || (swappiness >= -1 && swappiness <= 100),
-    `Invalid value: ${swappiness}, valid memory swappiness range is 0-100`,
-  );
+  require(memory === 0 ||
+    swap <= 0 ||
+    swap >= memory, "Minimum memoryswap limit should be larger than memory limit, see usage");
+  require(memory !== 0 || swap <= 0, "You should always set the Memory limit when using Memoryswap limit, see usage");
+  require(swappiness === undefined ||
+    (swappiness >= -1 && swappiness <= 100), `Invalid value: ${swappiness}, valid memory swappiness range is 0-100`);
   require(reservation === 0 || reservation >= minMemory, "Minimum memory reservation allowed is 6MB");
-  require(
-    memory === 0 || reservation === 0 || memory >= reservation,
-    "Minimum memory limit can not be less than memory reservation limit, see usage",
-  );
+  require(memory === 0 ||
+    reservation === 0 ||
+    memory >= reservation, "Minimum memory limit can not be less than memory reservation limit, see usage");
 }
 
 function checkCpu(limits: ResourcesBody): void {
@@ -50,10 +43,9 @@ function checkCpu(limits: ResourcesBody): void {
   require(nano === 0 || period === 0, "Conflicting options: Nano CPUs and CPU Period cannot both be set");
   require(nano === 0 || quota === 0, "Conflicting options: Nano CPUs and CPU Quota cannot both be set");
   require(shares >= 0, `invalid CPU shares (${shares}): value must be a positive integer`);
-  require(
-    period === 0 || (period >= 1000 && period <= 1_000_000),
-    "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
-  );
+  require(period === 0 ||
+    (period >= 1000 &&
+      period <= 1_000_000), "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
   require(quota <= 0 || quota >= 1000, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
 }
 
@@ -63,14 +55,13 @@ const restartPolicies = ["", "no", "always", "on-failure", "unless-stopped"];
 export function checkRestartPolicy(policy: { Name: string | undefined; MaximumRetryCount: number | undefined }): void {
   const name = policy.Name ?? "";
   const count = policy.MaximumRetryCount ?? 0;
-  require(
-    restartPolicies.includes(name),
-    `invalid restart policy: unknown policy '${name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`,
-  );
-  require(
-    count === 0 || name === "on-failure" || name === "",
-    `invalid restart policy: maximum retry count can only be used with 'on-failure'${count < 0 ? " and cannot be negative" : ""}`,
-  );
+  require(restartPolicies.includes(
+    name,
+  ), `invalid restart policy: unknown policy '${name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`);
+  require(count === 0 ||
+    name === "on-failure" ||
+    name ===
+      "", `invalid restart policy: maximum retry count can only be used with 'on-failure'${count < 0 ? " and cannot be negative" : ""}`);
   require(count >= 0, "invalid restart policy: maximum retry count cannot be negative");
 }
 

@@ -41,7 +41,9 @@ export function mergeImage(body: CreateBody, image: ImageDefaults): MergedConfig
   const { entrypoint, cmd } = mergeCommand(body, image);
   return {
     user: body.User || image.User || "",
-    exposedPorts: [...new Set([...(body.ExposedPorts ?? []), ...Object.keys(image.ExposedPorts ?? {})].map(normalizePort))],
+    exposedPorts: [
+      ...new Set([...(body.ExposedPorts ?? []), ...Object.keys(image.ExposedPorts ?? {})].map(normalizePort)),
+    ],
     env: mergeEnv(body.Env ?? [], image.Env ?? []),
     entrypoint,
     cmd,
@@ -75,7 +77,10 @@ function variableName(variable: string): string {
   return end === -1 ? variable : variable.slice(0, end);
 }
 
-function mergeHealth(own: HealthcheckBody | undefined, image: HealthcheckBody | undefined): HealthcheckBody | undefined {
+function mergeHealth(
+  own: HealthcheckBody | undefined,
+  image: HealthcheckBody | undefined,
+): HealthcheckBody | undefined {
   if (own === undefined || image === undefined) return own ?? image;
   return {
     Test: (own.Test ?? []).length === 0 ? image.Test : own.Test,

@@ -20,7 +20,10 @@ export function resourcesOf(body: ResourcesBody, isUpdate = false): Resources {
     // 0 and negative numbers are "no limit", which is -1 on the wire and null in Docker's answers.
     pidsLimit: body.PidsLimit === undefined ? undefined : body.PidsLimit > 0 ? body.PidsLimit : -1,
     blkioWeight: body.BlkioWeight ?? 0,
-    blkioWeightDevice: (body.BlkioWeightDevice ?? []).map(({ Path = "", Weight = 0 }) => ({ path: Path, value: Weight })),
+    blkioWeightDevice: (body.BlkioWeightDevice ?? []).map(({ Path = "", Weight = 0 }) => ({
+      path: Path,
+      value: Weight,
+    })),
     blkioDeviceReadBps: (body.BlkioDeviceReadBps ?? []).map(throttle),
     blkioDeviceWriteBps: (body.BlkioDeviceWriteBps ?? []).map(throttle),
     blkioDeviceReadIops: (body.BlkioDeviceReadIOps ?? []).map(throttle),
@@ -46,6 +49,9 @@ function swapOf(body: ResourcesBody): number {
   return memory > 0 && swap === 0 ? memory * 2 : swap;
 }
 
-function throttle({ Path, Rate }: { Path: string | undefined; Rate: number | undefined }): { path: string; value: number } {
+function throttle({ Path, Rate }: { Path: string | undefined; Rate: number | undefined }): {
+  path: string;
+  value: number;
+} {
   return { path: Path ?? "", value: Rate ?? 0 };
 }

@@ -1,5 +1,13 @@
 import { BerthError } from "@berth/errors";
-import type { ContainerConfig, ContainerSpec, EndpointSpec, Healthcheck, HostConfig, Image, MountSpec } from "../../clients/types.ts";
+import type {
+  ContainerConfig,
+  ContainerSpec,
+  EndpointSpec,
+  Healthcheck,
+  HostConfig,
+  Image,
+  MountSpec,
+} from "../../clients/types.ts";
 import type { CreateBody, HealthcheckBody, HostConfigBody, MountBody } from "./body.ts";
 import type { MergedConfig } from "./merge.ts";
 import { portBindings } from "./ports.ts";
@@ -30,7 +38,9 @@ export function specOf(body: CreateBody, merged: MergedConfig, image: Image | un
 }
 
 function configOf(body: CreateBody, merged: MergedConfig, host: HostConfigBody): ContainerConfig {
-  const ports = Object.keys(host.PortBindings ?? {}).map((port) => (port.includes("/") ? port.toLowerCase() : `${port}/tcp`));
+  const ports = Object.keys(host.PortBindings ?? {}).map((port) =>
+    port.includes("/") ? port.toLowerCase() : `${port}/tcp`,
+  );
   return {
     hostname: body.Hostname ?? "",
     domainname: body.Domainname ?? "",

@@ -11,10 +11,9 @@ const maxName = 255;
 /** @throws INVALID_ARGUMENT */
 export function checkName(name: string): void {
   if (name === "") return;
-  require(
-    namePattern.test(name) && name.length <= maxName,
-    `Invalid container name (${name.slice(0, maxName)}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`,
-  );
+  require(namePattern.test(name) &&
+    name.length <=
+      maxName, `Invalid container name (${name.slice(0, maxName)}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
 }
 
 /**
@@ -30,10 +29,8 @@ export function checkCreate(body: CreateBody): void {
 
 function checkConfig(body: CreateBody): void {
   const directory = body.WorkingDir ?? "";
-  require(
-    directory === "" || directory.startsWith("/"),
-    `the working directory '${directory}' is invalid, it needs to be an absolute path`,
-  );
+  require(directory === "" ||
+    directory.startsWith("/"), `the working directory '${directory}' is invalid, it needs to be an absolute path`);
   for (const variable of body.Env ?? []) {
     require(variable !== "" && !variable.startsWith("="), `invalid environment variable: ${variable}`);
     require(!variable.includes("\0"), `invalid environment variable: ${variable.replaceAll("\0", "\\0")}`);
@@ -58,10 +55,9 @@ function checkHealth(check: HealthcheckBody): void {
 
 function checkHostConfig(host: HostConfigBody): void {
   const restart = host.RestartPolicy ?? { Name: "", MaximumRetryCount: 0 };
-  require(
-    !(host.AutoRemove === true && !["", "no", undefined].includes(restart.Name)),
-    "can't create 'AutoRemove' container with restart policy",
-  );
+  require(!(
+    host.AutoRemove === true && !["", "no", undefined].includes(restart.Name)
+  ), "can't create 'AutoRemove' container with restart policy");
   for (const entry of host.ExtraHosts ?? []) checkExtraHost(entry);
   checkPortBindings(host.PortBindings ?? {});
   checkRestartPolicy(restart);
@@ -84,33 +80,24 @@ function checkExtraHost(entry: string): void {
   const separator = entry.indexOf(":");
   require(separator > 0, `bad format for add-host: "${entry}"`);
   const address = entry.slice(separator + 1).replace(/^\[(.*)\]$/, "$1");
-  require(
-    address === "host-gateway" || /^[0-9a-fA-F:.]+$/.test(address),
-    `invalid IP address in add-host: "${entry.slice(separator + 1)}"`,
-  );
+  require(address === "host-gateway" ||
+    /^[0-9a-fA-F:.]+$/.test(address), `invalid IP address in add-host: "${entry.slice(separator + 1)}"`);
 }
 
 function checkModes(host: HostConfigBody): void {
   const ipc = host.IpcMode ?? "";
-  require(
-    ["", "none", "private", "shareable", "host"].includes(ipc) || /^container:.+/.test(ipc),
-    `invalid IPC mode: ${ipc}`,
-  );
+  require(["", "none", "private", "shareable", "host"].includes(ipc) ||
+    /^container:.+/.test(ipc), `invalid IPC mode: ${ipc}`);
   const pid = host.PidMode ?? "";
   require(pid === "" || pid === "host" || /^container:.+/.test(pid), `invalid PID mode: ${pid}`);
   const uts = host.UTSMode ?? "";
   require(uts === "" || uts === "host", `invalid UTS mode: ${uts}`);
   const cgroup = host.CgroupnsMode ?? "";
   require(["", "host", "private"].includes(cgroup), `invalid cgroup namespace mode: ${cgroup}`);
-  require(
-    host.NetworkMode !== "container:",
-    "invalid network mode: invalid container format container:<name|id>",
-  );
+  require(host.NetworkMode !== "container:", "invalid network mode: invalid container format container:<name|id>");
   const isolation = host.Isolation ?? "";
-  require(
-    isolation === "" || isolation.toLowerCase() === "default",
-    `invalid isolation (${isolation}): linux only supports 'default'`,
-  );
+  require(isolation === "" ||
+    isolation.toLowerCase() === "default", `invalid isolation (${isolation}): linux only supports 'default'`);
 }
 
 function checkMount(mount: MountBody): void {
