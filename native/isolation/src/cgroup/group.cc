@@ -137,8 +137,8 @@ Result<void> HostCgroup::need_unified(std::string_view controller) {
 Result<void> HostCgroup::add(pid_t pid) {
   const std::string text = std::to_string(pid);
   if (unified()) {
-    auto moved = unified_.dir.write("cgroup.procs", text);
-    if (!moved.ok()) return moved;
+    BERTH_ASSIGN(const Directory target, joinable_group(unified_.dir));
+    BERTH_TRY(target.write("cgroup.procs", text));
   }
   for (const auto& member : v1_) BERTH_TRY(member.dir.write("cgroup.procs", text));
   return {};
@@ -146,15 +146,17 @@ Result<void> HostCgroup::add(pid_t pid) {
 
 UniqueFd HostCgroup::enter_fd() {
   if (mode_ != Mode::v2 || !unified()) return {};
-  return UniqueFd(::fcntl(unified_.dir.fd(), F_DUPFD_CLOEXEC, 0));
+  auto target = joinable_group(unified_.dir);
+  return target.ok() ? UniqueFd(::fcntl(target->fd(), F_DUPFD_CLOEXEC, 0)) : UniqueFd();
 }
 
 Result<Entry> HostCgroup::entry() {
   Entry entry;
   if (unified()) {
     // O_PATH is not enough for every kernel that has CLONE_INTO_CGROUP; a plain directory fd is.
-    BERTH_ASSIGN(entry.clone_into, unified_.dir.open_file(".", O_RDONLY | O_DIRECTORY));
-    BERTH_ASSIGN(entry.unified_procs, unified_.dir.open_file("cgroup.procs", O_WRONLY));
+    BERTH_ASSIGN(const Directory target, joinable_group(unified_.dir));
+    BERTH_ASSIGN(entry.clone_into, target.open_file(".", O_RDONLY | O_DIRECTORY));
+    BERTH_ASSIGN(entry.unified_procs, target.open_file("cgroup.procs", O_WRONLY));
   }
   entry.tasks.reserve(v1_.size());
   for (const auto& member : v1_) {

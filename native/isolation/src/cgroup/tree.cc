@@ -98,6 +98,29 @@ Result<void> walk_processes(const Directory& group, int depth, std::vector<pid_t
   return {};
 }
 
+Result<Directory> open_below(const Directory& group, const std::string& name) {
+  UniqueFd fd(::openat(group.fd(), name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) return sys_error("open", group.path() + "/" + name);
+  return Directory(std::move(fd), group.path() + "/" + name);
+}
+
+/// Depth first; an invalid Directory if no group below holds a process.
+Result<Directory> populated_below(const Directory& group, int depth) {
+  if (depth >= kMaxDepth) return Error{ELOOP, "walk", group.path(), "groups nested too deeply"};
+  BERTH_ASSIGN(UniqueFd dir, open_dir(group.fd(), ".", group.path()));
+  BERTH_ASSIGN(const auto names, children(std::move(dir), group.path()));
+  for (const auto& name : names) {
+    auto child = open_below(group, name);
+    if (!child.ok()) continue;  // gone meanwhile
+    std::vector<pid_t> pids;
+    BERTH_TRY(append_processes(*child, pids));
+    if (!pids.empty()) return child;
+    BERTH_ASSIGN(Directory deeper, populated_below(*child, depth + 1));
+    if (deeper.valid()) return deeper;
+  }
+  return Directory();
+}
+
 Result<void> remove_below(int parent, const std::string& name, const std::string& path, int depth) {
   if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
   if (errno != EBUSY && errno != ENOTEMPTY) return sys_error("rmdir", path);
@@ -156,6 +179,15 @@ Result<std::vector<pid_t>> processes_below(const Directory& group) {
   std::sort(pids.begin(), pids.end());
   pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
   return pids;
+}
+
+Result<Directory> joinable_group(const Directory& group) {
+  BERTH_ASSIGN(const std::string passed_on, group.read("cgroup.subtree_control"));
+  if (trim(passed_on).empty()) return open_below(group, ".");
+  BERTH_ASSIGN(Directory below, populated_below(group, 0));
+  if (!below.valid())
+    return Error{ENOENT, "cgroup", group.path(), "it passes controllers on, and no group below it holds processes"};
+  return below;
 }
 
 Result<void> remove_tree(int parent, const std::string& name, const std::string& path_for_errors) {

@@ -190,6 +190,21 @@ TEST_CASE("remove waits for what is being reaped, and says EBUSY for what lives"
   CHECK(child.wait() == 0);
 }
 
+TEST_CASE("v2: a group that passes controllers on is joined below, beside its processes") {
+  if (!is_v2()) return;
+  TestGroup group("delegated");
+  auto inner = cgroup::create(group.path() + "/init.scope");
+  REQUIRE(inner.ok());
+  Inside first(*inner.value(), hold);
+  // What a container's systemd does; create() of the inner one has done it already.
+  CHECK(group.read("", "cgroup.subtree_control").find("memory") != std::string::npos);
+  auto opened = cgroup::open(group.path());
+  REQUIRE(opened.ok());
+  Inside second(*opened.value(), hold);
+  CHECK(slurp("/proc/" + std::to_string(second.pid()) + "/cgroup") == "0::" + group.path() + "/init.scope");
+  CHECK(group->kill_all().ok());
+}
+
 TEST_CASE("statistics count what a process did") {
   TestGroup group("stats");
   Inside child(*group, [] {
