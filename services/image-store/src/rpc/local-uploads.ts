@@ -25,6 +25,7 @@ export class LocalUploads {
   readonly socket: string;
   readonly #server: Server;
   readonly #pending = new Map<string, Pending>();
+  readonly #connections = new Set<Socket>();
 
   private constructor(socket: string) {
     this.socket = socket;
@@ -58,12 +59,14 @@ export class LocalUploads {
   }
 
   async close(): Promise<void> {
-    for (const { socket } of this.#pending.values()) socket?.destroy();
+    for (const connection of this.#connections) connection.destroy();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
   #greet(connection: Socket): void {
     let line = Buffer.alloc(0);
+    this.#connections.add(connection);
+    connection.once("close", () => this.#connections.delete(connection));
     connection.on("error", () => connection.destroy());
     connection.setTimeout(patience, () => connection.destroy());
     const onData = (chunk: Buffer): void => {
