@@ -9,7 +9,7 @@ import { flag, int64, list, parseJson, struct, text, words } from "../json/decod
 import { connectStream } from "../streams/connect.ts";
 import { parseDetachKeys } from "../streams/detach.ts";
 import type { MonitorAnswer, MonitorError } from "../streams/local.ts";
-import { join } from "../streams/remote.ts";
+import { type Joined, join } from "../streams/remote.ts";
 import { windowSize } from "./containers.ts";
 import { rawStream, streamType } from "./streams.ts";
 
@@ -31,6 +31,7 @@ const startBody = struct("container.ExecStartOptions", { Detach: flag, Tty: flag
 
 /** Engine API, "Exec". */
 export function execRoutes(api: Api, containers: Containers, hostId: string): void {
+  const refusals = new Refusals();
   api.on("POST", "/containers/{name}/exec", async ({ name, req, res }) => {
     const body = await readJson(req, createBody);
     if ((body.Cmd ?? []).length === 0) throw new BerthError("INVALID_ARGUMENT", "No exec command specified");
@@ -55,7 +56,7 @@ export function execRoutes(api: Api, containers: Containers, hostId: string): vo
   });
   api.on("GET", "/exec/{name}/json", async ({ name, res, signal }) => {
     const node = await containers.nodes.ofExec(name, signal);
-    sendJson(res, 200, execJson(await node.supervisor.inspectExec({ exec: name }, { signal })));
+    sendJson(res, 200, execJson(await node.supervisor.inspectExec({ exec: name }, { signal }), refusals.get(name)));
   });
   api.on("POST", "/exec/{name}/resize", async ({ name, query, res }) => {
     const size = windowSize(query.text("h"), query.text("w"));
@@ -63,10 +64,15 @@ export function execRoutes(api: Api, containers: Containers, hostId: string): vo
     await node.supervisor.resize({ container: "", exec: name, ...size });
     sendEmpty(res, 200);
   });
-  api.onHijack("/exec/{name}/start", (call) => start(call, containers, hostId));
+  api.onHijack("/exec/{name}/start", (call) => start(call, containers, hostId, refusals));
 }
 
-async function start({ peer, name, minor }: HijackCall, containers: Containers, hostId: string): Promise<void> {
+async function start(
+  { peer, name, minor }: HijackCall,
+  containers: Containers,
+  hostId: string,
+  refusals: Refusals,
+): Promise<void> {
   const raw = await peer.body();
   const body = raw.length === 0 ? undefined : parseJson(raw.toString("utf8"), startBody);
   const detach = body?.Detach ?? false;
@@ -90,17 +96,47 @@ async function start({ peer, name, minor }: HijackCall, containers: Containers, 
   await connectStream(peer, joined, {
     contentType: peer.headers["upgrade"] === undefined ? rawStream : streamType(tty, minor),
     framed: !tty,
-    explain: execFailure,
+    explain: (answer) => {
+      refusals.set(name, answer.exitCode ?? 126);
+      return execFailure(answer, programOf(joined));
+    },
     detachKeys: tty ? parseDetachKeys(detachKeys) : undefined,
   });
 }
 
-/** Docker's words for a program that could not be run; clients look for them. */
-function execFailure({ exitCode, error = {} }: MonitorAnswer): string {
-  return `OCI runtime exec failed: exec failed: unable to start container process: ${reasonOf(exitCode, error)}`;
+/**
+ * Exit codes of execs that the monitor refused. It tells whoever asked it, which on one host is the gateway and not the
+ * supervisor, so for these the gateway answers GET /exec/{id}/json.
+ */
+class Refusals {
+  readonly #codes = new Map<string, number>();
+
+  set(exec: string, exitCode: number): void {
+    if (this.#codes.size >= maxRefusals) this.#codes.clear();
+    this.#codes.set(exec, exitCode);
+  }
+
+  get(exec: string): number | undefined {
+    return this.#codes.get(exec);
+  }
 }
 
-function reasonOf(exitCode: number | undefined, { object = "", message = "" }: MonitorError): string {
+/** Clients ask for the code within moments of the refusal. */
+const maxRefusals = 1_000;
+
+/** The program of an exec, as its request to the monitor has it. */
+function programOf(joined: Joined): string {
+  if (!("local" in joined)) return "";
+  const { process } = JSON.parse(joined.local.request.toString("utf8")) as { process?: { args?: string[] } };
+  return process?.args?.[0] ?? "";
+}
+
+/** Docker's words for a program that could not be run; clients look for them. */
+function execFailure({ exitCode, error = {} }: MonitorAnswer, program: string): string {
+  return `OCI runtime exec failed: exec failed: unable to start container process: ${reasonOf(exitCode, error, program)}`;
+}
+
+function reasonOf(exitCode: number | undefined, { message = "" }: MonitorError, object: string): string {
   const quoted = JSON.stringify(object);
   if (/chdir|working directory|cwd/i.test(message)) return message;
   if (exitCode === 127 && object.includes("/")) return `exec: ${quoted}: stat ${object}: no such file or directory`;
@@ -115,11 +151,11 @@ function consoleSize(size: number[] | undefined): number[] {
   return size.map((value) => Math.max(0, Math.min(value, 65_535)));
 }
 
-function execJson(exec: InspectExecResponse): Record<string, unknown> {
+function execJson(exec: InspectExecResponse, refused: number | undefined): Record<string, unknown> {
   return {
     ID: exec.id,
     Running: exec.running,
-    ExitCode: exec.exitCode ?? null,
+    ExitCode: exec.exitCode ?? refused ?? null,
     ProcessConfig: {
       tty: exec.tty,
       entrypoint: exec.cmd[0] ?? "",

@@ -39,14 +39,14 @@ export async function connectStream(peer: Peer, joined: Joined, options: Connect
   try {
     const answer = await readAnswer(container);
     if (!answer.ok) {
-      const text = options.explain?.(answer) ?? answer.error?.message ?? "the container's monitor refused";
-      tell(stream, text, options.framed);
+      // An attach is refused when its container could not be started: whoever started it is told why.
+      if (options.explain !== undefined) tell(stream, options.explain(answer), options.framed);
       await close(stream);
       return;
     }
     await spliceWithKeys(stream, container, options.detachKeys);
   } catch (error) {
-    if (!peer.signal.aborted) tell(stream, error, options.framed);
+    if (!peer.signal.aborted && options.explain !== undefined) tell(stream, error, options.framed);
     await close(stream);
   } finally {
     peer.signal.removeEventListener("abort", stop);
