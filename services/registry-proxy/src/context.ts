@@ -1,4 +1,3 @@
-import { ImageStoreDefinition } from "@berth/api/images";
 import { createServiceContext, type ServiceContext } from "@berth/rpc";
 import type { RegistryProxyConfig } from "./config.ts";
 import { Puller } from "./domain/puller.ts";
@@ -12,7 +11,7 @@ export interface RegistryProxyContext extends ServiceContext {
 export async function createContext(config: RegistryProxyConfig, signal: AbortSignal): Promise<RegistryProxyContext> {
   const service = await createServiceContext(config, signal);
   const puller = new Puller({
-    sink: imageStoreSink(service.clients.client(ImageStoreDefinition, "image-store"), config.hostId),
+    sink: imageStoreSink(service.clients, config.hostId),
     insecureRegistries: config.insecureRegistries,
     parallel: config.parallel,
     timeouts: { connect: config.connectTimeout, headers: config.answerTimeout, idle: config.idleTimeout },

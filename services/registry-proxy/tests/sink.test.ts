@@ -17,7 +17,7 @@ describe.each(["testhost", "elsewhere"])("an upload from host %s", (hostId) => {
   const content = randomBytes(5_000_000);
   const digest = digestOf(content);
   const start = (size = content.length) => ({ digest, size, lease: "" });
-  const open = (size?: number) => imageStoreSink(services.images, hostId).writeBlob(start(size), signal);
+  const open = (size?: number) => imageStoreSink(services.clients, hostId).writeBlob(start(size), signal);
 
   it("is refused when the bytes are wrong, too many or too few", async () => {
     const wrong = await open();
@@ -49,6 +49,6 @@ describe.each(["testhost", "elsewhere"])("an upload from host %s", (hostId) => {
     const third = await open();
     expect(third.offset).toBe(content.length);
     await third.commit();
-    expect(await imageStoreSink(services.images, hostId).blobSize(digest, signal)).toBe(content.length);
+    expect(await imageStoreSink(services.clients, hostId).blobSize(digest, signal)).toBe(content.length);
   });
 });

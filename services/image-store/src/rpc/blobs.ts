@@ -14,7 +14,7 @@ import type { Receiver, Reception } from "../domain/receive.ts";
 import type { LocalUploads } from "./local-uploads.ts";
 
 /** ms that an uploader may be silent; a registry's own retries fit in. */
-const silence = 120_000;
+const silence = 300_000;
 /** bytes below which another connection is not worth its making */
 const worthwhile = 256 * 1024;
 

@@ -1,14 +1,14 @@
 import { connect, type NetConnectOpts, type Socket } from "node:net";
-import type {
+import {
   ImageStoreDefinition,
-  WriteBlobRequest,
-  WriteBlobRequest_Start,
-  WriteBlobResponse,
-  WriteBlobResponse_Local,
+  type WriteBlobRequest,
+  type WriteBlobRequest_Start,
+  type WriteBlobResponse,
+  type WriteBlobResponse_Local,
 } from "@berth/api/images";
 import { BerthError, isBerthError } from "@berth/errors";
 import { maxManifestBytes } from "@berth/oci";
-import type { Client } from "@berth/rpc";
+import type { Client, Clients } from "@berth/rpc";
 import type { BlobWriter, ImageSink } from "../domain/sink.ts";
 
 type ImageStore = Client<typeof ImageStoreDefinition>;
@@ -22,7 +22,8 @@ const lastWord = 1000;
 const highWater = 2 * 1024 * 1024;
 
 /** The image store over gRPC. */
-export function imageStoreSink(store: ImageStore, hostId: string): ImageSink {
+export function imageStoreSink(clients: Clients, hostId: string): ImageSink {
+  const store = clients.client(ImageStoreDefinition, "image-store");
   return {
     async beginLease(signal) {
       const { lease } = await store.createLease({ ttlSeconds: leaseTtl }, { signal });

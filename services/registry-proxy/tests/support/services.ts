@@ -16,6 +16,7 @@ const services = resolve(import.meta.dirname, "../../..");
 export interface Running {
   readonly dir: string;
   readonly bus: Bus;
+  readonly clients: Clients;
   readonly images: Client<typeof ImageStoreDefinition>;
   readonly proxy: Client<typeof RegistryProxyDefinition>;
   readonly hostId: string;
@@ -70,7 +71,7 @@ class Services implements Running {
   readonly images: Client<typeof ImageStoreDefinition>;
   readonly proxy: Client<typeof RegistryProxyDefinition>;
   readonly #nats: NatsServer;
-  readonly #clients: Clients;
+  readonly clients: Clients;
   readonly #env: Record<string, string>;
   readonly #processes = new Map<ServiceName, ChildProcess>();
 
@@ -79,7 +80,7 @@ class Services implements Running {
     this.#nats = nats;
     this.bus = bus;
     this.hostId = hostId;
-    this.#clients = clients;
+    this.clients = clients;
     this.#env = env;
     this.images = clients.client(ImageStoreDefinition, "image-store");
     this.proxy = clients.client(RegistryProxyDefinition, "registry-proxy");
@@ -114,7 +115,7 @@ class Services implements Running {
 
   async close(): Promise<void> {
     await Promise.all([...this.#processes.values()].map((child) => stop(child)));
-    this.#clients.close();
+    this.clients.close();
     await this.bus.drain();
     await this.#nats.stop();
     rmSync(this.dir, { recursive: true, force: true });

@@ -11,6 +11,11 @@ const chunkSize = 256 * 1024;
 /** A follower with a path hears of new bytes when there are so many, or when so much time has gone by. bytes, ms */
 const sayEvery = { bytes: 1024 * 1024, ms: 20 };
 
+/**
+ * ms; long, for a layer may wait its turn behind large ones on a slow line. Whoever follows leaves when its pull fails.
+ */
+const defaultPatience = 6 * 3600 * 1000;
+
 export interface ReadOptions {
   /** bytes */
   offset: number;
@@ -109,7 +114,7 @@ class Pace {
   }
 
   async change(changed = this.#growth.changed): Promise<void> {
-    const { patience = 300_000, signal } = this.#options;
+    const { patience = defaultPatience, signal } = this.#options;
     let timer: NodeJS.Timeout | undefined;
     const tooLate = new Promise<"late">((resolve) => {
       timer = setTimeout(() => resolve("late"), patience);
