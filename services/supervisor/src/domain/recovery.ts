@@ -21,7 +21,7 @@ const bootKey = "boot-id";
  * what no record names is swept, and after a boot of the host the restart policies are obeyed.
  */
 export async function recover(parts: Parts): Promise<void> {
-  const { containers, execs, pending } = await parts.records.load();
+  const { containers, execs } = await parts.records.load();
   const booted = await isNewBoot(parts);
   for (const record of containers) parts.registry.add(new Container(record, parts.paths.socket(record.id)));
   adoptExecs(parts, execs);
@@ -34,7 +34,7 @@ export async function recover(parts: Parts): Promise<void> {
     if (state) await takeUp(parts, container, state);
     else if (await settle(parts, container, exit)) ended.push(container);
   }
-  await sweep(parts, pending);
+  await sweep(parts);
   await startAgain(parts, booted, ended);
   // --rm: also of those whose exit was recorded just before we died.
   for (const container of parts.registry.all()) {
@@ -83,9 +83,9 @@ async function look(parts: Parts, container: Container): Promise<Found> {
 /** Where the network put the container, if we died before its record said so. */
 async function readPlace(parts: Parts, record: ContainerRecord): Promise<void> {
   if (!record.starting) return;
-  const text = await readFile(join(parts.paths.bundle(record.id), "network.json"), "utf8").catch(() => "");
+  const text = await readFile(join(parts.paths.bundle(record.id), "monitor.json"), "utf8").catch(() => "");
   if (text === "") return;
-  const place = JSON.parse(text) as { endpoints: Endpoint[]; ports: PublishedPort[] };
+  const { place } = JSON.parse(text) as { place: { endpoints: Endpoint[]; ports: PublishedPort[] } };
   record.endpoints = place.endpoints;
   record.ports = place.ports;
 }
@@ -134,7 +134,7 @@ async function settle(parts: Parts, container: Container, exit: ExitRecord | und
     else if (record.starting) {
       record.starting = false;
       await parts.records.commitLazily({ put: record });
-      await tidy(parts, record.id);
+      tidy(parts, record.id);
     }
     return false;
   }

@@ -7,13 +7,13 @@ import type { Parts } from "./containers/parts.ts";
  * Removes what no record names: creates that a crash cut short, directories, sockets, writable layers, names, empty cgroups.
  * What cannot be swept now (the snapshotter or NATS is away) is swept in the background, or at the next start.
  */
-export async function sweep(parts: Parts, pending: readonly { id: string; name: string }[]): Promise<void> {
+export async function sweep(parts: Parts): Promise<void> {
   const { paths, registry } = parts;
   const known = new Set(registry.all().map(({ id }) => id));
   const volumes = new Set(registry.all().flatMap(({ record }) => record.mounts.map((mount) => mount.name)));
   const running = new Set(registry.all().filter(({ subscription }) => subscription !== undefined).map(({ id }) => id));
   // Only groups of ids that were ours: other engines of this host have theirs beside them.
-  const ours = new Set([...known, ...(await namesIn(paths.bundles)), ...(await namesIn(paths.containers)), ...pending.map(({ id }) => id)]);
+  const ours = new Set([...known, ...(await namesIn(paths.bundles)), ...(await namesIn(paths.containers))]);
   await Promise.all([
     sweepDirectory(paths.containers, (name) => known.has(name)),
     sweepDirectory(paths.volumes, (name) => volumes.has(name)),
@@ -22,7 +22,7 @@ export async function sweep(parts: Parts, pending: readonly { id: string; name: 
     sweepCgroups([...ours].filter((id) => !running.has(id))),
   ]);
   // Not waited for: a service that is away must not keep this one from serving.
-  void sweepRemote(parts, known, pending).catch((error: unknown) => {
+  void sweepRemote(parts).catch((error: unknown) => {
     parts.log.warn({ err: errorMessage(error) }, "the sweep goes on at the next start");
   });
 }
@@ -57,14 +57,7 @@ export async function removeParentCgroup(): Promise<void> {
   for (const root of await cgroupRoots()) await rmdir(join(root, "berth")).catch(() => undefined);
 }
 
-async function sweepRemote(parts: Parts, known: ReadonlySet<string>, pending: readonly { id: string; name: string }[]): Promise<void> {
-  for (const { id, name } of pending) {
-    if (!known.has(id)) {
-      await parts.names.release(name, id);
-      await parts.snapshots.remove(id);
-    }
-    await parts.records.commitLazily({ pending: { id, name: null } });
-  }
+async function sweepRemote(parts: Parts): Promise<void> {
   const isOurs = (id: string) => parts.registry.get(id) !== undefined || parts.registry.creating.has(id);
   for (const { name, containerId } of await parts.names.own()) {
     if (!isOurs(containerId)) await parts.names.release(name, containerId);

@@ -29,7 +29,7 @@ export function containerCalls(engine: Engine): Implementation<typeof Supervisor
   const view = (container: Container, sizes?: { rw: number; rootFs: number }) => {
     const { id, record, execs } = container;
     const execIds = [...execs].filter((exec) => parts.registry.execs.get(exec)?.running);
-    const paths = { logPath: record.spec.hostConfig.logConfig.type === "none" ? "" : parts.paths.log(id), directory: parts.paths.container(id) };
+    const paths = { logPath: record.spec.hostConfig.logConfig.type === "none" ? "" : parts.paths.log(id), directory: parts.paths.bundle(id) };
     return encodeContainer({ record, nodeId: parts.nodeId, nodeName: parts.nodeName, ...paths, execIds, sizes });
   };
   return {

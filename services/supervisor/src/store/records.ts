@@ -3,11 +3,10 @@ import type { Op, Store } from "@berth/store";
 import type { Change, Records } from "../domain/containers/parts.ts";
 import type { ContainerRecord, ExecRecord } from "../domain/model.ts";
 
-/** The supervisor's records in Level: containers, execs, creates under way, a few settings. Events go in the same batch. */
+/** The supervisor's records in Level: containers, execs, a few settings. Events go in the same batch. */
 export function makeRecords(store: Store, outbox: Outbox): Records {
   const containers = store.table<ContainerRecord>("containers");
   const execs = store.table<ExecRecord>("execs");
-  const pending = store.table<string>("pending");
   const meta = store.table<string>("meta");
 
   const opsOf = (change: Change): Op[] => {
@@ -16,10 +15,6 @@ export function makeRecords(store: Store, outbox: Outbox): Records {
     if (change.del !== undefined) ops.push(containers.delOp(change.del));
     if (change.putExec) ops.push(execs.putOp(change.putExec.id, change.putExec));
     for (const id of change.delExecs ?? []) ops.push(execs.delOp(id));
-    if (change.pending) {
-      const { id, name } = change.pending;
-      ops.push(name === null ? pending.delOp(id) : pending.putOp(id, name));
-    }
     if (change.releaseName) ops.push(outbox.releaseNameOp(change.releaseName.name, change.releaseName.containerId));
     for (const event of change.events ?? []) ops.push(outbox.op(event));
     return ops;
@@ -27,12 +22,11 @@ export function makeRecords(store: Store, outbox: Outbox): Records {
 
   return {
     async load() {
-      const [containerRecords, execRecords, pendingCreates] = await Promise.all([
+      const [containerRecords, execRecords] = await Promise.all([
         Array.fromAsync(containers.entries(), ([, record]) => record),
         Array.fromAsync(execs.entries(), ([, record]) => record),
-        Array.fromAsync(pending.entries(), ([id, name]) => ({ id, name })),
       ]);
-      return { containers: containerRecords, execs: execRecords, pending: pendingCreates };
+      return { containers: containerRecords, execs: execRecords };
     },
     commit: (change) => store.write(opsOf(change)),
     commitLazily: (change) => store.writeLazy(opsOf(change)),

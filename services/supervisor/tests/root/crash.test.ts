@@ -35,7 +35,7 @@ const leftovers = async () => ({
   sockets: await readdir(join(node.runDir, "m")),
 });
 
-for (const point of ["create.pending", "create.prepared"]) {
+for (const point of ["create.claimed", "create.prepared"]) {
   test(`dying at ${point}: no container, its name is free again`, async () => {
     await dieAt(point, () => node.supervisor.create({ name: "gone", spec: node.spec(["true"]) }));
     expect(await list()).toEqual([]);

@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => node.close());
 
 interface AttachOptions {
-  stdin?: AsyncIterable<Uint8Array>;
+  stdin?: AsyncIterable<Buffer>;
   hostId?: string;
 }
 

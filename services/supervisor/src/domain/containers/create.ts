@@ -32,8 +32,8 @@ const nameAttempts = 8;
 export type PendingCreates = Map<string, Promise<Created>>;
 
 /**
- * Checks everything, then makes name, writable layer and record. Nothing is left on failure: what a crash leaves is swept at
- * the next start by the pending entry. Throws INVALID_ARGUMENT, NOT_IMPLEMENTED, NAME_IN_USE, UNAVAILABLE.
+ * Checks everything, then makes name, writable layer and record. Nothing is left on failure: what a crash leaves (a name or a
+ * layer of a container that no record names) is swept at the next start. Throws INVALID_ARGUMENT, NOT_IMPLEMENTED, NAME_IN_USE, UNAVAILABLE.
  */
 export function create(parts: Parts, pending: PendingCreates, options: CreateOptions, signal?: AbortSignal): Promise<Created> {
   const { idempotencyKey: key } = options;
@@ -71,7 +71,6 @@ async function createOnce(parts: Parts, { name, spec, idempotencyKey }: CreateOp
     signal?.throwIfAborted();
     await parts.records.commit({
       put: record,
-      pending: { id, name: null },
       events: [containerEvent(parts.nodeId, record, "create")],
     });
     parts.fault("create.recorded");
@@ -126,9 +125,8 @@ async function claimName(parts: Parts, id: string, wanted: string): Promise<stri
   for (let attempt = 0; ; attempt++) {
     const name = wanted === "" ? randomName(attempt) : wanted;
     try {
-      await parts.records.commitLazily({ pending: { id, name } });
-      parts.fault("create.pending");
       await claimOrHeal(parts, name, id);
+      parts.fault("create.claimed");
       return name;
     } catch (error) {
       if (wanted !== "" || attempt >= nameAttempts || !isNameInUse(error)) throw error;
@@ -209,5 +207,4 @@ async function undo(parts: Parts, id: string, name: string, volumeIds: readonly 
   ]);
   const failed = results.find((result) => result.status === "rejected");
   if (failed) parts.log.warn({ container: id, err: errorMessage(failed.reason) }, "cannot take back a failed create, will be swept");
-  else await parts.records.commitLazily({ pending: { id, name: null } });
 }

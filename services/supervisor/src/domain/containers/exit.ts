@@ -1,4 +1,5 @@
-import { readFile, rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import type { EventRecord } from "@berth/bus";
 import { errorMessage } from "@berth/errors";
 import type { ContainerRecord } from "../model.ts";
@@ -104,7 +105,7 @@ export async function handleExit(parts: Parts, container: Container, exit: ExitR
   if (delay !== undefined) scheduleRestart(parts, container, delay);
   await saved;
   parts.fault("exit.recorded");
-  await tidy(parts, record.id);
+  tidy(parts, record.id);
 }
 
 /** Execs end with their container, whatever the monitor still had to say of them. */
@@ -121,9 +122,10 @@ function exitEvents(parts: Parts, record: ContainerRecord, exit: ExitRecord): Ev
   ];
 }
 
-/** Bundle and socket of a run that is over. */
-export async function tidy(parts: Parts, id: string): Promise<void> {
-  await Promise.all([rm(parts.paths.bundle(id), { recursive: true, force: true }), rm(parts.paths.socket(id), { force: true })]);
+/** Bundle and socket of a run that is over; in memory, so without a thread. */
+export function tidy(parts: Parts, id: string): void {
+  rmSync(parts.paths.bundle(id), { recursive: true, force: true });
+  rmSync(parts.paths.socket(id), { force: true });
 }
 
 /** --rm, outside the mutex as removing takes it itself. */

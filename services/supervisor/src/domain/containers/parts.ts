@@ -36,14 +36,12 @@ export interface Change {
   del?: string;
   putExec?: ExecRecord;
   delExecs?: readonly string[];
-  /** A create that has begun (put) or is over (null). */
-  pending?: { id: string; name: string | null };
   releaseName?: { name: string; containerId: string };
   events?: readonly EventRecord[];
 }
 
 export interface Records {
-  load(): Promise<{ containers: ContainerRecord[]; execs: ExecRecord[]; pending: { id: string; name: string }[] }>;
+  load(): Promise<{ containers: ContainerRecord[]; execs: ExecRecord[] }>;
   /** Resolves once on the disk. */
   commit(change: Change): Promise<void>;
   /** Survives this process's death, not a power cut: for what the monitor's own files would tell again. */
@@ -80,7 +78,7 @@ export interface Paths {
   bundles: string;
   socket(id: string): string;
   sockets: string;
-  /** Log, exit record, network files. */
+  /** Log and exit record. */
   container(id: string): string;
   containers: string;
   log(id: string): string;

@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { rm, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { errorMessage } from "@berth/errors";
 import { conflict, noSuchContainer } from "../errors.ts";
@@ -64,9 +64,17 @@ async function discard(parts: Parts, record: Container["record"], volumes: boole
     // The outbox gives the name back too; this only makes it free for whoever asks next.
     parts.names.release(name, id),
     parts.snapshots.remove(id),
-    ...[parts.paths.container(id), parts.paths.bundle(id), ...own].map((path) => rm(path, { recursive: true, force: true })),
+    removeDirectory(parts, id),
+    ...own.map((path) => rm(path, { recursive: true, force: true })),
   ]);
   for (const result of results) {
     if (result.status === "rejected") parts.log.warn({ container: id, err: errorMessage(result.reason) }, "left behind by a removed container, will be swept");
   }
+}
+
+/** Most have a log and an exit record and nothing else: three calls instead of a walk. */
+async function removeDirectory(parts: Parts, id: string): Promise<void> {
+  const directory = parts.paths.container(id);
+  await Promise.all([parts.paths.log(id), parts.paths.exitFile(id)].map((path) => unlink(path).catch(() => undefined)));
+  await rmdir(directory).catch(() => rm(directory, { recursive: true, force: true }));
 }

@@ -1,5 +1,5 @@
-import { closeSync } from "node:fs";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { closeSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdir, rm, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { BerthError, errorMessage, isBerthError } from "@berth/errors";
 import { conflict } from "../errors.ts";
@@ -10,11 +10,10 @@ import { hostHostsText, hostsText, resolvConfText } from "../network/files.ts";
 import type { Reservation } from "../network/networks.ts";
 import { bundleOf } from "../spec/bundle.ts";
 import { parseMounts } from "../spec/mountpoints.ts";
-import type { NetworkFiles } from "../spec/mounts.ts";
 import { containerOf } from "../validate/modes.ts";
 import type { Container } from "./container.ts";
 import { containerEvent, networkEvent } from "./events.ts";
-import { watchMonitor } from "./exit.ts";
+import { tidy, watchMonitor } from "./exit.ts";
 import type { Parts } from "./parts.ts";
 import { startFailure } from "./start-failure.ts";
 import { isRunning, transit } from "./state.ts";
@@ -58,15 +57,15 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
     // What a power cut must not take back (the restart policy asks for it) goes to the disk while the rest is made.
     const [connected, files, listening] = await Promise.allSettled([
       reservation.connect(),
-      prepareFiles(parts, record, reservation, joined.network),
+      prepareFiles(parts, record, reservation),
       ensureListener(parts, container),
       parts.records.commit({ put: record }),
     ]);
     if (connected.status === "fulfilled") namespace = connected.value.namespace;
     const failed = [connected, files, listening].find((result) => result.status === "rejected");
     if (failed) throw failed.reason;
-    const network = { ...reservation, ...value(connected), joined: joined.network };
-    await writeBundle(parts, record, { network, joined, files: value(files) });
+    const network = { endpoint: reservation.endpoint, ...value(connected) };
+    await writeBundle(parts, record, { network, joined, text: value(files) });
     parts.fault("start.prepared");
     const report = await runMonitor(parts, container);
     parts.fault("start.running");
@@ -106,28 +105,23 @@ function joinedContainers(parts: Parts, { spec }: ContainerRecord): Joined {
   return { network: path(networkMode, "net", "network"), ipc: path(ipcMode, "ipc", "IPC"), pid: path(pidMode, "pid", "PID") };
 }
 
-/** /etc/hosts, hostname and resolv.conf; directories of the bundle; sources of -v that are missing. */
-async function prepareFiles(parts: Parts, record: ContainerRecord, reservation: Reservation, joined: string | null): Promise<NetworkFiles> {
+/** Forgets the last run's exit, makes sources of -v that are missing, and gives the /etc files as text. */
+async function prepareFiles(parts: Parts, record: ContainerRecord, reservation: Reservation): Promise<NetworkText | null> {
   const { id, spec } = record;
-  const directory = parts.paths.container(id);
-  const made = [mkdir(join(parts.paths.bundle(id), "rootfs"), { recursive: true, mode: 0o700 }), makeBindSources(spec.hostConfig)];
-  const exit = rm(parts.paths.exitFile(id), { force: true });
-  if (joined !== null) {
-    await Promise.all([...made, exit]);
-    const other = parts.paths.container(containerOf(spec.hostConfig.networkMode) ?? "");
-    return { resolvConf: join(other, "resolv.conf"), hostname: join(other, "hostname"), hosts: join(other, "hosts") };
-  }
-  const files = { resolvConf: join(directory, "resolv.conf"), hostname: join(directory, "hostname"), hosts: join(directory, "hosts") };
+  await Promise.all([unlink(parts.paths.exitFile(id)).catch(ignoreMissing), makeBindSources(spec.hostConfig)]);
+  if (containerOf(spec.hostConfig.networkMode) !== undefined) return null;
   const { endpoint, own } = reservation;
-  const hosts = own ? hostsText(spec, endpoint?.ipAddress ?? "", endpoint?.gateway ?? "") : await hostHostsText(spec);
-  await Promise.all([
-    ...made,
-    exit,
-    writeFile(files.hosts, hosts, { mode: 0o644 }),
-    writeFile(files.hostname, `${spec.config.hostname}\n`, { mode: 0o644 }),
-    resolvConfText(spec, own).then((text) => writeFile(files.resolvConf, text, { mode: 0o644 })),
-  ]);
-  return files;
+  return {
+    hosts: own ? hostsText(spec, endpoint?.ipAddress ?? "", endpoint?.gateway ?? "") : await hostHostsText(spec),
+    hostname: `${spec.config.hostname}\n`,
+    resolvConf: await resolvConfText(spec, own),
+  };
+}
+
+interface NetworkText {
+  hosts: string;
+  hostname: string;
+  resolvConf: string;
 }
 
 async function makeBindSources(host: ContainerRecord["spec"]["hostConfig"]): Promise<void> {
@@ -136,35 +130,51 @@ async function makeBindSources(host: ContainerRecord["spec"]["hostConfig"]): Pro
   }
 }
 
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== "ENOENT") throw error;
+}
+
 /** A file is a good source too. */
 function ignoreExisting(error: NodeJS.ErrnoException): void {
   if (error.code !== "EEXIST" && error.code !== "ENOTDIR") throw error;
 }
 
 interface BundleParts {
-  network: { namespace: number | null; endpoint: Endpoint | undefined; ports: PublishedPort[]; joined: string | null };
+  network: { namespace: number | null; endpoint: Endpoint | undefined; ports: PublishedPort[] };
   joined: Joined;
-  files: NetworkFiles;
+  text: NetworkText | null;
 }
 
-/** config.json, monitor.json, and network.json: what recovery needs of a container that ran before its record said so. */
-async function writeBundle(parts: Parts, record: ContainerRecord, { network, joined, files }: BundleParts): Promise<void> {
+/**
+ * config.json, monitor.json, and the files bound over /etc. RUN_DIR is memory (tmpfs): seven small writes there take less time
+ * than one way to a thread and back.
+ */
+async function writeBundle(parts: Parts, record: ContainerRecord, { network, joined, text }: BundleParts): Promise<void> {
   const { id, spec } = record;
+  const directory = parts.paths.bundle(id);
+  // Of the container whose network is joined, its files too.
+  const filesOf = parts.paths.bundle(containerOf(spec.hostConfig.networkMode) ?? id);
   const own = network.namespace === null ? null : `/proc/${process.pid}/fd/${network.namespace}`;
   const volumes = new Map(record.mounts.filter((mount) => mount.type === "volume").map((mount) => [mount.destination, mount.source]));
   const bundle = await bundleOf(record, {
     facts: parts.facts,
-    namespaces: { network: own ?? network.joined, ipc: joined.ipc, pid: joined.pid },
+    namespaces: { network: own ?? joined.network, ipc: joined.ipc, pid: joined.pid },
     mounts: parseMounts(spec.hostConfig, spec.config.volumes),
     volumes,
-    files,
+    files: { resolvConf: join(filesOf, "resolv.conf"), hostname: join(filesOf, "hostname"), hosts: join(filesOf, "hosts") },
     exitFile: parts.paths.exitFile(id),
     logPath: parts.paths.log(id),
+    place: { endpoints: network.endpoint ? [network.endpoint] : [], ports: network.ports },
   });
-  const directory = parts.paths.bundle(id);
-  const write = (name: string, content: unknown) => writeFile(join(directory, name), JSON.stringify(content), { mode: 0o600 });
-  const place = { endpoints: network.endpoint ? [network.endpoint] : [], ports: network.ports };
-  await Promise.all([write("config.json", bundle.config), write("monitor.json", bundle.monitor), write("network.json", place)]);
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(join(directory, "rootfs"), { recursive: true, mode: 0o711 });
+  const write = (name: string, content: string, mode = 0o600) => writeFileSync(join(directory, name), content, { mode });
+  write("config.json", JSON.stringify(bundle.config));
+  write("monitor.json", JSON.stringify(bundle.monitor));
+  if (text === null) return;
+  write("hosts", text.hosts, 0o644);
+  write("hostname", text.hostname, 0o644);
+  write("resolv.conf", text.resolvConf, 0o644);
 }
 
 /** Subscribes first (the socket is there), so that not even a container that ends at once is missed. */
@@ -210,7 +220,7 @@ async function recordFailure(parts: Parts, container: Container, error: unknown)
   container.subscription = undefined;
   await closeListener(parts, container).catch((cause: unknown) => parts.log.warn({ err: cause, container: id }, "cannot close a socket"));
   await parts.networks.release(id);
-  await rm(parts.paths.bundle(id), { recursive: true, force: true }).catch(() => undefined);
+  tidy(parts, id);
   const exitCode = isBerthError(error) ? Number(error.details.exitCode ?? 128) : 128;
   Object.assign(record.state, { exitCode, error: errorMessage(error), pid: 0, monitorPid: 0 });
   record.starting = false;

@@ -23,6 +23,7 @@ export interface BundleInput {
   /** Where the monitor puts the exit record and the log. */
   exitFile: string;
   logPath: string;
+  place: MonitorSpec["place"];
 }
 
 export interface Bundle {
@@ -76,6 +77,7 @@ function monitorOf(record: ContainerRecord, input: BundleInput): MonitorSpec {
     stdinOnce: config.stdinOnce,
     rows,
     cols,
+    place: input.place,
   };
 }
 

@@ -1,3 +1,5 @@
+import type { Endpoint, PublishedPort } from "../model.ts";
+
 /** The parts of OCI's config.json (runtime-spec 1.2) that the supervisor writes, and the monitor's own file beside it. */
 
 export interface OciMount {
@@ -97,4 +99,6 @@ export interface MonitorSpec {
   stdinOnce: boolean;
   rows: number;
   cols: number;
+  /** Not the monitor's: what recovery needs of a container that ran before its record said so. */
+  place: { endpoints: Endpoint[]; ports: PublishedPort[] };
 }
