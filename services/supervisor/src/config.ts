@@ -3,15 +3,42 @@ import { type CommonConfig, type ConfigOf, type ConfigSpec, readServiceConfig, t
 
 const spec = {
   runtime: { env: "BERTH_RUNTIME", flag: "runtime", type: "string", optional: true, doc: "path of berth-runtime" },
-  bridge: { env: "BERTH_BRIDGE", flag: "bridge", type: "string", default: "berth0", doc: "name of the default bridge's interface, at most 15 characters" },
-  bridgeSubnet: { env: "BERTH_BRIDGE_SUBNET", flag: "bridge-subnet", type: "string", default: "", doc: "subnet of the default bridge; the first of 172.17.0.0/16, 172.18.0.0/16 … that no route of the host overlaps unless given" },
-  bridgeMtu: { env: "BERTH_BRIDGE_MTU", flag: "bridge-mtu", type: "number", default: 1500, min: 68, max: 65535, doc: "bytes" },
-  fault: { env: "BERTH_SUPERVISOR_FAULT", flag: "fault", type: "string", default: "", doc: "for tests: the point at which the process kills itself" },
+  bridge: {
+    env: "BERTH_BRIDGE",
+    flag: "bridge",
+    type: "string",
+    default: "berth0",
+    doc: "name of the default bridge's interface, at most 15 characters",
+  },
+  bridgeSubnet: {
+    env: "BERTH_BRIDGE_SUBNET",
+    flag: "bridge-subnet",
+    type: "string",
+    default: "",
+    doc: "subnet of the default bridge; the first of 172.17.0.0/16, 172.18.0.0/16 … that no route of the host overlaps unless given",
+  },
+  bridgeMtu: {
+    env: "BERTH_BRIDGE_MTU",
+    flag: "bridge-mtu",
+    type: "number",
+    default: 1500,
+    min: 68,
+    max: 65535,
+    doc: "bytes",
+  },
+  fault: {
+    env: "BERTH_SUPERVISOR_FAULT",
+    flag: "fault",
+    type: "string",
+    default: "",
+    doc: "for tests: the point at which the process kills itself",
+  },
 } as const satisfies ConfigSpec;
 
 export type SupervisorConfig = CommonConfig & ConfigOf<typeof spec>;
 
-export const readSupervisorConfig = (sources: Sources = {}): SupervisorConfig => readServiceConfig("supervisor", spec, sources);
+export const readSupervisorConfig = (sources: Sources = {}): SupervisorConfig =>
+  readServiceConfig("supervisor", spec, sources);
 
 /** The runtime as the native build leaves it, for a checkout; an installation names its own. */
 export const runtimePath = (config: SupervisorConfig): string =>

@@ -1,11 +1,11 @@
-import { join } from "node:path";
 import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { net } from "@berth/isolation";
 import { createServiceContext, type ServiceContext } from "@berth/rpc";
 import { openStore } from "@berth/store";
 import { runtimePath, type SupervisorConfig } from "./config.ts";
-import { makePaths } from "./domain/containers/paths.ts";
 import type { NameRegistry, Parts, Records } from "./domain/containers/parts.ts";
+import { makePaths } from "./domain/containers/paths.ts";
 import { Registry } from "./domain/containers/registry.ts";
 import { Engine } from "./domain/engine.ts";
 import { makeFaultPoint } from "./domain/fault.ts";
@@ -46,7 +46,11 @@ export async function createContext(
   const driver: NetworkDriver = net;
   const bridgeConfig = { name: config.bridge, subnet: config.bridgeSubnet, mtu: config.bridgeMtu };
   const bridge = new BridgeNetwork(await keptId(records, "network.bridge"), bridgeConfig, driver, log);
-  const networks = new Networks(bridge, { none: await keptId(records, "network.none"), host: await keptId(records, "network.host") }, driver);
+  const networks = new Networks(
+    bridge,
+    { none: await keptId(records, "network.none"), host: await keptId(records, "network.host") },
+    driver,
+  );
   const parts: Parts = {
     nodeId,
     nodeName,

@@ -1,17 +1,25 @@
 import { expect, test } from "vitest";
 import { Container } from "../src/domain/containers/container.ts";
-import { randomName, newId, newMac } from "../src/domain/ids.ts";
+import { Registry } from "../src/domain/containers/registry.ts";
 import { restartDelay, startsAtBoot } from "../src/domain/containers/restart-policy.ts";
 import { execFailure, startFailure } from "../src/domain/containers/start-failure.ts";
 import { transit } from "../src/domain/containers/state.ts";
-import { Registry } from "../src/domain/containers/registry.ts";
+import { newId, newMac, randomName } from "../src/domain/ids.ts";
 import { Mutex } from "../src/domain/mutex.ts";
 import { fromNano, toNano } from "../src/domain/time.ts";
 import { makeRecord, makeSpec } from "./support.ts";
 
 test("restarts back off from 100 ms, doubling to a minute, and start over after 10 s", () => {
   const ask = (change: object) =>
-    restartDelay({ policy: { name: "always", maximumRetryCount: 0 }, exitCode: 0, manuallyStopped: false, restartCount: 0, ranForMs: 0, previousDelayMs: 0, ...change });
+    restartDelay({
+      policy: { name: "always", maximumRetryCount: 0 },
+      exitCode: 0,
+      manuallyStopped: false,
+      restartCount: 0,
+      ranForMs: 0,
+      previousDelayMs: 0,
+      ...change,
+    });
   expect(ask({})).toBe(100);
   expect(ask({ previousDelayMs: 100 })).toBe(200);
   expect(ask({ previousDelayMs: 51_200 })).toBe(60_000);
@@ -44,10 +52,17 @@ test("states go only where they may", () => {
 
 test("failures to start in Docker's words", () => {
   const record = makeRecord(makeSpec({}, { cmd: ["/x"] }));
-  const error = startFailure(record, { event: "failed", exitCode: 127, phase: "exec", message: "exec /x: No such file or directory" });
+  const error = startFailure(record, {
+    event: "failed",
+    exitCode: 127,
+    phase: "exec",
+    message: "exec /x: No such file or directory",
+  });
   expect(error).toMatchObject({ reason: "START_FAILED", details: { exitCode: "127" } });
   expect(error.message).toMatch(/exec: "\/x": stat \/x: no such file or directory$/);
-  expect(startFailure(record, { event: "failed", exitCode: 128, phase: "create", message: "mount proc: Invalid argument" })).toMatchObject({ reason: "INTERNAL", details: { exitCode: "128" } });
+  expect(
+    startFailure(record, { event: "failed", exitCode: 128, phase: "create", message: "mount proc: Invalid argument" }),
+  ).toMatchObject({ reason: "INTERNAL", details: { exitCode: "128" } });
   expect(execFailure("foo", 127, "x")).toBe('exec: "foo": executable file not found in $PATH');
   expect(execFailure("/f", 126, "exec /f: Exec format error")).toBe("exec /f: exec format error");
 });
@@ -76,7 +91,9 @@ test("references: name, id, unambiguous prefix", () => {
 test("waits end at what they wait for", async () => {
   const container = new Container(makeRecord(makeSpec()), "/s");
   const done: string[] = [];
-  const waits = (["not-running", "next-exit", "removed"] as const).map((condition) => container.wait(condition).then(() => done.push(condition)));
+  const waits = (["not-running", "next-exit", "removed"] as const).map((condition) =>
+    container.wait(condition).then(() => done.push(condition)),
+  );
   container.exited(false);
   await new Promise(setImmediate);
   expect(done).toEqual(["next-exit"]);

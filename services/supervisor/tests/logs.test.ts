@@ -5,7 +5,15 @@ import { expect, test } from "vitest";
 import { closeAll, findTail, openAll, openSuccessor } from "../src/domain/logs/files.ts";
 import { type FormatOptions, LogFormatter, padded } from "../src/domain/logs/format.ts";
 
-const plain: FormatOptions = { stdout: true, stderr: true, timestamps: false, details: false, framed: false, since: undefined, until: undefined };
+const plain: FormatOptions = {
+  stdout: true,
+  stderr: true,
+  timestamps: false,
+  details: false,
+  framed: false,
+  since: undefined,
+  until: undefined,
+};
 
 function format(line: string, options: Partial<FormatOptions> = {}): string {
   const formatter = new LogFormatter({ ...plain, ...options });
@@ -14,10 +22,19 @@ function format(line: string, options: Partial<FormatOptions> = {}): string {
   return formatter.take().toString("utf8");
 }
 
-const line = (log: string, stream = "stdout", time = "2026-01-02T03:04:05.678Z") => JSON.stringify({ log, stream, time });
+const line = (log: string, stream = "stdout", time = "2026-01-02T03:04:05.678Z") =>
+  JSON.stringify({ log, stream, time });
 
 test("every text comes out as it went in", () => {
-  for (const text of ["a\n", "", "tab\tquote\"back\\slash\n", "ä€😀\n", '","stream":"stdout","time":"x"', "\u0001\u001f\b\f\r", "{}"]) {
+  for (const text of [
+    "a\n",
+    "",
+    'tab\tquote"back\\slash\n',
+    "ä€😀\n",
+    '","stream":"stdout","time":"x"',
+    "\u0001\u001f\b\f\r",
+    "{}",
+  ]) {
     expect(format(line(text))).toBe(text);
     // As Go writes what JavaScript leaves: escaped angle brackets, line separators, characters beyond the first plane.
     const escaped = line(text).replace(/[^\x20-\x7e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
@@ -27,19 +44,26 @@ test("every text comes out as it went in", () => {
 
 test("streams, frames, timestamps, ranges, details", () => {
   expect(format(line("x", "stderr"), { stderr: false })).toBe("");
-  expect(Buffer.from(format(line("abc\n", "stderr"), { framed: true }), "latin1")).toEqual(Buffer.from([2, 0, 0, 0, 0, 0, 0, 4, 97, 98, 99, 10]));
+  expect(Buffer.from(format(line("abc\n", "stderr"), { framed: true }), "latin1")).toEqual(
+    Buffer.from([2, 0, 0, 0, 0, 0, 0, 4, 97, 98, 99, 10]),
+  );
   expect(format(line("x"), { timestamps: true })).toBe("2026-01-02T03:04:05.678000000Z x");
-  expect(format(line("x", "stdout", "2026-01-02T03:04:05Z"), { timestamps: true })).toBe("2026-01-02T03:04:05.000000000Z x");
+  expect(format(line("x", "stdout", "2026-01-02T03:04:05Z"), { timestamps: true })).toBe(
+    "2026-01-02T03:04:05.000000000Z x",
+  );
   const border = padded("2026-01-02T03:04:05.678Z");
   expect(format(line("x"), { since: border, until: border })).toBe("x");
   expect(format(line("x"), { since: "2026-01-02T03:04:05.678000001Z" })).toBe("");
   expect(format(line("x"), { until: "2026-01-02T03:04:05.677999999Z" })).toBe("");
   expect(format(line("x"), { details: true })).toBe(" x");
-  expect(format('{"log":"x","stream":"stdout","attrs":{"b":"2","a":"1 "},"time":"2026-01-02T03:04:05Z"}', { details: true })).toBe("a=1%20,b=2 x");
+  expect(
+    format('{"log":"x","stream":"stdout","attrs":{"b":"2","a":"1 "},"time":"2026-01-02T03:04:05Z"}', { details: true }),
+  ).toBe("a=1%20,b=2 x");
 });
 
 test("what is no log line is left out", () => {
-  for (const text of ["", "{", "[]", '{"log":1,"time":"x"}', '{"log":"torn', "x".repeat(100)]) expect(format(text)).toBe("");
+  for (const text of ["", "{", "[]", '{"log":1,"time":"x"}', '{"log":"torn', "x".repeat(100)])
+    expect(format(text)).toBe("");
 });
 
 test("the formatter is fast", () => {
@@ -78,7 +102,7 @@ test("the last lines over rotated files, and the file that follows one", async (
   await rename(path, `${path}.1`);
   await writeFile(path, "8\n");
   const next = await openSuccessor(path, current.inode);
-  expect((await next?.handle.readFile("utf8"))).toBe("8\n");
+  expect(await next?.handle.readFile("utf8")).toBe("8\n");
   await closeAll([...files, ...(next ? [next] : [])]);
   await rm(dir, { recursive: true });
 });

@@ -32,7 +32,13 @@ test("addresses go round, the gateway and the edges are nobody's", () => {
 
 test("ports: fixed, of a range, any; conflicts between one address and all", async () => {
   const ports = new PortAllocator();
-  const request = (hostIp: string, first: number, last = first) => ({ containerPort: 80, protocol: "tcp" as const, hostIp, hostPortFirst: first, hostPortLast: last });
+  const request = (hostIp: string, first: number, last = first) => ({
+    containerPort: 80,
+    protocol: "tcp" as const,
+    hostIp,
+    hostPortFirst: first,
+    hostPortLast: last,
+  });
   const any = await ports.allocate(request("127.0.0.1", 0));
   expect(any.hostPort).toBeGreaterThan(1024);
   await expect(ports.allocate(request("127.0.0.1", any.hostPort))).rejects.toThrow("port is already allocated");
@@ -47,14 +53,19 @@ test("ports: fixed, of a range, any; conflicts between one address and all", asy
   next.release();
   // A listener of the host's own.
   const server = createServer();
-  const port = await new Promise<number>((done) => server.listen(0, "127.0.0.1", () => done((server.address() as { port: number }).port)));
+  const port = await new Promise<number>((done) =>
+    server.listen(0, "127.0.0.1", () => done((server.address() as { port: number }).port)),
+  );
   await expect(ports.allocate(request("127.0.0.1", port))).rejects.toMatchObject({ bind: "address already in use" });
   await new Promise((done) => server.close(done));
   (await ports.allocate(request("127.0.0.1", port))).release();
 });
 
 test("-P publishes what is exposed and not bound", () => {
-  const { config, hostConfig } = makeSpec({ publishAllPorts: true, portBindings: [{ containerPort: "80/tcp", hostIp: "0.0.0.0", hostPort: "8000-8010" }] }, { exposedPorts: ["80/tcp", "53/udp", "90-91"] });
+  const { config, hostConfig } = makeSpec(
+    { publishAllPorts: true, portBindings: [{ containerPort: "80/tcp", hostIp: "0.0.0.0", hostPort: "8000-8010" }] },
+    { exposedPorts: ["80/tcp", "53/udp", "90-91"] },
+  );
   expect(parsePortRequests(config, hostConfig)).toEqual([
     { containerPort: 80, protocol: "tcp", hostIp: "", hostPortFirst: 8000, hostPortLast: 8010 },
     { containerPort: 53, protocol: "udp", hostIp: "", hostPortFirst: 0, hostPortLast: 0 },
@@ -70,22 +81,43 @@ test("rules name only our table and bridge", () => {
     { protocol: "tcp" as const, hostIp: "", hostPort: 8080, address: "172.17.0.2", port: 80 },
     { protocol: "udp" as const, hostIp: "127.0.0.1", hostPort: 53, address: "172.17.0.2", port: 53 },
   ];
-  expect(addPortsText(rules)).toBe("add element inet berth tcp_ports { 8080 : 172.17.0.2 . 80 }\nadd element inet berth udp_addr_ports { 127.0.0.1 . 53 : 172.17.0.2 . 53 }");
-  expect(deletePortsText(rules)).toBe("delete element inet berth tcp_ports { 8080 }\ndelete element inet berth udp_addr_ports { 127.0.0.1 . 53 }");
+  expect(addPortsText(rules)).toBe(
+    "add element inet berth tcp_ports { 8080 : 172.17.0.2 . 80 }\nadd element inet berth udp_addr_ports { 127.0.0.1 . 53 : 172.17.0.2 . 53 }",
+  );
+  expect(deletePortsText(rules)).toBe(
+    "delete element inet berth tcp_ports { 8080 }\ndelete element inet berth udp_addr_ports { 127.0.0.1 . 53 }",
+  );
 });
 
 test("hosts and resolv.conf", async () => {
-  const spec = makeSpec({ extraHosts: ["x:1.2.3.4", "gw:host-gateway", "six:[::1]"] }, { hostname: "web", domainname: "example.org" });
-  expect(hostsText(spec, "172.17.0.2", "172.17.0.1").split("\n").slice(6)).toEqual(["1.2.3.4\tx", "172.17.0.1\tgw", "::1\tsix", "172.17.0.2\tweb.example.org web", ""]);
-  expect(parseResolvConf("nameserver 1.1.1.1 # x\n;c\nsearch a b\nsearch c\noptions ndots:2 rotate\n")).toEqual({ servers: ["1.1.1.1"], search: ["c"], options: ["ndots:2", "rotate"] });
+  const spec = makeSpec(
+    { extraHosts: ["x:1.2.3.4", "gw:host-gateway", "six:[::1]"] },
+    { hostname: "web", domainname: "example.org" },
+  );
+  expect(hostsText(spec, "172.17.0.2", "172.17.0.1").split("\n").slice(6)).toEqual([
+    "1.2.3.4\tx",
+    "172.17.0.1\tgw",
+    "::1\tsix",
+    "172.17.0.2\tweb.example.org web",
+    "",
+  ]);
+  expect(parseResolvConf("nameserver 1.1.1.1 # x\n;c\nsearch a b\nsearch c\noptions ndots:2 rotate\n")).toEqual({
+    servers: ["1.1.1.1"],
+    search: ["c"],
+    options: ["ndots:2", "rotate"],
+  });
   const { mkdtemp, rm, writeFile } = await import("node:fs/promises");
   const { tmpdir } = await import("node:os");
   const { join } = await import("node:path");
   const dir = await mkdtemp(join(tmpdir(), "sup-dns-"));
   await writeFile(join(dir, "r"), "nameserver 127.0.0.53\nsearch lan\n");
-  const lines = async (host: object, own: boolean) => (await resolvConfText(makeSpec(host), own, join(dir, "r"))).split("\n").slice(2, -1);
+  const lines = async (host: object, own: boolean) =>
+    (await resolvConfText(makeSpec(host), own, join(dir, "r"))).split("\n").slice(2, -1);
   expect(await lines({}, true)).toEqual(["nameserver 8.8.8.8", "nameserver 8.8.4.4", "search lan"]);
   expect(await lines({}, false)).toEqual(["nameserver 127.0.0.53", "search lan"]);
-  expect(await lines({ dns: ["9.9.9.9"], dnsSearch: ["."], dnsOptions: ["ndots:2"] }, true)).toEqual(["nameserver 9.9.9.9", "options ndots:2"]);
+  expect(await lines({ dns: ["9.9.9.9"], dnsSearch: ["."], dnsOptions: ["ndots:2"] }, true)).toEqual([
+    "nameserver 9.9.9.9",
+    "options ndots:2",
+  ]);
   await rm(dir, { recursive: true });
 });

@@ -1,9 +1,9 @@
 // Bundles against what Docker 28.5 writes for the same options (paths and ids apart).
 import { expect, test } from "vitest";
-import { bundleOf, type BundleInput } from "../src/domain/spec/bundle.ts";
+import { type BundleInput, bundleOf } from "../src/domain/spec/bundle.ts";
 import { applyDefaults } from "../src/domain/spec/defaults.ts";
-import { parseMounts } from "../src/domain/spec/mountpoints.ts";
 import { deviceNumbers } from "../src/domain/spec/devices.ts";
+import { parseMounts } from "../src/domain/spec/mountpoints.ts";
 import { resolveProfile } from "../src/domain/spec/seccomp.ts";
 import { defaultProfile } from "../src/domain/spec/seccomp-default.ts";
 import { defaultCapabilities } from "../src/domain/validate/security.ts";
@@ -47,16 +47,41 @@ test("a container without options", async () => {
     linux: {
       sysctl: { "net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647" },
       cgroupsPath: `/berth/${id}`,
-      namespaces: [{ type: "mount" }, { type: "network", path: "/net" }, { type: "uts" }, { type: "pid" }, { type: "ipc" }],
+      namespaces: [
+        { type: "mount" },
+        { type: "network", path: "/net" },
+        { type: "uts" },
+        { type: "pid" },
+        { type: "ipc" },
+      ],
       readonlyPaths: ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
     },
   });
-  const capabilities = "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE".split(" ").map((name) => `CAP_${name}`);
-  expect(config.process.capabilities).toEqual({ bounding: capabilities, effective: capabilities, permitted: capabilities, inheritable: [], ambient: [] });
+  const capabilities =
+    "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE"
+      .split(" ")
+      .map((name) => `CAP_${name}`);
+  expect(config.process.capabilities).toEqual({
+    bounding: capabilities,
+    effective: capabilities,
+    permitted: capabilities,
+    inheritable: [],
+    ambient: [],
+  });
   expect(config.mounts).toEqual([
     { destination: "/proc", type: "proc", source: "proc", options: guarded },
-    { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "strictatime", "mode=755", "size=65536k"] },
-    { destination: "/dev/pts", type: "devpts", source: "devpts", options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"] },
+    {
+      destination: "/dev",
+      type: "tmpfs",
+      source: "tmpfs",
+      options: ["nosuid", "strictatime", "mode=755", "size=65536k"],
+    },
+    {
+      destination: "/dev/pts",
+      type: "devpts",
+      source: "devpts",
+      options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+    },
     { destination: "/sys", type: "sysfs", source: "sysfs", options: [...guarded, "ro"] },
     { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["ro", ...guarded] },
     { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: guarded },
@@ -66,8 +91,21 @@ test("a container without options", async () => {
     { destination: "/etc/hosts", type: "bind", source: "/f/hosts", options: ["rbind", "rprivate"] },
   ]);
   expect(config.linux.maskedPaths).toHaveLength(12);
-  expect(monitor).toMatchObject({ v: 1, id, exitFile: "/e", log: { path: "/l", maxSize: 0, maxFiles: 1 }, user: "", stdinOpen: false });
-  expect(spec.hostConfig).toMatchObject({ networkMode: "bridge", shmSize: 67108864, ipcMode: "private", cgroupnsMode: "host", runtime: "runc" });
+  expect(monitor).toMatchObject({
+    v: 1,
+    id,
+    exitFile: "/e",
+    log: { path: "/l", maxSize: 0, maxFiles: 1 },
+    user: "",
+    stdinOpen: false,
+  });
+  expect(spec.hostConfig).toMatchObject({
+    networkMode: "bridge",
+    shmSize: 67108864,
+    ipcMode: "private",
+    cgroupnsMode: "host",
+    runtime: "runc",
+  });
 });
 
 test("many options", async () => {
@@ -82,7 +120,25 @@ test("many options", async () => {
     {
       binds: ["/tmp:/x:ro"],
       tmpfs: { "/t": "size=1m" },
-      mounts: [{ type: "bind", source: "/usr", target: "/u", readOnly: true, consistency: "", propagation: "", nonRecursive: false, createMountpoint: false, noCopy: false, subpath: "", labels: {}, driver: "", driverOptions: {}, tmpfsSize: 0, tmpfsMode: 0 }],
+      mounts: [
+        {
+          type: "bind",
+          source: "/usr",
+          target: "/u",
+          readOnly: true,
+          consistency: "",
+          propagation: "",
+          nonRecursive: false,
+          createMountpoint: false,
+          noCopy: false,
+          subpath: "",
+          labels: {},
+          driver: "",
+          driverOptions: {},
+          tmpfsSize: 0,
+          tmpfsMode: 0,
+        },
+      ],
       resources,
       groupAdd: ["7"],
       ipcMode: "host",
@@ -96,27 +152,44 @@ test("many options", async () => {
   );
   expect(config.process.rlimits).toEqual([{ type: "RLIMIT_NOFILE", hard: 200, soft: 100 }]);
   expect(config.process.capabilities?.bounding).toEqual(
-    "DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE NET_ADMIN".split(" ").map((name) => `CAP_${name}`),
+    "DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE NET_ADMIN"
+      .split(" ")
+      .map((name) => `CAP_${name}`),
   );
   expect(config.hostname).toBeUndefined();
   expect(config.root.readonly).toBe(true);
   expect(config.linux.namespaces).toEqual([{ type: "mount" }, { type: "network", path: "/net" }]);
-  expect(config.linux.devices).toMatchObject([{ path: "/dev/zz", type: "c", major: 1, minor: 3, fileMode: 438, uid: 0, gid: 0 }]);
-  expect(config.linux.resources).toMatchObject({ memory: { limit: 67108864, swap: 134217728 }, cpu: { quota: 50000, period: 100000 }, pids: { limit: 90 } });
+  expect(config.linux.devices).toMatchObject([
+    { path: "/dev/zz", type: "c", major: 1, minor: 3, fileMode: 438, uid: 0, gid: 0 },
+  ]);
+  expect(config.linux.resources).toMatchObject({
+    memory: { limit: 67108864, swap: 134217728 },
+    cpu: { quota: 50000, period: 100000 },
+    pids: { limit: 90 },
+  });
   expect(config.linux.resources.devices?.at(-1)).toEqual({ allow: true, type: "c", major: 1, minor: 3, access: "r" });
   const at = (destination: string) => config.mounts.find((mount) => mount.destination === destination);
   expect(at("/x")).toEqual({ destination: "/x", type: "bind", source: "/tmp", options: ["rbind", "rro", "rprivate"] });
   expect(at("/u")?.options).toEqual(["rbind", "rro", "rprivate"]);
   expect(at("/t")?.options).toEqual(["noexec", "nosuid", "nodev", "size=1m"]);
   expect(at("/vol")).toMatchObject({ type: "bind", source: "/volumes/x/_data" });
-  expect(at("/dev/shm")).toEqual({ destination: "/dev/shm", type: "bind", source: "/dev/shm", options: ["rbind", "rprivate"] });
+  expect(at("/dev/shm")).toEqual({
+    destination: "/dev/shm",
+    type: "bind",
+    source: "/dev/shm",
+    options: ["rbind", "rprivate"],
+  });
   expect(at("/etc/hosts")?.options).toEqual(["rbind", "rro", "rprivate"]);
 });
 
 test("privileged in the host's network", async () => {
   const { config } = await bundle({ privileged: true, networkMode: "host" });
   expect(config.process.capabilities?.bounding).toEqual(facts.capabilities);
-  expect(config.linux).toMatchObject({ maskedPaths: [], readonlyPaths: [], namespaces: [{ type: "mount" }, { type: "uts" }, { type: "pid" }, { type: "ipc" }] });
+  expect(config.linux).toMatchObject({
+    maskedPaths: [],
+    readonlyPaths: [],
+    namespaces: [{ type: "mount" }, { type: "uts" }, { type: "pid" }, { type: "ipc" }],
+  });
   expect(config.linux.seccomp).toBeUndefined();
   expect(config.linux.sysctl).toBeUndefined();
   expect(config.linux.resources.devices).toEqual([{ allow: true, access: "rwm" }]);
@@ -126,7 +199,9 @@ test("privileged in the host's network", async () => {
 
 test("unlimited ulimits are what the kernel calls so", async () => {
   const { config } = await bundle({ resources: { ulimits: [{ name: "core", soft: -1, hard: -1 }] } });
-  expect(JSON.stringify(config.process.rlimits)).toBe('[{"type":"RLIMIT_CORE","soft":18446744073709551615,"hard":18446744073709551615}]');
+  expect(JSON.stringify(config.process.rlimits)).toBe(
+    '[{"type":"RLIMIT_CORE","soft":18446744073709551615,"hard":18446744073709551615}]',
+  );
 });
 
 test("a cgroup parent leads nowhere else", async () => {
@@ -135,16 +210,28 @@ test("a cgroup parent leads nowhere else", async () => {
 });
 
 test("what the user mounts takes the engine's place, and the user's TERM the default's", async () => {
-  const { config } = await bundle({ binds: ["/my/hosts:/etc/hosts"], tmpfs: { "/dev/shm": "" } }, { tty: true, env: ["TERM=vt100", "PATH"] });
-  expect(config.mounts.filter(({ destination }) => destination === "/etc/hosts")).toEqual([{ destination: "/etc/hosts", type: "bind", source: "/my/hosts", options: ["rbind", "rprivate"] }]);
+  const { config } = await bundle(
+    { binds: ["/my/hosts:/etc/hosts"], tmpfs: { "/dev/shm": "" } },
+    { tty: true, env: ["TERM=vt100", "PATH"] },
+  );
+  expect(config.mounts.filter(({ destination }) => destination === "/etc/hosts")).toEqual([
+    { destination: "/etc/hosts", type: "bind", source: "/my/hosts", options: ["rbind", "rprivate"] },
+  ]);
   expect(config.mounts.filter(({ destination }) => destination === "/dev/shm")).toHaveLength(1);
   expect(config.process.env).toEqual(["HOSTNAME=732588d1561f", "TERM=vt100"]);
 });
 
 test("seccomp: conditions by capability, architecture and kernel", () => {
-  interface Rule { names: string[]; action: string; errnoRet?: number; args?: object[] }
-  const rules = (capabilities: readonly string[]) => (defaultProfile(capabilities, "6.18.0") as { syscalls: Rule[] }).syscalls;
-  const has = (list: Rule[], name: string) => list.some(({ names, action, args }) => names.includes(name) && action === "SCMP_ACT_ALLOW" && !args);
+  interface Rule {
+    names: string[];
+    action: string;
+    errnoRet?: number;
+    args?: object[];
+  }
+  const rules = (capabilities: readonly string[]) =>
+    (defaultProfile(capabilities, "6.18.0") as { syscalls: Rule[] }).syscalls;
+  const has = (list: Rule[], name: string) =>
+    list.some(({ names, action, args }) => names.includes(name) && action === "SCMP_ACT_ALLOW" && !args);
   const plain = rules(defaultCapabilities);
   expect(has(plain, "read")).toBe(true);
   expect(has(plain, "chroot")).toBe(true);
@@ -164,7 +251,9 @@ test("seccomp: conditions by capability, architecture and kernel", () => {
   };
   const resolved = resolveProfile(profile, [], "6.1.0-x") as { syscalls: Rule[] };
   expect(resolved.syscalls.map(({ names }) => names[0])).toEqual(["b", "c"]);
-  expect(() => resolveProfile({ defaultAction: "SCMP_ACT_ALLOW", syscalls: 3 }, [], "6")).toThrow("Decoding seccomp profile failed");
+  expect(() => resolveProfile({ defaultAction: "SCMP_ACT_ALLOW", syscalls: 3 }, [], "6")).toThrow(
+    "Decoding seccomp profile failed",
+  );
 });
 
 test("device numbers", () => {

@@ -1,5 +1,5 @@
-import { create, type Created, type CreateOptions, type PendingCreates } from "./containers/create.ts";
 import type { Container } from "./containers/container.ts";
+import { type Created, type CreateOptions, create, type PendingCreates } from "./containers/create.ts";
 import type { Parts } from "./containers/parts.ts";
 import { isRunning } from "./containers/state.ts";
 import { removeParentCgroup } from "./sweep.ts";

@@ -28,7 +28,9 @@ export async function recover(parts: Parts): Promise<void> {
   parts.networks.bridge.useSubnet((await parts.records.getMeta("bridge.subnet")) ?? "");
   const found = await Promise.all(parts.registry.all().map((container) => look(parts, container)));
   // Before anything is started: addresses and ports of running containers must not be given to others.
-  await parts.networks.bridge.adopt(found.filter(({ state }) => state !== undefined).map(({ container }) => container.record));
+  await parts.networks.bridge.adopt(
+    found.filter(({ state }) => state !== undefined).map(({ container }) => container.record),
+  );
   const ended: Container[] = [];
   for (const { container, state, exit } of found) {
     if (state) await takeUp(parts, container, state);
@@ -77,7 +79,11 @@ async function look(parts: Parts, container: Container): Promise<Found> {
     return undefined;
   });
   if (state && state.status !== "stopped") await readPlace(parts, record);
-  return { container, state: state?.status === "stopped" ? undefined : state, exit: state ? undefined : await readExit(parts, record) };
+  return {
+    container,
+    state: state?.status === "stopped" ? undefined : state,
+    exit: state ? undefined : await readExit(parts, record),
+  };
 }
 
 /** Where the network put the container, if we died before its record said so. */
@@ -95,7 +101,13 @@ async function takeUp(parts: Parts, container: Container, state: MonitorState): 
   const { record } = container;
   const events = [];
   if (record.starting || !isRunning(record)) {
-    transit(record, "running", { pid: state.pid, startedAt: state.startedAt, exitCode: 0, error: "", oomKilled: false });
+    transit(record, "running", {
+      pid: state.pid,
+      startedAt: state.startedAt,
+      exitCode: 0,
+      error: "",
+      oomKilled: false,
+    });
     record.hasBeenStartedBefore = true;
     for (const endpoint of record.endpoints) events.push(networkEvent(parts.nodeId, "connect", record.id, endpoint));
     events.push(containerEvent(parts.nodeId, record, "start"));
@@ -128,7 +140,9 @@ async function reconcileExecs(parts: Parts, container: Container, state: Monitor
 /** A container that does not run. True when it has exited just now, as far as the record goes. */
 async function settle(parts: Parts, container: Container, exit: ExitRecord | undefined): Promise<boolean> {
   const { record } = container;
-  const ran = isRunning(record) || (record.starting && exit !== undefined && exit.startedAt !== "" && exit.startedAt !== record.state.startedAt);
+  const ran =
+    isRunning(record) ||
+    (record.starting && exit !== undefined && exit.startedAt !== "" && exit.startedAt !== record.state.startedAt);
   if (!ran) {
     if (record.state.status === "restarting") scheduleRestart(parts, container, 100);
     else if (record.starting) {
@@ -170,4 +184,3 @@ async function startAgain(parts: Parts, booted: boolean, ended: readonly Contain
     });
   }
 }
-

@@ -11,7 +11,12 @@ export async function sweep(parts: Parts): Promise<void> {
   const { paths, registry } = parts;
   const known = new Set(registry.all().map(({ id }) => id));
   const volumes = new Set(registry.all().flatMap(({ record }) => record.mounts.map((mount) => mount.name)));
-  const running = new Set(registry.all().filter(({ subscription }) => subscription !== undefined).map(({ id }) => id));
+  const running = new Set(
+    registry
+      .all()
+      .filter(({ subscription }) => subscription !== undefined)
+      .map(({ id }) => id),
+  );
   // Only groups of ids that were ours: other engines of this host have theirs beside them.
   const ours = new Set([...known, ...(await namesIn(paths.bundles)), ...(await namesIn(paths.containers))]);
   await Promise.all([
@@ -29,7 +34,9 @@ export async function sweep(parts: Parts): Promise<void> {
 
 async function sweepDirectory(path: string, keep: (name: string) => boolean): Promise<void> {
   const names = await readdir(path).catch(() => []);
-  await Promise.all(names.filter((name) => !keep(name)).map((name) => rm(join(path, name), { recursive: true, force: true })));
+  await Promise.all(
+    names.filter((name) => !keep(name)).map((name) => rm(join(path, name), { recursive: true, force: true })),
+  );
 }
 
 async function sweepSockets({ paths }: Parts, running: ReadonlySet<string>): Promise<void> {
@@ -40,7 +47,8 @@ async function sweepSockets({ paths }: Parts, running: ReadonlySet<string>): Pro
 }
 
 const namesIn = (path: string): Promise<string[]> => readdir(path).catch(() => []);
-const cgroupRoots = async (): Promise<string[]> => ["", ...(await namesIn("/sys/fs/cgroup"))].map((name) => join("/sys/fs/cgroup", name));
+const cgroupRoots = async (): Promise<string[]> =>
+  ["", ...(await namesIn("/sys/fs/cgroup"))].map((name) => join("/sys/fs/cgroup", name));
 
 /** rmdir takes only what is empty: a group with a process in it stays in any case. */
 async function sweepCgroups(dead: readonly string[]): Promise<void> {

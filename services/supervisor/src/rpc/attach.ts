@@ -2,8 +2,8 @@ import type { AttachRequest, StartExecRequest, SupervisorDefinition } from "@ber
 import { BerthError } from "@berth/errors";
 import type { Implementation } from "@berth/rpc";
 import { attachStream, prepareAttach } from "../domain/containers/attach.ts";
-import { invalid } from "../domain/errors.ts";
 import type { Engine } from "../domain/engine.ts";
+import { invalid } from "../domain/errors.ts";
 import { beginExec, findExec, runExec } from "../domain/exec/exec.ts";
 import { readLogs } from "../domain/logs/logs.ts";
 import { nanoOf } from "./encode.ts";

@@ -1,5 +1,6 @@
 import { type SupervisorDefinition, WaitCondition as WaitConditionNumber } from "@berth/api/containers";
 import type { Implementation } from "@berth/rpc";
+import { resize } from "../domain/containers/attach.ts";
 import type { Container, WaitCondition } from "../domain/containers/container.ts";
 import { sizesOf } from "../domain/containers/inspect.ts";
 import { listContainers } from "../domain/containers/list.ts";
@@ -7,14 +8,13 @@ import { pause, unpause } from "../domain/containers/pause.ts";
 import { remove } from "../domain/containers/remove.ts";
 import { rename } from "../domain/containers/rename.ts";
 import { start } from "../domain/containers/start.ts";
+import { isRunning } from "../domain/containers/state.ts";
 import { kill, restart, stop } from "../domain/containers/stop.ts";
 import { update } from "../domain/containers/update.ts";
 import { waitFor } from "../domain/containers/wait.ts";
-import { resize } from "../domain/containers/attach.ts";
 import type { Engine } from "../domain/engine.ts";
-import { findExec } from "../domain/exec/exec.ts";
-import { isRunning } from "../domain/containers/state.ts";
 import { notRunning } from "../domain/errors.ts";
+import { findExec } from "../domain/exec/exec.ts";
 import { decodeResources, decodeSpec } from "./decode.ts";
 import { encodeContainer } from "./encode.ts";
 
@@ -29,7 +29,10 @@ export function containerCalls(engine: Engine): Implementation<typeof Supervisor
   const view = (container: Container, sizes?: { rw: number; rootFs: number }) => {
     const { id, record, execs } = container;
     const execIds = [...execs].filter((exec) => parts.registry.execs.get(exec)?.running);
-    const paths = { logPath: record.spec.hostConfig.logConfig.type === "none" ? "" : parts.paths.log(id), directory: parts.paths.bundle(id) };
+    const paths = {
+      logPath: record.spec.hostConfig.logConfig.type === "none" ? "" : parts.paths.log(id),
+      directory: parts.paths.bundle(id),
+    };
     return encodeContainer({ record, nodeId: parts.nodeId, nodeName: parts.nodeName, ...paths, execIds, sizes });
   };
   return {

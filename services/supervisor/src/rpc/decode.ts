@@ -1,6 +1,11 @@
-import { ContainerConfig, HostConfig, Resources as ResourcesMessage, type ContainerSpec as SpecMessage } from "@berth/api/containers";
-import type { ContainerSpec, Resources } from "../domain/model.ts";
+import {
+  ContainerConfig,
+  HostConfig,
+  Resources as ResourcesMessage,
+  type ContainerSpec as SpecMessage,
+} from "@berth/api/containers";
 import { invalid } from "../domain/errors.ts";
+import type { ContainerSpec, Resources } from "../domain/model.ts";
 
 /** A spec off the wire: absent messages become empty ones, so that the domain need not ask. */
 export function decodeSpec(message: SpecMessage | undefined): ContainerSpec {
@@ -18,4 +23,5 @@ export function decodeSpec(message: SpecMessage | undefined): ContainerSpec {
   };
 }
 
-export const decodeResources = (message: ResourcesMessage | undefined): Resources => message ?? ResourcesMessage.create();
+export const decodeResources = (message: ResourcesMessage | undefined): Resources =>
+  message ?? ResourcesMessage.create();

@@ -1,4 +1,9 @@
-import { type Container as ContainerMessage, type ContainerState as StateMessage, ContainerStatus, type DeepPartial } from "@berth/api/containers";
+import {
+  type Container as ContainerMessage,
+  ContainerStatus,
+  type DeepPartial,
+  type ContainerState as StateMessage,
+} from "@berth/api/containers";
 import type { ContainerRecord, ContainerState, Status } from "../domain/model.ts";
 import { toNano } from "../domain/time.ts";
 

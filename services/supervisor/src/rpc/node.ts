@@ -30,7 +30,10 @@ export function nodeCalls(engine: Engine): Implementation<typeof SupervisorDefin
   };
 }
 
-function encodeSample({ record }: Container, { read, counters, systemCpu, onlineCpus, interfaces }: Sample): DeepPartial<StatsResponse> {
+function encodeSample(
+  { record }: Container,
+  { read, counters, systemCpu, onlineCpus, interfaces }: Sample,
+): DeepPartial<StatsResponse> {
   const names = { containerId: record.id, name: record.name };
   if (counters === undefined) return names;
   return {
@@ -86,7 +89,16 @@ function networks({ parts }: Engine): DeepPartial<Network>[] {
     "com.docker.network.driver.mtu": String(bridge.mtu),
   };
   return [
-    { id: bridge.id, name: "bridge", driver: "bridge", scope: "local", subnet: bridge.subnet, gateway: bridge.gateway, options, containers: members("bridge") },
+    {
+      id: bridge.id,
+      name: "bridge",
+      driver: "bridge",
+      scope: "local",
+      subnet: bridge.subnet,
+      gateway: bridge.gateway,
+      options,
+      containers: members("bridge"),
+    },
     { id: ids.host, name: "host", driver: "host", scope: "local", containers: members("host") },
     { id: ids.none, name: "none", driver: "null", scope: "local", containers: members("none") },
   ];

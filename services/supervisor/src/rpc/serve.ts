@@ -1,11 +1,16 @@
 import { SupervisorDefinition } from "@berth/api/containers";
 import type { RpcServer } from "@berth/rpc";
 import type { SupervisorContext } from "../context.ts";
+import { streamCalls } from "./attach.ts";
 import { containerCalls } from "./containers.ts";
 import { execCalls } from "./execs.ts";
 import { nodeCalls } from "./node.ts";
-import { streamCalls } from "./attach.ts";
 
 export function serve(server: RpcServer, { engine }: SupervisorContext): void {
-  server.add(SupervisorDefinition, { ...containerCalls(engine), ...streamCalls(engine), ...execCalls(engine), ...nodeCalls(engine) });
+  server.add(SupervisorDefinition, {
+    ...containerCalls(engine),
+    ...streamCalls(engine),
+    ...execCalls(engine),
+    ...nodeCalls(engine),
+  });
 }

@@ -16,7 +16,10 @@ export function remoteSnapshots(clients: Clients, nodeId: string): Snapshots {
   return {
     async prepare(key, layers, signal) {
       const request = { key, parent: chainId(layers), layers: [...layers], labels: owner };
-      const { mounts, layerDirs } = await client.prepare(request, { timeoutMs: prepareTimeoutMs, ...(signal && { signal }) });
+      const { mounts, layerDirs } = await client.prepare(request, {
+        timeoutMs: prepareTimeoutMs,
+        ...(signal && { signal }),
+      });
       return { rootfs: mounts, layerDirs };
     },
     async remove(key) {

@@ -39,7 +39,9 @@ for (const point of ["create.claimed", "create.prepared"]) {
   test(`dying at ${point}: no container, its name is free again`, async () => {
     await dieAt(point, () => node.supervisor.create({ name: "gone", spec: node.spec(["true"]) }));
     expect(await list()).toEqual([]);
-    const again = await eventually("the name is free", () => node.supervisor.create({ name: "gone", spec: node.spec(["true"]) }));
+    const again = await eventually("the name is free", () =>
+      node.supervisor.create({ name: "gone", spec: node.spec(["true"]) }),
+    );
     expect((await leftovers()).containers).toEqual([again.id]);
   });
 }
@@ -100,10 +102,14 @@ test("dying at remove.recorded: the rest is swept, the name is free", async () =
 
 test("killed while containers run: one goes on, one ends, one is killed with its monitor; every log is whole", async () => {
   const count = 20_000;
-  const counting = await node.supervisor.create({ spec: node.spec(["sh", "-c", `seq 1 ${count}; sleep 1; seq 1 ${count}; sleep 1000`]) });
+  const counting = await node.supervisor.create({
+    spec: node.spec(["sh", "-c", `seq 1 ${count}; sleep 1; seq 1 ${count}; sleep 1000`]),
+  });
   const ending = await node.supervisor.create({ spec: node.spec(["sh", "-c", "sleep 0.5; exit 12"]) });
   const doomed = await node.supervisor.create({ spec: node.spec(["sleep", "1000"]) });
-  const unwilling = await node.supervisor.create({ spec: node.spec(["sh", "-c", "sleep 0.5; exit 1"], {}, { restartPolicy: { name: "always" } }) });
+  const unwilling = await node.supervisor.create({
+    spec: node.spec(["sh", "-c", "sleep 0.5; exit 1"], {}, { restartPolicy: { name: "always" } }),
+  });
   for (const { id } of [counting, ending, doomed, unwilling]) await node.supervisor.start({ container: id });
   const { container } = await node.supervisor.inspect({ container: doomed.id });
   const exec = await node.supervisor.createExec({ container: counting.id, cmd: ["sleep", "1000"] });
@@ -126,7 +132,9 @@ test("killed while containers run: one goes on, one ends, one is killed with its
   });
   const lines = Array.from({ length: count }, (_, i) => `${i + 1}\n`).join("");
   await eventually("the log is whole", async () => {
-    const text = unframe(Buffer.from(await textOf(node.supervisor.logs({ container: counting.id, stdout: true })), "utf8"));
+    const text = unframe(
+      Buffer.from(await textOf(node.supervisor.logs({ container: counting.id, stdout: true })), "utf8"),
+    );
     if (text !== lines + lines) throw new Error(`${text.length} of ${2 * lines.length} bytes`);
     return true;
   });
@@ -159,12 +167,16 @@ test("NATS away: what runs can be managed, a create says so in time", async () =
   await node.supervisor.start({ container: id });
   process.kill(node.pidOf("nats"), "SIGSTOP");
   try {
-    expect((await failure(node.supervisor.create({ name: "late", spec: node.spec(["true"]) }))).reason).toBe("UNAVAILABLE");
+    expect((await failure(node.supervisor.create({ name: "late", spec: node.spec(["true"]) }))).reason).toBe(
+      "UNAVAILABLE",
+    );
     await node.supervisor.stop({ container: id, timeout: 0 });
     expect(await waitExit(node, id)).toBe(137);
   } finally {
     process.kill(node.pidOf("nats"), "SIGCONT");
   }
-  const again = await eventually("creates work again", () => node.supervisor.create({ name: "late", spec: node.spec(["true"]) }));
+  const again = await eventually("creates work again", () =>
+    node.supervisor.create({ name: "late", spec: node.spec(["true"]) }),
+  );
   expect(again.id).toMatch(/^[0-9a-f]{64}$/);
 });

@@ -1,15 +1,15 @@
 // A node for tests: a network namespace of its own with nats-server, image store, snapshotter and supervisor as real processes.
 import { type ChildProcess, spawn } from "node:child_process";
+import { createReadStream } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type ContainerSpec, type DeepPartial, SupervisorDefinition } from "@berth/api/containers";
-import { type Image, type ImportImageRequest, ImageStoreDefinition } from "@berth/api/images";
-import { createLogger } from "@berth/log";
+import { type Image, ImageStoreDefinition, type ImportImageRequest } from "@berth/api/images";
 import { acquireNatsServer, prepareNats } from "@berth/launcher";
+import { createLogger } from "@berth/log";
 import { type Client, type Clients, createClients } from "@berth/rpc";
 import { busyboxRoot, createNetns, eventually, must, type NetworkNamespace } from "@berth/testkit";
-import { createReadStream } from "node:fs";
 
 const services = resolve(import.meta.dirname, "../../..");
 const hostId = "test-host";
@@ -92,10 +92,14 @@ export class Node {
   }
 
   async serving(): Promise<void> {
-    await eventually("the supervisor serves", async () => {
-      await this.supervisor.nodeInfo({}, { timeoutMs: 2_000 });
-      return true;
-    });
+    await eventually(
+      "the supervisor serves",
+      async () => {
+        await this.supervisor.nodeInfo({}, { timeoutMs: 2_000 });
+        return true;
+      },
+      60_000,
+    );
   }
 
   /** Ends a service as a crash does, or politely. */
@@ -125,7 +129,11 @@ export class Node {
   }
 
   /** A spec that runs `cmd` in the busybox image, without a network. */
-  spec(cmd: string[], config: DeepPartial<ContainerSpec["config"]> = {}, hostConfig: DeepPartial<ContainerSpec["hostConfig"]> = {}): DeepPartial<ContainerSpec> {
+  spec(
+    cmd: string[],
+    config: DeepPartial<ContainerSpec["config"]> = {},
+    hostConfig: DeepPartial<ContainerSpec["hostConfig"]> = {},
+  ): DeepPartial<ContainerSpec> {
     const { image } = this;
     if (!image) throw new Error("no image");
     return {
@@ -139,7 +147,8 @@ export class Node {
   /** Removes all containers, ends all processes. */
   async close(): Promise<void> {
     const { containers } = await this.supervisor.list({ all: true }).catch(() => ({ containers: [] }));
-    for (const { id } of containers) await this.supervisor.remove({ container: id, force: true, volumes: true }).catch(() => undefined);
+    for (const { id } of containers)
+      await this.supervisor.remove({ container: id, force: true, volumes: true }).catch(() => undefined);
     for (const name of ["supervisor", "snapshotter", "image-store", "nats"]) await this.end(name, "SIGTERM");
     this.#clients.close();
     await this.netns.remove();
@@ -209,9 +218,19 @@ export async function failure(call: Promise<unknown>): Promise<{ reason: string;
 }
 
 /** Starts an exec over gRPC (as a caller on another host would) and collects its streams. */
-export async function execToEnd(node: Node, container: string, options: { cmd: string[]; stdin?: string; tty?: boolean; user?: string; env?: string[]; workingDir?: string }) {
+export async function execToEnd(
+  node: Node,
+  container: string,
+  options: { cmd: string[]; stdin?: string; tty?: boolean; user?: string; env?: string[]; workingDir?: string },
+) {
   const { stdin, ...rest } = options;
-  const { id } = await node.supervisor.createExec({ container, attachStdout: true, attachStderr: true, attachStdin: stdin !== undefined, ...rest });
+  const { id } = await node.supervisor.createExec({
+    container,
+    attachStdout: true,
+    attachStderr: true,
+    attachStdin: stdin !== undefined,
+    ...rest,
+  });
   async function* requests() {
     yield { message: { $case: "start" as const, value: { exec: id } } };
     if (stdin !== undefined) {
@@ -220,7 +239,8 @@ export async function execToEnd(node: Node, container: string, options: { cmd: s
     }
   }
   const chunks: Uint8Array[] = [];
-  for await (const { message } of node.supervisor.startExec(requests())) if (message?.$case === "data") chunks.push(message.value);
+  for await (const { message } of node.supervisor.startExec(requests()))
+    if (message?.$case === "data") chunks.push(message.value);
   const bytes = Buffer.concat(chunks);
   await eventually("the exec has ended", async () => {
     const state = await node.supervisor.inspectExec({ exec: id });
@@ -228,5 +248,10 @@ export async function execToEnd(node: Node, container: string, options: { cmd: s
     return true;
   });
   const { exitCode } = await node.supervisor.inspectExec({ exec: id });
-  return { out: options.tty ? bytes.toString() : unframe(bytes, 1), err: options.tty ? "" : unframe(bytes, 2), exitCode, id };
+  return {
+    out: options.tty ? bytes.toString() : unframe(bytes, 1),
+    err: options.tty ? "" : unframe(bytes, 2),
+    exitCode,
+    id,
+  };
 }

@@ -1,7 +1,8 @@
 // The life of containers against the real monitor, snapshotter and NATS.
-import { afterAll, beforeAll, expect, test } from "vitest";
+
 import { ContainerStatus } from "@berth/api/containers";
 import { eventually, standing } from "@berth/testkit";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { execToEnd, failure, Node, runToEnd, waitExit } from "./harness.ts";
 
 let node: Node;
@@ -21,12 +22,17 @@ afterAll(async () => {
 const statusOf = async (id: string) => (await node.supervisor.inspect({ container: id })).container?.state;
 
 test("output, exit codes and logs", async () => {
-  expect(await runToEnd(node, ["sh", "-c", "echo out; echo err >&2; exit 3"])).toEqual({ out: "out\n", err: "err\n", exitCode: 3 });
+  expect(await runToEnd(node, ["sh", "-c", "echo out; echo err >&2; exit 3"])).toEqual({
+    out: "out\n",
+    err: "err\n",
+    exitCode: 3,
+  });
   expect((await runToEnd(node, ["sh", "-c", "sleep 0.1 & kill -9 $!; wait $!"])).exitCode).toBe(137);
 });
 
 test("a program that can't be run says so in Docker's words and leaves nothing", async () => {
-  const prefix = "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: ";
+  const prefix =
+    "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: ";
   const cases: [string, string, number][] = [
     ["nope", 'exec: "nope": executable file not found in $PATH', 127],
     ["/nope/x", 'exec: "/nope/x": stat /nope/x: no such file or directory', 127],
@@ -35,14 +41,19 @@ test("a program that can't be run says so in Docker's words and leaves nothing",
   ];
   for (const [program, text, code] of cases) {
     const { id } = await node.supervisor.create({ spec: node.spec([program]) });
-    expect(await failure(node.supervisor.start({ container: id }))).toEqual({ reason: "START_FAILED", message: prefix + text });
+    expect(await failure(node.supervisor.start({ container: id }))).toEqual({
+      reason: "START_FAILED",
+      message: prefix + text,
+    });
     expect(await statusOf(id)).toMatchObject({ status: ContainerStatus.CREATED, exitCode: code, error: prefix + text });
     await node.supervisor.remove({ container: id });
   }
 });
 
 test("stop sends the stop signal, then kills", async () => {
-  const polite = await node.supervisor.create({ spec: node.spec(["sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.05; done"]) });
+  const polite = await node.supervisor.create({
+    spec: node.spec(["sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.05; done"]),
+  });
   await node.supervisor.start({ container: polite.id });
   await eventually("the trap is set", async () => true);
   await new Promise((done) => setTimeout(done, 200));
@@ -80,7 +91,10 @@ test("names are unique, given back, and changeable", async () => {
   await node.supervisor.remove({ container: "one" });
   const { id: third } = await node.supervisor.create({ name: "two", spec: node.spec(["true"]) });
   await node.supervisor.remove({ container: third });
-  expect(await failure(node.supervisor.inspect({ container: again.id }))).toMatchObject({ reason: "NO_SUCH_CONTAINER", message: `No such container: ${again.id}` });
+  expect(await failure(node.supervisor.inspect({ container: again.id }))).toMatchObject({
+    reason: "NO_SUCH_CONTAINER",
+    message: `No such container: ${again.id}`,
+  });
 });
 
 test("an idempotency key gives one container", async () => {
@@ -110,7 +124,9 @@ test("restart policies run it again, with a count, until it is stopped", async (
   const { container } = await node.supervisor.inspect({ container: id });
   expect(container).toMatchObject({ restartCount: 2, state: { status: ContainerStatus.EXITED, exitCode: 1 } });
   await node.supervisor.remove({ container: id });
-  const forever = await node.supervisor.create({ spec: node.spec(["true"], {}, { restartPolicy: { name: "always" } }) });
+  const forever = await node.supervisor.create({
+    spec: node.spec(["true"], {}, { restartPolicy: { name: "always" } }),
+  });
   await node.supervisor.start({ container: forever.id });
   await eventually("it has been restarted twice", async () => {
     const found = await node.supervisor.inspect({ container: forever.id });
@@ -130,7 +146,9 @@ test("pause, unpause and their refusals", async () => {
   await node.supervisor.pause({ container: id });
   expect(await statusOf(id)).toMatchObject({ status: ContainerStatus.PAUSED });
   expect((await failure(node.supervisor.pause({ container: id }))).message).toBe(`Container ${id} is already paused`);
-  expect((await failure(node.supervisor.start({ container: id }))).message).toBe("cannot start a paused container, try unpause instead");
+  expect((await failure(node.supervisor.start({ container: id }))).message).toBe(
+    "cannot start a paused container, try unpause instead",
+  );
   expect((await failure(node.supervisor.createExec({ container: id, cmd: ["true"] }))).reason).toBe("CONTAINER_PAUSED");
   await node.supervisor.unpause({ container: id });
   await node.supervisor.pause({ container: id });
@@ -140,18 +158,33 @@ test("pause, unpause and their refusals", async () => {
 test("exec: streams, exit codes, user, environment, directory, refusals", async () => {
   const { id } = await node.supervisor.create({ spec: node.spec(["sleep", "1000"], { env: ["A=1"] }) });
   await node.supervisor.start({ container: id });
-  expect(await execToEnd(node, id, { cmd: ["sh", "-c", "echo $A$B; id -u; pwd; echo e >&2; exit 4"], env: ["B=2"], user: "1000", workingDir: "/tmp" })).toMatchObject({
+  expect(
+    await execToEnd(node, id, {
+      cmd: ["sh", "-c", "echo $A$B; id -u; pwd; echo e >&2; exit 4"],
+      env: ["B=2"],
+      user: "1000",
+      workingDir: "/tmp",
+    }),
+  ).toMatchObject({
     out: "12\n1000\n/tmp\n",
     err: "e\n",
     exitCode: 4,
   });
-  expect(await execToEnd(node, id, { cmd: ["cat"], stdin: "over the wire" })).toMatchObject({ out: "over the wire", exitCode: 0 });
-  expect((await execToEnd(node, id, { cmd: ["sh", "-c", "tty; echo $TERM"], tty: true })).out).toMatch(/\/dev\/pts\/\d+\r\nxterm\r\n/);
+  expect(await execToEnd(node, id, { cmd: ["cat"], stdin: "over the wire" })).toMatchObject({
+    out: "over the wire",
+    exitCode: 0,
+  });
+  expect((await execToEnd(node, id, { cmd: ["sh", "-c", "tty; echo $TERM"], tty: true })).out).toMatch(
+    /\/dev\/pts\/\d+\r\nxterm\r\n/,
+  );
   expect(await failure(execToEnd(node, id, { cmd: ["nope"] }))).toEqual({
     reason: "START_FAILED",
-    message: 'OCI runtime exec failed: exec failed: unable to start container process: exec: "nope": executable file not found in $PATH',
+    message:
+      'OCI runtime exec failed: exec failed: unable to start container process: exec: "nope": executable file not found in $PATH',
   });
-  expect((await failure(node.supervisor.createExec({ container: id, cmd: [] }))).message).toBe("No exec command specified");
+  expect((await failure(node.supervisor.createExec({ container: id, cmd: [] }))).message).toBe(
+    "No exec command specified",
+  );
   const done = await execToEnd(node, id, { cmd: ["true"] });
   expect((await failure(startDetached(done.id))).message).toBe(`exec command ${done.id} has already run`);
   expect((await failure(node.supervisor.inspectExec({ exec: "nope" }))).message).toBe("No such exec instance: nope");
@@ -168,7 +201,10 @@ async function startDetached(exec: string): Promise<void> {
 }
 
 test("top, stats, update, list", async () => {
-  const { id } = await node.supervisor.create({ name: "seen", spec: node.spec(["sleep", "1000"], { labels: { a: "b" } }, { resources: { memory: 64 << 20 } }) });
+  const { id } = await node.supervisor.create({
+    name: "seen",
+    spec: node.spec(["sleep", "1000"], { labels: { a: "b" } }, { resources: { memory: 64 << 20 } }),
+  });
   await node.supervisor.start({ container: id });
   const table = await node.supervisor.top({ container: id });
   expect(table.titles).toEqual(["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]);

@@ -1,6 +1,7 @@
 // The default bridge, in a network namespace of the test's own with an outside world beyond a veth pair.
-import { afterAll, beforeAll, expect, test } from "vitest";
+
 import { createNetns, eventually, must, type NetworkNamespace, run } from "@berth/testkit";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { failure, Node, runToEnd } from "./harness.ts";
 
 let node: Node;
@@ -22,13 +23,21 @@ afterAll(async () => {
 
 const bridge = { networkMode: "bridge" };
 /** An HTTP request by a shell: busybox's wget, linked statically, crashes where it wants name services. */
-const request = (address: string, port: number) => `printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 2 ${address} ${port} | tail -1`;
+const request = (address: string, port: number) =>
+  `printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 2 ${address} ${port} | tail -1`;
 const fetch = (from: readonly string[], address: string, port: number) =>
   run([...from, "busybox", "sh", "-c", request(address, port)], { timeoutMs: 5_000 });
-const httpd = (port: number, text: string) => ["sh", "-c", `mkdir /w; echo ${text} > /w/index.html; exec httpd -f -p ${port} -h /w`];
+const httpd = (port: number, text: string) => [
+  "sh",
+  "-c",
+  `mkdir /w; echo ${text} > /w/index.html; exec httpd -f -p ${port} -h /w`,
+];
 
 async function runServer(host: object, name = "", text = "hello") {
-  const { id } = await node.supervisor.create({ name, spec: node.spec(httpd(80, text), { exposedPorts: ["80/tcp"] }, { ...bridge, ...host }) });
+  const { id } = await node.supervisor.create({
+    name,
+    spec: node.spec(httpd(80, text), { exposedPorts: ["80/tcp"] }, { ...bridge, ...host }),
+  });
   await node.supervisor.start({ container: id });
   const { container } = await node.supervisor.inspect({ container: id });
   return { id, address: container?.endpoints[0]?.ipAddress ?? "", container };
@@ -42,10 +51,24 @@ const serves = (from: readonly string[], address: string, port: number) =>
   });
 
 test("address, gateway, names files", async () => {
-  const { out } = await runToEnd(node, ["sh", "-c", "ip -o -4 addr show eth0 | awk '{print $4}'; ip route; cat /etc/hosts; cat /etc/hostname"], { hostname: "web" }, { ...bridge, extraHosts: ["x:1.2.3.4", "gw:host-gateway"] });
+  const { out } = await runToEnd(
+    node,
+    ["sh", "-c", "ip -o -4 addr show eth0 | awk '{print $4}'; ip route; cat /etc/hosts; cat /etc/hostname"],
+    { hostname: "web" },
+    { ...bridge, extraHosts: ["x:1.2.3.4", "gw:host-gateway"] },
+  );
   expect(out).toMatch(/^172\.17\.0\.\d+\/16\ndefault via 172\.17\.0\.1 dev eth0/);
   expect(out).toMatch(/127\.0\.0\.1\tlocalhost\n.*1\.2\.3\.4\tx\n172\.17\.0\.1\tgw\n172\.17\.0\.\d+\tweb\nweb\n$/s);
-  expect((await runToEnd(node, ["cat", "/etc/resolv.conf"], {}, { ...bridge, dns: ["9.9.9.9"], dnsSearch: ["a.b"], dnsOptions: ["ndots:2"] })).out).toMatch(/nameserver 9\.9\.9\.9\nsearch a\.b\noptions ndots:2\n$/);
+  expect(
+    (
+      await runToEnd(
+        node,
+        ["cat", "/etc/resolv.conf"],
+        {},
+        { ...bridge, dns: ["9.9.9.9"], dnsSearch: ["a.b"], dnsOptions: ["ndots:2"] },
+      )
+    ).out,
+  ).toMatch(/nameserver 9\.9\.9\.9\nsearch a\.b\noptions ndots:2\n$/);
 });
 
 test("containers reach each other, the host and the world, which sees the host's address", async () => {
@@ -61,14 +84,19 @@ test("containers reach each other, the host and the world, which sees the host's
 });
 
 test("published ports: from outside, from the host, by 127.0.0.1, from other containers", async () => {
-  const binding = (hostIp: string, hostPort: string) => ({ portBindings: [{ containerPort: "80/tcp", hostIp, hostPort }] });
+  const binding = (hostIp: string, hostPort: string) => ({
+    portBindings: [{ containerPort: "80/tcp", hostIp, hostPort }],
+  });
   const all = await runServer(binding("", "8080"));
   expect(all.container?.ports).toEqual([{ containerPort: "80/tcp", hostIp: "0.0.0.0", hostPort: 8080 }]);
   await serves(outside.enter, "192.0.2.1", 8080);
   await serves(node.enter, "192.0.2.1", 8080);
   await serves(node.enter, "127.0.0.1", 8080);
   expect((await runToEnd(node, ["sh", "-c", request("192.0.2.1", 8080)], {}, bridge)).out).toBe("hello\n");
-  const taken = await node.supervisor.create({ name: "late", spec: node.spec(httpd(80, "x"), {}, { ...bridge, ...binding("", "8080") }) });
+  const taken = await node.supervisor.create({
+    name: "late",
+    spec: node.spec(httpd(80, "x"), {}, { ...bridge, ...binding("", "8080") }),
+  });
   expect((await failure(node.supervisor.start({ container: taken.id }))).message).toMatch(
     /^failed to set up container networking: driver failed programming external connectivity on endpoint late \([0-9a-f]{64}\): Bind for 0\.0\.0\.0:8080 failed: port is already allocated$/,
   );
@@ -85,14 +113,23 @@ test("published ports: from outside, from the host, by 127.0.0.1, from other con
 });
 
 test("a restart of the supervisor keeps ports, and the last container takes bridge and table with it", async () => {
-  const server = await runServer({ portBindings: [{ containerPort: "80/tcp", hostIp: "", hostPort: "8081" }], publishAllPorts: false });
+  const server = await runServer({
+    portBindings: [{ containerPort: "80/tcp", hostIp: "", hostPort: "8081" }],
+    publishAllPorts: false,
+  });
   await serves(node.enter, "127.0.0.1", 8081);
   await node.end("supervisor", "SIGKILL");
   await serves(outside.enter, "192.0.2.1", 8081);
   node.startService("supervisor");
   await node.serving();
   await serves(outside.enter, "192.0.2.1", 8081);
-  const other = await node.supervisor.create({ spec: node.spec(["sleep", "9"], {}, { ...bridge, portBindings: [{ containerPort: "80/tcp", hostIp: "", hostPort: "8081" }] }) });
+  const other = await node.supervisor.create({
+    spec: node.spec(
+      ["sleep", "9"],
+      {},
+      { ...bridge, portBindings: [{ containerPort: "80/tcp", hostIp: "", hostPort: "8081" }] },
+    ),
+  });
   expect((await failure(node.supervisor.start({ container: other.id }))).message).toMatch(/port is already allocated/);
   // Addresses of what runs are not given to others.
   await node.supervisor.remove({ container: other.id });

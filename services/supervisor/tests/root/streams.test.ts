@@ -1,7 +1,7 @@
 // Attach and logs: every byte once, both ways, by gRPC and by the monitor's own socket.
 import { createHash } from "node:crypto";
-import { connect } from "node:net";
 import { appendFile, readdir } from "node:fs/promises";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Node, textOf, unframe, waitExit } from "./harness.ts";
@@ -18,7 +18,12 @@ interface AttachOptions {
 }
 
 async function* attachRequests(container: string, { stdin, hostId = "" }: AttachOptions) {
-  yield { message: { $case: "start" as const, value: { container, stdin: stdin !== undefined, stdout: true, stderr: true, hostId } } };
+  yield {
+    message: {
+      $case: "start" as const,
+      value: { container, stdin: stdin !== undefined, stdout: true, stderr: true, hostId },
+    },
+  };
   for await (const value of stdin ?? []) yield { message: { $case: "stdin" as const, value } };
   yield { message: { $case: "closeStdin" as const, value: {} } };
 }
@@ -29,7 +34,9 @@ const from = async function* (...chunks: string[]) {
 
 test("attached before the start, nothing is lost either way", async () => {
   const { supervisor } = node;
-  const { id } = await supervisor.create({ spec: node.spec(["sh", "-c", "echo first; cat; echo last >&2"], { openStdin: true, stdinOnce: true }) });
+  const { id } = await supervisor.create({
+    spec: node.spec(["sh", "-c", "echo first; cat; echo last >&2"], { openStdin: true, stdinOnce: true }),
+  });
   const answers = supervisor.attach(attachRequests(id, { stdin: from("typed ", "early\n") }))[Symbol.asyncIterator]();
   expect((await answers.next()).value?.message).toEqual({ $case: "ready", value: { tty: false } });
   await supervisor.start({ container: id });
@@ -52,7 +59,9 @@ test("32 MiB through stdin and stdout come out the same", async () => {
   const stdin = (async function* () {
     for (let i = 0; i < count; i++) yield block;
   })();
-  const { id } = await supervisor.create({ spec: node.spec(["cat"], { openStdin: true, stdinOnce: true }, { logConfig: { type: "none" } }) });
+  const { id } = await supervisor.create({
+    spec: node.spec(["cat"], { openStdin: true, stdinOnce: true }, { logConfig: { type: "none" } }),
+  });
   const answers = supervisor.attach(attachRequests(id, { stdin }))[Symbol.asyncIterator]();
   await answers.next();
   await supervisor.start({ container: id });
@@ -87,7 +96,9 @@ function deframer(payload: (bytes: Buffer) => void): (bytes: Uint8Array) => void
 
 test("a caller of the same host is given the monitor's socket", async () => {
   const { supervisor } = node;
-  const { id } = await supervisor.create({ spec: node.spec(["cat"], { openStdin: true, stdinOnce: true, tty: false }) });
+  const { id } = await supervisor.create({
+    spec: node.spec(["cat"], { openStdin: true, stdinOnce: true, tty: false }),
+  });
   const answers = supervisor.attach(attachRequests(id, { stdin: from(), hostId: "test-host" }))[Symbol.asyncIterator]();
   const message = (await answers.next()).value?.message;
   if (message?.$case !== "local") throw new Error("expected local");
@@ -114,10 +125,17 @@ test("an attach to a container that is removed unstarted ends", async () => {
 
 test("logs: streams, tail, timestamps, since and until", async () => {
   const { supervisor } = node;
-  const { id } = await supervisor.create({ spec: node.spec(["sh", "-c", "for i in 1 2 3 4 5; do echo o$i; done; sleep 0.3; echo e >&2; printf 'no end \\303\\244 \"q\" \\\\ \\t.'"]) });
+  const { id } = await supervisor.create({
+    spec: node.spec([
+      "sh",
+      "-c",
+      "for i in 1 2 3 4 5; do echo o$i; done; sleep 0.3; echo e >&2; printf 'no end \\303\\244 \"q\" \\\\ \\t.'",
+    ]),
+  });
   await supervisor.start({ container: id });
   await waitExit(node, id);
-  const logs = async (options: object) => unframe(Buffer.from(await bytesOf(supervisor.logs({ container: id, stdout: true, stderr: true, ...options }))));
+  const logs = async (options: object) =>
+    unframe(Buffer.from(await bytesOf(supervisor.logs({ container: id, stdout: true, stderr: true, ...options }))));
   expect(await logs({})).toBe('o1\no2\no3\no4\no5\ne\nno end ä "q" \\ \t.');
   expect(await logs({ stdout: false })).toBe("e\n");
   expect(await logs({ tail: 2 })).toBe('e\nno end ä "q" \\ \t.');
@@ -133,7 +151,8 @@ test("logs: streams, tail, timestamps, since and until", async () => {
   await supervisor.remove({ container: id });
 });
 
-const bytesOf = async (logs: AsyncIterable<{ data: Uint8Array }>) => Buffer.concat(await Array.fromAsync(logs, ({ data }) => data));
+const bytesOf = async (logs: AsyncIterable<{ data: Uint8Array }>) =>
+  Buffer.concat(await Array.fromAsync(logs, ({ data }) => data));
 
 test("following a log over rotations gives each line once and ends with the container", async () => {
   const { supervisor } = node;
@@ -142,7 +161,9 @@ test("following a log over rotations gives each line once and ends with the cont
   await supervisor.start({ container: id });
   const text = unframe(await bytesOf(supervisor.logs({ container: id, stdout: true, stderr: true, follow: true })));
   expect(text).toBe(Array.from({ length: 5000 }, (_, i) => `${i + 1}\n`).join(""));
-  expect((await readdir(join(node.stateDir, "containers", id))).filter((name) => name.includes("json.log")).length).toBeGreaterThan(5);
+  expect(
+    (await readdir(join(node.stateDir, "containers", id))).filter((name) => name.includes("json.log")).length,
+  ).toBeGreaterThan(5);
   expect(unframe(await bytesOf(supervisor.logs({ container: id, stdout: true, tail: 3000 })))).toBe(
     Array.from({ length: 3000 }, (_, i) => `${2001 + i}\n`).join(""),
   );
@@ -151,7 +172,13 @@ test("following a log over rotations gives each line once and ends with the cont
 
 test("a terminal: raw output, resized", async () => {
   const { supervisor } = node;
-  const { id } = await supervisor.create({ spec: node.spec(["sh", "-c", "stty size; read x; stty size"], { tty: true, openStdin: true }, { consoleSize: [24, 80] }) });
+  const { id } = await supervisor.create({
+    spec: node.spec(
+      ["sh", "-c", "stty size; read x; stty size"],
+      { tty: true, openStdin: true },
+      { consoleSize: [24, 80] },
+    ),
+  });
   const typed = Promise.withResolvers<void>();
   const stdin = (async function* () {
     await typed.promise;

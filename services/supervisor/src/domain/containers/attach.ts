@@ -15,12 +15,18 @@ export interface AttachOptions {
 }
 
 /** Makes sure that there is a socket to attach at, whether the container runs or is yet to start. Throws CONFLICT. */
-export async function prepareAttach(parts: Parts, container: Container, options: AttachOptions): Promise<MonitorRequest> {
+export async function prepareAttach(
+  parts: Parts,
+  container: Container,
+  options: AttachOptions,
+): Promise<MonitorRequest> {
   await container.mutex.run(async () => {
     const { record } = container;
-    if (container.removed || record.removing) throw conflict(`You cannot attach to a container which is being removed: ${record.id}`);
+    if (container.removed || record.removing)
+      throw conflict(`You cannot attach to a container which is being removed: ${record.id}`);
     if (record.state.status === "paused") throw conflict("You cannot attach to a paused container, unpause it first");
-    if (record.state.status === "restarting") throw conflict("You cannot attach to a restarting container, wait until it is running");
+    if (record.state.status === "restarting")
+      throw conflict("You cannot attach to a restarting container, wait until it is running");
     if (!isRunning(record)) await ensureListener(parts, container);
   });
   await parts.records.commitLazily({ events: [containerEvent(parts.nodeId, container.record, "attach")] });
@@ -28,7 +34,10 @@ export async function prepareAttach(parts: Parts, container: Container, options:
 }
 
 /** The container's streams; before its start this waits for it. Throws CONTAINER_NOT_RUNNING when it never came. */
-export async function attachStream(container: Container, request: MonitorRequest): Promise<{ socket: Socket; head: Buffer }> {
+export async function attachStream(
+  container: Container,
+  request: MonitorRequest,
+): Promise<{ socket: Socket; head: Buffer }> {
   try {
     return await container.monitor.stream(request);
   } catch (error) {
@@ -38,7 +47,13 @@ export async function attachStream(container: Container, request: MonitorRequest
 }
 
 /** `docker resize` of a container or of an exec in it. Throws CONTAINER_NOT_RUNNING. */
-export async function resize(parts: Parts, container: Container, rows: number, cols: number, exec?: string): Promise<void> {
+export async function resize(
+  parts: Parts,
+  container: Container,
+  rows: number,
+  cols: number,
+  exec?: string,
+): Promise<void> {
   if (!isRunning(container.record)) throw notRunning(container.id);
   try {
     await container.monitor.request({ op: "resize", rows, cols, ...(exec !== undefined && { exec }) });

@@ -35,19 +35,28 @@ export type PendingCreates = Map<string, Promise<Created>>;
  * Checks everything, then makes name, writable layer and record. Nothing is left on failure: what a crash leaves (a name or a
  * layer of a container that no record names) is swept at the next start. Throws INVALID_ARGUMENT, NOT_IMPLEMENTED, NAME_IN_USE, UNAVAILABLE.
  */
-export function create(parts: Parts, pending: PendingCreates, options: CreateOptions, signal?: AbortSignal): Promise<Created> {
+export function create(
+  parts: Parts,
+  pending: PendingCreates,
+  options: CreateOptions,
+  signal?: AbortSignal,
+): Promise<Created> {
   const { idempotencyKey: key } = options;
   if (key === "") return createOnce(parts, options, signal);
   const existing = parts.registry.byIdempotencyKey(key);
   if (existing) return Promise.resolve({ id: existing.id, warnings: [] });
   const running = pending.get(key);
-  if (running) return running;
+  if (running !== undefined) return running;
   const made = createOnce(parts, options, signal).finally(() => pending.delete(key));
   pending.set(key, made);
   return made;
 }
 
-async function createOnce(parts: Parts, { name, spec, idempotencyKey }: CreateOptions, signal?: AbortSignal): Promise<Created> {
+async function createOnce(
+  parts: Parts,
+  { name, spec, idempotencyKey }: CreateOptions,
+  signal?: AbortSignal,
+): Promise<Created> {
   const wanted = name === "" ? "" : checkName(name);
   const { warnings, mounts } = checkSpec(spec, parts.facts);
   resolveReferences(parts, spec);
@@ -77,7 +86,12 @@ async function createOnce(parts: Parts, { name, spec, idempotencyKey }: CreateOp
     parts.registry.add(new Container(record, parts.paths.socket(id)));
     return { id, warnings };
   } catch (error) {
-    await undo(parts, id, claimed, volumes.map(({ volumeId }) => volumeId));
+    await undo(
+      parts,
+      id,
+      claimed,
+      volumes.map(({ volumeId }) => volumeId),
+    );
     throw error;
   } finally {
     parts.registry.creating.delete(id);
@@ -197,7 +211,9 @@ async function makeDirectories(
 async function undo(parts: Parts, id: string, name: string, volumeIds: readonly string[]): Promise<void> {
   // A claim whose answer never came may be carried out yet: whoever finds the name taken by this id may take it.
   parts.registry.forget(id);
-  const volumes = volumeIds.filter((volumeId) => volumeId !== "").map((volumeId) => `${parts.paths.volumes}/${volumeId}`);
+  const volumes = volumeIds
+    .filter((volumeId) => volumeId !== "")
+    .map((volumeId) => `${parts.paths.volumes}/${volumeId}`);
   const released = name === "" ? Promise.resolve() : parts.names.release(name, id);
   const results = await Promise.allSettled([
     // With NATS away the outbox does it, as soon as it can.
@@ -206,5 +222,9 @@ async function undo(parts: Parts, id: string, name: string, volumeIds: readonly 
     ...[parts.paths.container(id), ...volumes].map((path) => rm(path, { recursive: true, force: true })),
   ]);
   const failed = results.find((result) => result.status === "rejected");
-  if (failed) parts.log.warn({ container: id, err: errorMessage(failed.reason) }, "cannot take back a failed create, will be swept");
+  if (failed)
+    parts.log.warn(
+      { container: id, err: errorMessage(failed.reason) },
+      "cannot take back a failed create, will be swept",
+    );
 }

@@ -21,7 +21,12 @@ export function containerEvent(
   };
 }
 
-export function networkEvent(nodeId: string, action: "connect" | "disconnect", container: string, endpoint: Endpoint): EventRecord {
+export function networkEvent(
+  nodeId: string,
+  action: "connect" | "disconnect",
+  container: string,
+  endpoint: Endpoint,
+): EventRecord {
   const type = endpoint.network === "none" ? "null" : endpoint.network;
   return {
     id: newEventId(),

@@ -2,12 +2,12 @@ import { rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { EventRecord } from "@berth/bus";
 import { errorMessage } from "@berth/errors";
+import { execExited, execStarted } from "../exec/progress.ts";
 import type { ContainerRecord } from "../model.ts";
 import type { ExitRecord, MonitorEvent } from "../monitor/protocol.ts";
 import { fromNano, nowNano, toNano } from "../time.ts";
 import type { Container } from "./container.ts";
 import { containerEvent, networkEvent } from "./events.ts";
-import { execExited, execStarted } from "../exec/progress.ts";
 import type { Parts } from "./parts.ts";
 import { remove } from "./remove.ts";
 import { restartDelay } from "./restart-policy.ts";
@@ -32,7 +32,9 @@ export function watchMonitor(parts: Parts, container: Container): void {
         await handleExit(parts, container, record ?? (await lostExit(parts, container.record)));
       })
       .then(() => afterExit(parts, container))
-      .catch((error: unknown) => parts.log.error({ err: error, container: container.id }, "cannot finish a container that has exited"));
+      .catch((error: unknown) =>
+        parts.log.error({ err: error, container: container.id }, "cannot finish a container that has exited"),
+      );
   const subscription = container.monitor.subscribe(onEvent, () => {
     // The monitor was killed, and its container with it; or it said all there is to say.
     if (exit === undefined) void finish(undefined);
@@ -50,7 +52,9 @@ function onProgress(parts: Parts, container: Container, event: Exclude<MonitorEv
   } else {
     done = execExited(parts, container, event.exec, event.exitCode);
   }
-  done.catch((error: unknown) => parts.log.error({ err: error, container: record.id }, "cannot record what a container did"));
+  done.catch((error: unknown) =>
+    parts.log.error({ err: error, container: record.id }, "cannot record what a container did"),
+  );
 }
 
 /** The exit as the monitor wrote it down; 137 if it could not (it was killed, which kills the container). */
@@ -95,7 +99,14 @@ export async function handleExit(parts: Parts, container: Container, exit: ExitR
     finishedAt: exit.finishedAt,
   });
   record.starting = false;
-  record.endpoints = record.endpoints.map((endpoint) => ({ ...endpoint, endpointId: "", gateway: "", ipAddress: "", ipPrefixLen: 0, macAddress: "" }));
+  record.endpoints = record.endpoints.map((endpoint) => ({
+    ...endpoint,
+    endpointId: "",
+    gateway: "",
+    ipAddress: "",
+    ipPrefixLen: 0,
+    macAddress: "",
+  }));
   record.ports = [];
   const lost = lostExecs(parts, container);
   for (const exec of lost) await execExited(parts, container, exec, 137);
@@ -140,9 +151,11 @@ export function scheduleRestart(parts: Parts, container: Container, delayMs: num
   container.restartDelayMs = delayMs;
   container.restartTimer = setTimeout(() => {
     container.restartTimer = undefined;
-    void container.mutex.run(() => restartNow(parts, container)).catch((error: unknown) => {
-      parts.log.warn({ err: errorMessage(error), container: container.id }, "cannot restart a container");
-    });
+    void container.mutex
+      .run(() => restartNow(parts, container))
+      .catch((error: unknown) => {
+        parts.log.warn({ err: errorMessage(error), container: container.id }, "cannot restart a container");
+      });
   }, delayMs);
 }
 

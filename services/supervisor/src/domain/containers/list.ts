@@ -18,9 +18,12 @@ type Test = (record: ContainerRecord) => boolean;
 
 /** `GET /containers/json`: newest first. Throws INVALID_ARGUMENT, NO_SUCH_CONTAINER with Docker's texts. */
 export function listContainers(parts: Parts, { filters, all, limit }: ListOptions): Container[] {
-  const tests = Object.entries(filters).flatMap(([name, values]) => (values.length === 0 ? [] : [testFor(parts, name, values)]));
+  const tests = Object.entries(filters).flatMap(([name, values]) =>
+    values.length === 0 ? [] : [testFor(parts, name, values)],
+  );
   // A state asked for, or a limit, means that those that do not run count too.
-  const everything = all || limit > 0 || ["status", "exited", "before", "since"].some((name) => (filters[name]?.length ?? 0) > 0);
+  const everything =
+    all || limit > 0 || ["status", "exited", "before", "since"].some((name) => (filters[name]?.length ?? 0) > 0);
   const found = parts.registry
     .all()
     .filter(({ record }) => everything || isActive(record))
@@ -30,7 +33,10 @@ export function listContainers(parts: Parts, { filters, all, limit }: ListOption
 }
 
 function testFor(parts: Parts, name: string, values: readonly string[]): Test {
-  const any = (test: (value: string, record: ContainerRecord) => boolean): Test => (record) => values.some((value) => test(value, record));
+  const any =
+    (test: (value: string, record: ContainerRecord) => boolean): Test =>
+    (record) =>
+      values.some((value) => test(value, record));
   switch (name) {
     case "id":
       return any((value, { id }) => id.startsWith(value) || matches(value, id));
@@ -51,7 +57,9 @@ function testFor(parts: Parts, name: string, values: readonly string[]): Test {
     case "network":
       return any((value, record) => onNetwork(record, value));
     case "volume":
-      return any((value, record) => record.mounts.some((mount) => mount.name === value || mount.destination === value || mount.source === value));
+      return any((value, record) =>
+        record.mounts.some((mount) => mount.name === value || mount.destination === value || mount.source === value),
+      );
     case "publish":
     case "expose":
       return portTest(name, values);
@@ -87,7 +95,9 @@ export function hasLabel({ spec }: ContainerRecord, filter: string): boolean {
 
 function oneOf(filter: string, value: string, what: string, known: readonly string[]): void {
   if (known.includes(value)) return;
-  throw invalid(`invalid filter '${filter}=${value}': invalid value for ${what} (${value}): must be one of ${known.join(", ")}`);
+  throw invalid(
+    `invalid filter '${filter}=${value}': invalid value for ${what} (${value}): must be one of ${known.join(", ")}`,
+  );
 }
 
 function statusTest(values: readonly string[]): (value: string, record: ContainerRecord) => boolean {
@@ -97,7 +107,8 @@ function statusTest(values: readonly string[]): (value: string, record: Containe
 
 function exitedTest(values: readonly string[]): Test {
   const codes = values.map((value) => {
-    if (!/^[+-]?\d+$/.test(value)) throw invalid(`invalid filter 'exited=${value}': strconv.Atoi: parsing "${value}": invalid syntax`);
+    if (!/^[+-]?\d+$/.test(value))
+      throw invalid(`invalid filter 'exited=${value}': strconv.Atoi: parsing "${value}": invalid syntax`);
     return Number(value);
   });
   return ({ state }) => state.status === "exited" && codes.includes(state.exitCode);
@@ -108,7 +119,12 @@ function isAncestor({ spec }: ContainerRecord, value: string): boolean {
   const tagged = image.includes("@") || /:[^/]*$/.test(image) ? image : `${image}:latest`;
   const wanted = value.includes("@") || /:[^/]*$/.test(value) ? value : `${value}:latest`;
   const bare = spec.imageId.replace(/^sha256:/, "");
-  return image === value || tagged === wanted || spec.imageId === value || (value.length >= 4 && bare.startsWith(value.replace(/^sha256:/, "")));
+  return (
+    image === value ||
+    tagged === wanted ||
+    spec.imageId === value ||
+    (value.length >= 4 && bare.startsWith(value.replace(/^sha256:/, "")))
+  );
 }
 
 function relationTest(parts: Parts, name: "before" | "since", values: readonly string[]): Test {
@@ -117,7 +133,10 @@ function relationTest(parts: Parts, name: "before" | "since", values: readonly s
 }
 
 function onNetwork({ endpoints, spec }: ContainerRecord, value: string): boolean {
-  return spec.hostConfig.networkMode === value || endpoints.some(({ network, networkId }) => network === value || networkId.startsWith(value));
+  return (
+    spec.hostConfig.networkMode === value ||
+    endpoints.some(({ network, networkId }) => network === value || networkId.startsWith(value))
+  );
 }
 
 function portTest(name: "publish" | "expose", values: readonly string[]): Test {
@@ -126,7 +145,9 @@ function portTest(name: "publish" | "expose", values: readonly string[]): Test {
     if (name === "expose") {
       return record.spec.config.exposedPorts.some((port) => wanted.has(port.includes("/") ? port : `${port}/tcp`));
     }
-    return record.ports.some(({ hostPort, containerPort }) => hostPort > 0 && wanted.has(`${hostPort}/${containerPort.split("/")[1]}`));
+    return record.ports.some(
+      ({ hostPort, containerPort }) => hostPort > 0 && wanted.has(`${hostPort}/${containerPort.split("/")[1]}`),
+    );
   };
 }
 
@@ -135,7 +156,10 @@ function portsOf(name: string, value: string): string[] {
   const [first, last = first] = range.split("-");
   for (const part of [first, last]) {
     if (!/^\d{1,5}$/.test(part ?? "")) {
-      throw new BerthError("INVALID_ARGUMENT", `error while looking up for ${name} ${value}: strconv.ParseUint: parsing "${part}": invalid syntax`);
+      throw new BerthError(
+        "INVALID_ARGUMENT",
+        `error while looking up for ${name} ${value}: strconv.ParseUint: parsing "${part}": invalid syntax`,
+      );
     }
   }
   const count = Math.max(0, Math.min(Number(last) - Number(first) + 1, 65_536));

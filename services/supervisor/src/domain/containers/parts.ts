@@ -9,7 +9,11 @@ import type { Registry } from "./registry.ts";
 /** The node's snapshotter, as far as containers need it. */
 export interface Snapshots {
   /** A writable layer named `key` on these layers, unpacking what is missing. Repeating it gives the same. */
-  prepare(key: string, layers: readonly Layer[], signal?: AbortSignal): Promise<{ rootfs: RootfsMount[]; layerDirs: string[] }>;
+  prepare(
+    key: string,
+    layers: readonly Layer[],
+    signal?: AbortSignal,
+  ): Promise<{ rootfs: RootfsMount[]; layerDirs: string[] }>;
   /** Missing is success. */
   remove(key: string): Promise<void>;
   /** Bytes of the writable layer alone. */

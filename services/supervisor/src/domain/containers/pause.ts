@@ -11,7 +11,8 @@ export function pause(parts: Parts, container: Container): Promise<void> {
   return container.mutex.run(async () => {
     const { record } = container;
     const { status } = record.state;
-    if (status === "restarting") throw conflict(`Container ${record.id} is restarting, wait until the container is running`);
+    if (status === "restarting")
+      throw conflict(`Container ${record.id} is restarting, wait until the container is running`);
     if (status === "paused") throw new BerthError("CONTAINER_PAUSED", `Container ${record.id} is already paused`);
     if (!isRunning(record)) throw notRunning(record.id);
     await freeze(container, "pause");

@@ -67,7 +67,9 @@ export class Registry {
   find(reference: string): Container {
     if (reference === "") throw invalid("No container name or ID supplied");
     const found =
-      this.#byId.get(reference) ?? this.byName(reference.startsWith("/") ? reference.slice(1) : reference) ?? this.#byPrefix(reference);
+      this.#byId.get(reference) ??
+      this.byName(reference.startsWith("/") ? reference.slice(1) : reference) ??
+      this.#byPrefix(reference);
     if (!found) throw noSuchContainer(reference);
     return found;
   }

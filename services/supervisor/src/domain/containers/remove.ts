@@ -22,17 +22,24 @@ export interface RemoveOptions {
  * Removes a container: first its record, for good, then what it had on the disk; what a crash leaves of that is swept at the
  * next start. Throws CONTAINER_RUNNING, CONFLICT, NO_SUCH_CONTAINER.
  */
-export async function remove(parts: Parts, container: Container, options: RemoveOptions, reference = container.record.name): Promise<void> {
+export async function remove(
+  parts: Parts,
+  container: Container,
+  options: RemoveOptions,
+  reference = container.record.name,
+): Promise<void> {
   if (options.force) await endContainer(parts, container, SIGKILL);
   await container.mutex.run(async () => {
     const { record } = container;
     if (container.removed) throw noSuchContainer(reference);
     if (record.state.status === "restarting") {
-      if (!options.force) throw refusal(reference, "container is restarting: stop the container before removing or force remove");
+      if (!options.force)
+        throw refusal(reference, "container is restarting: stop the container before removing or force remove");
       await cancelRestart(parts, container);
     }
     if (record.state.status === "paused") throw refusal(reference, "container is paused and must be unpaused first");
-    if (isRunning(record)) throw refusal(reference, "container is running: stop the container before removing or force remove");
+    if (isRunning(record))
+      throw refusal(reference, "container is running: stop the container before removing or force remove");
     await erase(parts, container, options.volumes);
   });
 }
@@ -59,7 +66,9 @@ async function erase(parts: Parts, container: Container, volumes: boolean): Prom
 /** Data of a container whose record has gone. Never throws: the sweep at the next start takes what is left. */
 async function discard(parts: Parts, record: Container["record"], volumes: boolean): Promise<void> {
   const { id, name } = record;
-  const own = volumes ? record.mounts.filter((mount) => mount.type === "volume").map((mount) => join(parts.paths.volumes, mount.name)) : [];
+  const own = volumes
+    ? record.mounts.filter((mount) => mount.type === "volume").map((mount) => join(parts.paths.volumes, mount.name))
+    : [];
   const results = await Promise.allSettled([
     // The outbox gives the name back too; this only makes it free for whoever asks next.
     parts.names.release(name, id),
@@ -68,7 +77,11 @@ async function discard(parts: Parts, record: Container["record"], volumes: boole
     ...own.map((path) => rm(path, { recursive: true, force: true })),
   ]);
   for (const result of results) {
-    if (result.status === "rejected") parts.log.warn({ container: id, err: errorMessage(result.reason) }, "left behind by a removed container, will be swept");
+    if (result.status === "rejected")
+      parts.log.warn(
+        { container: id, err: errorMessage(result.reason) },
+        "left behind by a removed container, will be swept",
+      );
   }
 }
 

@@ -2,7 +2,8 @@ import { BerthError } from "@berth/errors";
 import type { ContainerRecord } from "../model.ts";
 import type { StartReport } from "../monitor/protocol.ts";
 
-const runc = "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: ";
+const runc =
+  "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: ";
 const init = "unable to start container process: error during container init: ";
 
 /** Docker's text for a container that could not be started; clients take 126 and 127 from words in it. */

@@ -102,11 +102,19 @@ function joinedContainers(parts: Parts, { spec }: ContainerRecord): Joined {
     if (!isRunning(target.record)) throw conflict(`cannot join ${what} namespace of a non running container: ${id}`);
     return `/proc/${target.record.state.pid}/ns/${type}`;
   };
-  return { network: path(networkMode, "net", "network"), ipc: path(ipcMode, "ipc", "IPC"), pid: path(pidMode, "pid", "PID") };
+  return {
+    network: path(networkMode, "net", "network"),
+    ipc: path(ipcMode, "ipc", "IPC"),
+    pid: path(pidMode, "pid", "PID"),
+  };
 }
 
 /** Forgets the last run's exit, makes sources of -v that are missing, and gives the /etc files as text. */
-async function prepareFiles(parts: Parts, record: ContainerRecord, reservation: Reservation): Promise<NetworkText | null> {
+async function prepareFiles(
+  parts: Parts,
+  record: ContainerRecord,
+  reservation: Reservation,
+): Promise<NetworkText | null> {
   const { id, spec } = record;
   await Promise.all([unlink(parts.paths.exitFile(id)).catch(ignoreMissing), makeBindSources(spec.hostConfig)]);
   if (containerOf(spec.hostConfig.networkMode) !== undefined) return null;
@@ -126,7 +134,8 @@ interface NetworkText {
 
 async function makeBindSources(host: ContainerRecord["spec"]["hostConfig"]): Promise<void> {
   for (const mount of parseMounts(host, [])) {
-    if (mount.kind === "bind" && mount.createSource) await mkdir(mount.source, { recursive: true }).catch(ignoreExisting);
+    if (mount.kind === "bind" && mount.createSource)
+      await mkdir(mount.source, { recursive: true }).catch(ignoreExisting);
   }
 }
 
@@ -149,26 +158,37 @@ interface BundleParts {
  * config.json, monitor.json, and the files bound over /etc. RUN_DIR is memory (tmpfs): seven small writes there take less time
  * than one way to a thread and back.
  */
-async function writeBundle(parts: Parts, record: ContainerRecord, { network, joined, text }: BundleParts): Promise<void> {
+async function writeBundle(
+  parts: Parts,
+  record: ContainerRecord,
+  { network, joined, text }: BundleParts,
+): Promise<void> {
   const { id, spec } = record;
   const directory = parts.paths.bundle(id);
   // Of the container whose network is joined, its files too.
   const filesOf = parts.paths.bundle(containerOf(spec.hostConfig.networkMode) ?? id);
   const own = network.namespace === null ? null : `/proc/${process.pid}/fd/${network.namespace}`;
-  const volumes = new Map(record.mounts.filter((mount) => mount.type === "volume").map((mount) => [mount.destination, mount.source]));
+  const volumes = new Map(
+    record.mounts.filter((mount) => mount.type === "volume").map((mount) => [mount.destination, mount.source]),
+  );
   const bundle = await bundleOf(record, {
     facts: parts.facts,
     namespaces: { network: own ?? joined.network, ipc: joined.ipc, pid: joined.pid },
     mounts: parseMounts(spec.hostConfig, spec.config.volumes),
     volumes,
-    files: { resolvConf: join(filesOf, "resolv.conf"), hostname: join(filesOf, "hostname"), hosts: join(filesOf, "hosts") },
+    files: {
+      resolvConf: join(filesOf, "resolv.conf"),
+      hostname: join(filesOf, "hostname"),
+      hosts: join(filesOf, "hosts"),
+    },
     exitFile: parts.paths.exitFile(id),
     logPath: parts.paths.log(id),
     place: { endpoints: network.endpoint ? [network.endpoint] : [], ports: network.ports },
   });
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(join(directory, "rootfs"), { recursive: true, mode: 0o711 });
-  const write = (name: string, content: string, mode = 0o600) => writeFileSync(join(directory, name), content, { mode });
+  const write = (name: string, content: string, mode = 0o600) =>
+    writeFileSync(join(directory, name), content, { mode });
   write("config.json", JSON.stringify(bundle.config));
   write("monitor.json", JSON.stringify(bundle.monitor));
   if (text === null) return;
@@ -210,7 +230,10 @@ async function recordStart(
   record.endpoints = endpoint ? [endpoint] : [];
   record.ports = ports;
   const connect = endpoint ? [networkEvent(parts.nodeId, "connect", record.id, endpoint)] : [];
-  await parts.records.commitLazily({ put: record, events: [...connect, containerEvent(parts.nodeId, record, "start")] });
+  await parts.records.commitLazily({
+    put: record,
+    events: [...connect, containerEvent(parts.nodeId, record, "start")],
+  });
 }
 
 /** Docker's order: the container stays what it was, with the failure's exit code and text. */
@@ -218,12 +241,15 @@ async function recordFailure(parts: Parts, container: Container, error: unknown)
   const { record, id } = container;
   container.subscription?.close();
   container.subscription = undefined;
-  await closeListener(parts, container).catch((cause: unknown) => parts.log.warn({ err: cause, container: id }, "cannot close a socket"));
+  await closeListener(parts, container).catch((cause: unknown) =>
+    parts.log.warn({ err: cause, container: id }, "cannot close a socket"),
+  );
   await parts.networks.release(id);
   tidy(parts, id);
   const exitCode = isBerthError(error) ? Number(error.details.exitCode ?? 128) : 128;
   Object.assign(record.state, { exitCode, error: errorMessage(error), pid: 0, monitorPid: 0 });
   record.starting = false;
   await parts.records.commitLazily({ put: record });
-  if (error instanceof MonitorGone) parts.log.warn({ container: id }, "the monitor went away while the container started");
+  if (error instanceof MonitorGone)
+    parts.log.warn({ container: id }, "the monitor went away while the container started");
 }

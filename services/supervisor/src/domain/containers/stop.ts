@@ -21,13 +21,23 @@ export interface StopOptions {
 }
 
 /** `docker stop`. Throws NOT_MODIFIED when it does not run. */
-export async function stop(parts: Parts, container: Container, options: StopOptions, signal?: AbortSignal): Promise<void> {
+export async function stop(
+  parts: Parts,
+  container: Container,
+  options: StopOptions,
+  signal?: AbortSignal,
+): Promise<void> {
   if (!isActive(container.record)) throw new BerthError("NOT_MODIFIED", `container ${container.id} is already stopped`);
   await stopRunning(parts, container, options, signal);
 }
 
 /** `docker restart`: stop if it runs, then start. */
-export async function restart(parts: Parts, container: Container, options: StopOptions, signal?: AbortSignal): Promise<void> {
+export async function restart(
+  parts: Parts,
+  container: Container,
+  options: StopOptions,
+  signal?: AbortSignal,
+): Promise<void> {
   if (isActive(container.record)) await stopRunning(parts, container, options, signal);
   await start(parts, container).catch((error: unknown) => {
     // Somebody else was quicker: it runs again, which is what was wanted.
@@ -36,7 +46,12 @@ export async function restart(parts: Parts, container: Container, options: StopO
   await parts.records.commitLazily({ events: [containerEvent(parts.nodeId, container.record, "restart")] });
 }
 
-async function stopRunning(parts: Parts, container: Container, options: StopOptions, abort?: AbortSignal): Promise<void> {
+async function stopRunning(
+  parts: Parts,
+  container: Container,
+  options: StopOptions,
+  abort?: AbortSignal,
+): Promise<void> {
   const { config } = container.record.spec;
   const first = parseStopSignal(container, options.signal || config.stopSignal);
   const seconds = options.timeout ?? config.stopTimeout ?? defaultStopTimeout;
@@ -47,7 +62,11 @@ async function stopRunning(parts: Parts, container: Container, options: StopOpti
   if (!inTime) {
     await sendStop(parts, container, SIGKILL);
     await within(ended, killTimeoutMs).then((done) => {
-      if (!done) throw new BerthError("INTERNAL", `cannot stop container: ${container.id}: tried to kill container, but did not receive an exit event`);
+      if (!done)
+        throw new BerthError(
+          "INTERNAL",
+          `cannot stop container: ${container.id}: tried to kill container, but did not receive an exit event`,
+        );
     });
   }
   await parts.records.commitLazily({ events: [containerEvent(parts.nodeId, container.record, "stop")] });
@@ -58,7 +77,10 @@ function parseStopSignal(container: Container, text: string): number {
   try {
     return parseSignal(text);
   } catch (error) {
-    throw new BerthError("INVALID_ARGUMENT", `cannot stop container: ${container.record.name}: ${(error as Error).message}`);
+    throw new BerthError(
+      "INVALID_ARGUMENT",
+      `cannot stop container: ${container.record.name}: ${(error as Error).message}`,
+    );
   }
 }
 
@@ -98,7 +120,10 @@ export async function endContainer(parts: Parts, container: Container, number: n
   if (await sendStop(parts, container, number)) {
     const { id } = container;
     if (!(await within(ended, killTimeoutMs))) {
-      throw new BerthError("INTERNAL", `could not kill container ${id}: tried to kill container, but did not receive an exit event`);
+      throw new BerthError(
+        "INTERNAL",
+        `could not kill container ${id}: tried to kill container, but did not receive an exit event`,
+      );
     }
   }
 }
@@ -127,7 +152,7 @@ export async function kill(parts: Parts, container: Container, signalText: strin
     await signalContainer(parts, container, number, ends);
   });
   // As Docker: after SIGKILL the container is down when the call returns.
-  if (ended) await within(ended, killTimeoutMs);
+  if (ended !== undefined) await within(ended, killTimeoutMs);
 }
 
 /** With the mutex held. A process that has just gone is no error: its exit is on the way. */
@@ -140,7 +165,12 @@ async function signalContainer(parts: Parts, container: Container, number: numbe
     if (ends && record.state.status === "paused") await thaw(container);
   } catch (error) {
     if (error instanceof MonitorGone || (error instanceof MonitorError && error.failure.code === "ESRCH")) return;
-    throw new BerthError("INTERNAL", `cannot kill container: ${record.name}: ${(error as Error).message}`, {}, { cause: error });
+    throw new BerthError(
+      "INTERNAL",
+      `cannot kill container: ${record.name}: ${(error as Error).message}`,
+      {},
+      { cause: error },
+    );
   }
   const attributes = { signal: String(number) };
   await parts.records.commitLazily({ put: record, events: [containerEvent(parts.nodeId, record, "kill", attributes)] });

@@ -12,19 +12,33 @@ import { isRunning } from "./state.ts";
 
 /** What may change while a container runs. */
 const changeable = [
-  "cpuShares", "nanoCpus", "cpuPeriod", "cpuQuota", "cpusetCpus", "cpusetMems", "memory", "memoryReservation", "memorySwap",
+  "cpuShares",
+  "nanoCpus",
+  "cpuPeriod",
+  "cpuQuota",
+  "cpusetCpus",
+  "cpusetMems",
+  "memory",
+  "memoryReservation",
+  "memorySwap",
   "blkioWeight",
 ] as const satisfies readonly (keyof Resources)[];
 
 /** `docker update`: what is zero stays. Returns warnings. Throws INVALID_ARGUMENT, CONFLICT. */
-export function update(parts: Parts, container: Container, resources: Resources, policy: RestartPolicy | undefined): Promise<string[]> {
+export function update(
+  parts: Parts,
+  container: Container,
+  resources: Resources,
+  policy: RestartPolicy | undefined,
+): Promise<string[]> {
   return container.mutex.run(async () => {
     const { record } = container;
     const { hostConfig: host } = record.spec;
     const refuse = (why: string) => new BerthError("CONFLICT", `Cannot update container ${record.id}: ${why}`);
     if (policy !== undefined && policy.name !== "") {
       checkRestartPolicy(policy);
-      if (host.autoRemove && policy.name !== "no") throw invalid("Restart policy cannot be updated because AutoRemove is enabled for the container");
+      if (host.autoRemove && policy.name !== "no")
+        throw invalid("Restart policy cannot be updated because AutoRemove is enabled for the container");
     }
     const warnings = checkResources(resources, parts.facts, true);
     if (container.removed || record.removing) throw refuse("container is marked for removal and cannot be updated");
@@ -32,7 +46,12 @@ export function update(parts: Parts, container: Container, resources: Resources,
     if (isRunning(record)) {
       const oci = await resourcesOf(next, undefined);
       await container.monitor.request({ op: "update", resources: oci }).catch((error: Error) => {
-        throw new BerthError("INTERNAL", `Cannot update container ${record.id}: ${error.message}`, {}, { cause: error });
+        throw new BerthError(
+          "INTERNAL",
+          `Cannot update container ${record.id}: ${error.message}`,
+          {},
+          { cause: error },
+        );
       });
     }
     host.resources = next;
@@ -48,16 +67,25 @@ function merged(current: Resources, change: Resources, refuse: (why: string) => 
     const set = current.cpuPeriod > 0 ? "CPU Period" : "CPU Quota";
     throw refuse(`Conflicting options: Nano CPUs cannot be updated as ${set} has already been set`);
   }
-  if (current.nanoCpus > 0 && change.cpuPeriod > 0) throw refuse("Conflicting options: CPU Period cannot be updated as NanoCPUs has already been set");
-  if (current.nanoCpus > 0 && change.cpuQuota > 0) throw refuse("Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set");
+  if (current.nanoCpus > 0 && change.cpuPeriod > 0)
+    throw refuse("Conflicting options: CPU Period cannot be updated as NanoCPUs has already been set");
+  if (current.nanoCpus > 0 && change.cpuQuota > 0)
+    throw refuse("Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set");
   const next = { ...current };
   for (const key of changeable) {
     if (change[key] !== 0 && change[key] !== "") Object.assign(next, { [key]: change[key] });
   }
   if (change.pidsLimit !== undefined && change.pidsLimit !== 0) next.pidsLimit = change.pidsLimit;
   // Without a limit on swap so far, -1 or a limit must come along: the kernel wants memory ≤ memory+swap.
-  if (change.memory > 0 && change.memorySwap === 0 && (current.memorySwap === 0 ? current.memory === 0 : change.memory > current.memorySwap) && current.memorySwap !== -1) {
-    throw refuse("Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time");
+  if (
+    change.memory > 0 &&
+    change.memorySwap === 0 &&
+    (current.memorySwap === 0 ? current.memory === 0 : change.memory > current.memorySwap) &&
+    current.memorySwap !== -1
+  ) {
+    throw refuse(
+      "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
+    );
   }
   return next;
 }

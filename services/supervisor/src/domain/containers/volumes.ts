@@ -20,7 +20,8 @@ export async function copyUp(layerDirs: readonly string[], destination: string, 
   for (const directory of found) {
     if ((await readdir(directory)).length > 0) filled.push(directory);
   }
-  if (filled.length > 1) throw new BerthError("NOT_IMPLEMENTED", `a volume at ${destination}, which several layers of the image fill`);
+  if (filled.length > 1)
+    throw new BerthError("NOT_IMPLEMENTED", `a volume at ${destination}, which several layers of the image fill`);
   if (filled[0] !== undefined) await copyTree(filled[0], volume);
   const status = await lstat(top);
   await chown(volume, status.uid, status.gid);

@@ -38,15 +38,20 @@ const commandLine = ({ cmd }: ExecRecord): string => `${cmd[0] ?? ""} ${cmd.slic
 function checkRuns(container: Container): void {
   const { record } = container;
   const { status } = record.state;
-  if (status === "paused") throw new BerthError("CONTAINER_PAUSED", `Container ${record.name} is paused, unpause the container before exec`);
-  if (status === "restarting") throw conflict(`Container ${record.id} is restarting, wait until the container is running`);
+  if (status === "paused")
+    throw new BerthError("CONTAINER_PAUSED", `Container ${record.name} is paused, unpause the container before exec`);
+  if (status === "restarting")
+    throw conflict(`Container ${record.id} is restarting, wait until the container is running`);
   if (!isRunning(record)) throw notRunning(record.id);
 }
 
 /** Bounds what one container keeps: the oldest finished ones go. */
 async function forgetFinished(parts: Parts, container: Container): Promise<void> {
-  const finished = [...container.execs].filter((id) => !parts.registry.execs.get(id)?.running).slice(0, maxExecsKept / 2);
-  if (finished.length === 0) throw new BerthError("RESOURCE_EXHAUSTED", `container ${container.id} has ${maxExecsKept} execs`);
+  const finished = [...container.execs]
+    .filter((id) => !parts.registry.execs.get(id)?.running)
+    .slice(0, maxExecsKept / 2);
+  if (finished.length === 0)
+    throw new BerthError("RESOURCE_EXHAUSTED", `container ${container.id} has ${maxExecsKept} execs`);
   for (const id of finished) {
     container.execs.delete(id);
     parts.registry.execs.delete(id);
@@ -68,7 +73,11 @@ export interface StartExecOptions {
 }
 
 /** Marks the exec as begun and gives the monitor's request for it. Throws CONFLICT if it has been begun before. */
-export async function beginExec(parts: Parts, id: string, options: StartExecOptions): Promise<{ exec: ExecRecord; container: Container; request: MonitorRequest }> {
+export async function beginExec(
+  parts: Parts,
+  id: string,
+  options: StartExecOptions,
+): Promise<{ exec: ExecRecord; container: Container; request: MonitorRequest }> {
   const { exec, container } = findExec(parts, id);
   if (exec.running) throw conflict(`exec command ${id} is already running`);
   if (exec.started) throw conflict(`exec command ${id} has already run`);
@@ -77,7 +86,9 @@ export async function beginExec(parts: Parts, id: string, options: StartExecOpti
   const size = options.consoleSize.length === 2 ? options.consoleSize : exec.consoleSize;
   const [rows = 0, cols = 0] = size;
   const { spec } = container.record;
-  const attach = options.detach ? null : { stdin: exec.attachStdin, stdout: exec.attachStdout, stderr: exec.attachStderr };
+  const attach = options.detach
+    ? null
+    : { stdin: exec.attachStdin, stdout: exec.attachStdout, stderr: exec.attachStderr };
   const request: MonitorRequest = {
     op: "exec",
     id,
@@ -97,7 +108,11 @@ export async function beginExec(parts: Parts, id: string, options: StartExecOpti
 }
 
 /** Starts it and gives its stream (none when detached). Throws START_FAILED with Docker's text. */
-export async function runExec(parts: Parts, id: string, options: StartExecOptions): Promise<{ exec: ExecRecord; socket: Socket; head: Buffer }> {
+export async function runExec(
+  parts: Parts,
+  id: string,
+  options: StartExecOptions,
+): Promise<{ exec: ExecRecord; socket: Socket; head: Buffer }> {
   const { exec, container, request } = await beginExec(parts, id, options);
   try {
     const { answer, socket, head } = await container.monitor.stream<{ pid: number }>(request);
@@ -115,7 +130,10 @@ async function failedExec(parts: Parts, exec: ExecRecord, container: Container, 
   const exitCode = error.exitCode ?? 126;
   Object.assign(exec, { running: false, exitCode });
   await parts.records.commitLazily({ putExec: exec });
-  const why = error.failure.call === "exec" ? execFailure(exec.cmd[0] ?? "", exitCode, error.failure.message) : error.failure.message;
+  const why =
+    error.failure.call === "exec"
+      ? execFailure(exec.cmd[0] ?? "", exitCode, error.failure.message)
+      : error.failure.message;
   const text = `OCI runtime exec failed: exec failed: unable to start container process: ${why}`;
   return new BerthError("START_FAILED", text, { exitCode: String(exitCode) }, { cause: error });
 }

@@ -15,5 +15,8 @@ export async function execExited(parts: Parts, container: Container, id: string,
   if (!exec || exec.exitCode !== null) return;
   Object.assign(exec, { started: true, running: false, exitCode });
   const attributes = { execID: id, exitCode: String(exitCode) };
-  await parts.records.commitLazily({ putExec: exec, events: [containerEvent(parts.nodeId, container.record, "exec_die", attributes)] });
+  await parts.records.commitLazily({
+    putExec: exec,
+    events: [containerEvent(parts.nodeId, container.record, "exec_die", attributes)],
+  });
 }

@@ -84,13 +84,21 @@ export async function findTail(files: readonly LogFile[], count: number): Promis
 }
 
 /** Offset behind the newline before the last `count` lines, or how many lines there are when they are fewer. */
-async function findInFile(handle: FileHandle, size: number, count: number): Promise<{ offset: number | undefined; lines: number }> {
+async function findInFile(
+  handle: FileHandle,
+  size: number,
+  count: number,
+): Promise<{ offset: number | undefined; lines: number }> {
   const block = Buffer.allocUnsafe(blockSize);
   let lines = 0;
   for (let end = size; end > 0; ) {
     const begin = Math.max(0, end - blockSize);
     const { bytesRead } = await handle.read(block, 0, end - begin, begin);
-    for (let at = block.subarray(0, bytesRead).lastIndexOf(10); at >= 0; at = at === 0 ? -1 : block.lastIndexOf(10, at - 1)) {
+    for (
+      let at = block.subarray(0, bytesRead).lastIndexOf(10);
+      at >= 0;
+      at = at === 0 ? -1 : block.lastIndexOf(10, at - 1)
+    ) {
       // The newline at the very end closes the last line and begins none.
       if (begin + at === size - 1) continue;
       lines++;

@@ -57,7 +57,10 @@ export class LogFormatter {
   /** Adds the line `source[start, end)`, its newline left out. */
   add(source: Buffer, start: number, end: number): void {
     const time = timeStart(source, start, end);
-    if (time < 0) return this.#addSlowly(source, start, end);
+    if (time < 0) {
+      this.#addSlowly(source, start, end);
+      return;
+    }
     // The last letter tells the streams apart: stdout, stderr.
     const isError = source[time - 11] === 0x72;
     if (!(isError ? this.#options.stderr : this.#options.stdout)) return;
@@ -76,7 +79,16 @@ export class LogFormatter {
     return since === undefined || text >= since;
   }
 
-  #emit(source: Buffer, from: number, to: number, stream: number, times: Buffer, timeFrom: number, timeTo: number, attributes = ""): void {
+  #emit(
+    source: Buffer,
+    from: number,
+    to: number,
+    stream: number,
+    times: Buffer,
+    timeFrom: number,
+    timeTo: number,
+    attributes = "",
+  ): void {
     const { framed, timestamps, details } = this.#options;
     // Unescaping never makes a text longer.
     this.#reserve(headerSize + stampSize + attributes.length * 4 + 1 + (to - from));
@@ -88,7 +100,7 @@ export class LogFormatter {
       at += out.write(attributes, at);
       out[at++] = SPACE;
     }
-    at = unescape(source, from, to, out, at);
+    at = unescapeInto(source, from, to, out, at);
     if (framed) {
       out[begin] = stream;
       out[begin + 1] = out[begin + 2] = out[begin + 3] = 0;
@@ -125,7 +137,9 @@ export class LogFormatter {
 
 function attributesText(attrs: unknown): string {
   if (typeof attrs !== "object" || attrs === null) return "";
-  const pairs = Object.entries(attrs).map(([key, value]) => `${encodeURIComponent(key)}=${encodeURIComponent(String(value))}`);
+  const pairs = Object.entries(attrs).map(
+    ([key, value]) => `${encodeURIComponent(key)}=${encodeURIComponent(String(value))}`,
+  );
   return pairs.sort().join(",");
 }
 
@@ -170,12 +184,21 @@ function putStamp(out: Buffer, at: number, source: Buffer, from: number, to: num
 }
 
 const simple = new Uint8Array(128);
-for (const [letter, code] of [["n", 10], ["t", 9], ["r", 13], ["b", 8], ["f", 12], ['"', 34], ["\\", 92], ["/", 47]] as const) {
+for (const [letter, code] of [
+  ["n", 10],
+  ["t", 9],
+  ["r", 13],
+  ["b", 8],
+  ["f", 12],
+  ['"', 34],
+  ["\\", 92],
+  ["/", 47],
+] as const) {
   simple[letter.charCodeAt(0)] = code;
 }
 
 /** The bytes of a JSON string's inside. Returns where it ended in `out`. */
-function unescape(source: Buffer, from: number, to: number, out: Buffer, at: number): number {
+function unescapeInto(source: Buffer, from: number, to: number, out: Buffer, at: number): number {
   for (let i = from; i < to; i++) {
     const byte = source[i] as number;
     if (byte !== BACKSLASH) {

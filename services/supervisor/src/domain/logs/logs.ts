@@ -26,13 +26,23 @@ const readSize = 256 * 1024;
 const maxLine = 1 << 20;
 
 /** A container's log, formatted for the Engine API, in chunks. Following ends when the container does. Throws NOT_IMPLEMENTED for driver "none". */
-export async function* readLogs(parts: Parts, container: Container, options: LogOptions, signal: AbortSignal): AsyncGenerator<Buffer> {
+export async function* readLogs(
+  parts: Parts,
+  container: Container,
+  options: LogOptions,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
   const { spec } = container.record;
   if (spec.hostConfig.logConfig.type === "none") {
     throw new BerthError("NOT_IMPLEMENTED", "configured logging driver does not support reading");
   }
   const text = (nano: bigint | undefined) => (nano === undefined || nano === 0n ? undefined : fromNano(nano));
-  const formatter = new LogFormatter({ ...options, framed: !spec.config.tty, since: text(options.since), until: text(options.until) });
+  const formatter = new LogFormatter({
+    ...options,
+    framed: !spec.config.tty,
+    since: text(options.since),
+    until: text(options.until),
+  });
   yield* new LogReader(parts.paths.log(container.id), container, formatter, options, signal).run();
 }
 

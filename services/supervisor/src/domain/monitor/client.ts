@@ -48,7 +48,10 @@ export class MonitorClient {
   }
 
   /** Asks, and gives the connection when the answer was good: what follows on it is the stream. Paused, nothing lost. */
-  async stream<T = object>(request: MonitorRequest, timeoutMs?: number): Promise<{ answer: T; socket: Socket; head: Buffer }> {
+  async stream<T = object>(
+    request: MonitorRequest,
+    timeoutMs?: number,
+  ): Promise<{ answer: T; socket: Socket; head: Buffer }> {
     return this.#open<T>(request, timeoutMs);
   }
 
@@ -100,7 +103,10 @@ export class MonitorClient {
     const timer =
       timeoutMs === undefined
         ? undefined
-        : setTimeout(() => fail(new BerthError("DEADLINE", `the monitor did not answer "${request.op}" in ${timeoutMs} ms`)), timeoutMs);
+        : setTimeout(
+            () => fail(new BerthError("DEADLINE", `the monitor did not answer "${request.op}" in ${timeoutMs} ms`)),
+            timeoutMs,
+          );
     const chunks: Buffer[] = [];
     let size = 0;
     const onError = (error: Error) => fail(new MonitorGone(this.socketPath, error));
@@ -118,7 +124,12 @@ export class MonitorClient {
       }
       clearTimeout(timer);
       socket.pause();
-      for (const [event, listener] of [["data", onData], ["error", onError], ["end", onClose], ["close", onClose]] as const) {
+      for (const [event, listener] of [
+        ["data", onData],
+        ["error", onError],
+        ["end", onClose],
+        ["close", onClose],
+      ] as const) {
         socket.off(event, listener as () => void);
       }
       const all = Buffer.concat(chunks);

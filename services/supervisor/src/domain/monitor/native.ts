@@ -1,7 +1,7 @@
 import { closeSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { listenUnix, pipe, readReport, spawnDetached } from "@berth/isolation";
 import { BerthError, errorMessage } from "@berth/errors";
+import { listenUnix, pipe, readReport, spawnDetached } from "@berth/isolation";
 import type { MonitorLauncher } from "./launcher.ts";
 import type { StartReport } from "./protocol.ts";
 
@@ -24,7 +24,8 @@ export function nativeLauncher(runtime: string): MonitorLauncher {
         report = readReport(read, startTimeoutMs);
         report.catch(() => undefined);
         const { exitCode } = await spawnDetached({ file: runtime, args, env: {}, fds: [listenFd, write] });
-        if (exitCode !== 0) throw new BerthError("INTERNAL", `${runtime} ended with exit code ${exitCode} before it started a monitor`);
+        if (exitCode !== 0)
+          throw new BerthError("INTERNAL", `${runtime} ended with exit code ${exitCode} before it started a monitor`);
       } finally {
         // Ours must go: the report's end is seen only when nobody can write any more.
         closeSync(write);

@@ -25,9 +25,7 @@ export interface MonitorFailure {
   message: string;
 }
 
-export type MonitorAnswer<T = unknown> =
-  | ({ ok: true } & T)
-  | { ok: false; error: MonitorFailure; exitCode?: number };
+export type MonitorAnswer<T = unknown> = ({ ok: true } & T) | { ok: false; error: MonitorFailure; exitCode?: number };
 
 export interface MonitorState {
   pid: number;

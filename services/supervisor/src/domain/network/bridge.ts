@@ -63,7 +63,12 @@ export class BridgeNetwork {
   ensure(): Promise<AddressPool> {
     this.#ready ??= this.#make().catch((error: unknown) => {
       this.#ready = undefined;
-      throw new BerthError("INTERNAL", `failed to set up container networking: ${errorMessage(error)}`, {}, { cause: error });
+      throw new BerthError(
+        "INTERNAL",
+        `failed to set up container networking: ${errorMessage(error)}`,
+        {},
+        { cause: error },
+      );
     });
     return this.#ready;
   }
@@ -110,7 +115,10 @@ export class BridgeNetwork {
   async connect(record: ContainerRecord, endpoint: Endpoint): Promise<{ namespace: number; ports: PublishedPort[] }> {
     const held = this.#held.get(record.id);
     if (!held) throw new BerthError("INTERNAL", `container ${record.id} has no reserved address`);
-    const [linked, published] = await Promise.allSettled([this.#link(endpoint), this.#publish(record, held, endpoint.endpointId)]);
+    const [linked, published] = await Promise.allSettled([
+      this.#link(endpoint),
+      this.#publish(record, held, endpoint.endpointId),
+    ]);
     if (linked.status === "rejected") throw linked.reason;
     if (published.status === "fulfilled") return { namespace: linked.value, ports: publishedPorts(held) };
     closeSync(linked.value);
@@ -212,7 +220,13 @@ function publishedPorts(held: Held): PublishedPort[] {
 }
 
 /** Docker's words, which compose and people look for. */
-function portFailure(record: ContainerRecord, request: PortRequest, endpointId: string, address: string, taken: PortTaken): BerthError {
+function portFailure(
+  record: ContainerRecord,
+  request: PortRequest,
+  endpointId: string,
+  address: string,
+  taken: PortTaken,
+): BerthError {
   const { hostPortFirst: first, hostPortLast: last, containerPort, protocol } = request;
   const where = `${request.hostIp || "0.0.0.0"}:${first === last ? first : `${first}-${last}`}`;
   const why =

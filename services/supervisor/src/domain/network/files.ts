@@ -15,7 +15,8 @@ export function hostsText(spec: ContainerSpec, address: string, gateway: string)
   ];
   for (const entry of host.extraHosts) lines.push(extraHost(entry, gateway));
   if (address !== "") {
-    const name = config.domainname === "" ? config.hostname : `${config.hostname}.${config.domainname} ${config.hostname}`;
+    const name =
+      config.domainname === "" ? config.hostname : `${config.hostname}.${config.domainname} ${config.hostname}`;
     lines.push(`${address}\t${name}`);
   }
   return `${lines.join("\n")}\n`;
@@ -38,11 +39,17 @@ function extraHost(entry: string, gateway: string): string {
 const fallbackServers = ["8.8.8.8", "8.8.4.4"];
 
 /** Text of /etc/resolv.conf: the host's with --dns* in place of what they name. `ownNetwork`: 127.x of the host is not reachable. */
-export async function resolvConfText(spec: ContainerSpec, ownNetwork: boolean, path = "/etc/resolv.conf"): Promise<string> {
+export async function resolvConfText(
+  spec: ContainerSpec,
+  ownNetwork: boolean,
+  path = "/etc/resolv.conf",
+): Promise<string> {
   const { dns, dnsSearch, dnsOptions } = spec.hostConfig;
   const text = await readFile(path, "utf8").catch(() => "");
   const found = parseResolvConf(text);
-  const reachable = ownNetwork ? found.servers.filter((server) => !server.startsWith("127.") && server !== "::1") : found.servers;
+  const reachable = ownNetwork
+    ? found.servers.filter((server) => !server.startsWith("127.") && server !== "::1")
+    : found.servers;
   const usable = ownNetwork && reachable.length === 0 ? fallbackServers : reachable;
   const servers = dns.length > 0 ? dns : usable;
   // "." alone means: no search list at all.
@@ -61,7 +68,10 @@ export async function resolvConfText(spec: ContainerSpec, ownNetwork: boolean, p
 export function parseResolvConf(text: string): { servers: string[]; search: string[]; options: string[] } {
   const result = { servers: [] as string[], search: [] as string[], options: [] as string[] };
   for (const line of text.split("\n")) {
-    const [word = "", ...values] = line.replace(/[#;].*$/, "").trim().split(/\s+/);
+    const [word = "", ...values] = line
+      .replace(/[#;].*$/, "")
+      .trim()
+      .split(/\s+/);
     if (word === "nameserver" && values[0] !== undefined) result.servers.push(values[0]);
     // The last one counts (resolv.conf(5)).
     if (word === "search" || word === "domain") result.search = values;

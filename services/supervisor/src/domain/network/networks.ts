@@ -32,9 +32,14 @@ export class Networks {
   async reserve(record: ContainerRecord): Promise<Reservation> {
     const mode = record.spec.hostConfig.networkMode;
     if (mode === "host") {
-      return { endpoint: bare("host", this.ids.host), own: false, connect: async () => ({ namespace: null, ports: [] }) };
+      return {
+        endpoint: bare("host", this.ids.host),
+        own: false,
+        connect: async () => ({ namespace: null, ports: [] }),
+      };
     }
-    if (mode.startsWith("container:")) return { endpoint: undefined, own: false, connect: async () => ({ namespace: null, ports: [] }) };
+    if (mode.startsWith("container:"))
+      return { endpoint: undefined, own: false, connect: async () => ({ namespace: null, ports: [] }) };
     if (mode === "none") {
       const connect = async () => ({ namespace: await this.#driver.createNamespace(), ports: [] });
       return { endpoint: bare("none", this.ids.none), own: true, connect };

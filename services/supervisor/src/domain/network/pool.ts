@@ -12,7 +12,7 @@ export function parseSubnet(text: string): Subnet {
   const prefix = Number(match?.[2]);
   const address = match ? toNumber(match[1] ?? "") : Number.NaN;
   if (Number.isNaN(address) || prefix > 32) throw invalid(`"${text}" is not an IPv4 subnet (172.17.0.0/16)`);
-  return { base: prefix === 0 ? 0 : (address >>> (32 - prefix) << (32 - prefix)) >>> 0, prefix };
+  return { base: prefix === 0 ? 0 : ((address >>> (32 - prefix)) << (32 - prefix)) >>> 0, prefix };
 }
 
 export function toNumber(address: string): number {
@@ -52,7 +52,8 @@ export class AddressPool {
   #next: number;
 
   constructor(subnet: Subnet) {
-    if (subnet.prefix < 8 || subnet.prefix > 30) throw invalid(`the subnet ${subnetText(subnet)} must be between /8 and /30`);
+    if (subnet.prefix < 8 || subnet.prefix > 30)
+      throw invalid(`the subnet ${subnetText(subnet)} must be between /8 and /30`);
     this.subnet = subnet;
     this.#next = subnet.base + 2;
   }
@@ -85,7 +86,8 @@ export class AddressPool {
   /** Marks an address that a running container has. False when it is taken already or not of this subnet. */
   reserve(address: string): boolean {
     const number = toNumber(address);
-    if (Number.isNaN(number) || !overlaps(this.subnet, { base: number, prefix: 32 }) || this.#taken.has(number)) return false;
+    if (Number.isNaN(number) || !overlaps(this.subnet, { base: number, prefix: 32 }) || this.#taken.has(number))
+      return false;
     this.#taken.add(number);
     return true;
   }

@@ -84,7 +84,9 @@ export function deletePortsText(rules: readonly PortRule[]): string {
 
 /** After a restart: exactly these elements, whatever was there. */
 export function replacePortsText(rules: readonly PortRule[]): string {
-  const flush = ["tcp_ports", "udp_ports", "tcp_addr_ports", "udp_addr_ports"].map((map) => `flush map ${table} ${map}`);
+  const flush = ["tcp_ports", "udp_ports", "tcp_addr_ports", "udp_addr_ports"].map(
+    (map) => `flush map ${table} ${map}`,
+  );
   return [...flush, ...(rules.length > 0 ? [addPortsText(rules)] : [])].join("\n");
 }
 

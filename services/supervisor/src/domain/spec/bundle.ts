@@ -33,7 +33,7 @@ export interface Bundle {
 
 /** config.json and monitor.json of one start. */
 export async function bundleOf(record: ContainerRecord, input: BundleInput): Promise<Bundle> {
-  const { spec, id } = record;
+  const { spec } = record;
   const { config, hostConfig: host } = spec;
   const devices = await devicesOf(host);
   const resources = await resourcesOf(host.resources, devices.rules);

@@ -24,8 +24,14 @@ const defaultShmSize = 64 * 1024 * 1024;
 export function applyDefaults(spec: ContainerSpec, id: string, facts: HostFacts): void {
   const { config, hostConfig: host } = spec;
   const { resources } = host;
-  if (host.networkMode === "" || host.networkMode === "default") host.networkMode = config.networkDisabled ? "none" : "bridge";
-  if (config.hostname === "" && host.utsMode !== "host" && host.networkMode !== "host" && !host.networkMode.startsWith("container:")) {
+  if (host.networkMode === "" || host.networkMode === "default")
+    host.networkMode = config.networkDisabled ? "none" : "bridge";
+  if (
+    config.hostname === "" &&
+    host.utsMode !== "host" &&
+    host.networkMode !== "host" &&
+    !host.networkMode.startsWith("container:")
+  ) {
     config.hostname = id.slice(0, 12);
   }
   if (host.shmSize === 0) host.shmSize = defaultShmSize;

@@ -84,7 +84,7 @@ async function deviceAt(path: string, inside: string): Promise<OciDevice> {
 
 /** glibc's gnu_dev_major and gnu_dev_minor. */
 export function deviceNumbers(rdev: number): { major: number; minor: number } {
-  const low = rdev % 2 ** 32 >>> 0;
+  const low = (rdev % 2 ** 32) >>> 0;
   const high = Math.floor(rdev / 2 ** 32);
   return { major: ((low >>> 8) & 0xfff) | (high & ~0xfff), minor: (low & 0xff) | ((low >>> 12) & 0xfff00) };
 }

@@ -121,13 +121,22 @@ function parseMount(mount: MountSpec): MountRequest {
   switch (type) {
     case "bind": {
       if (mount.source === "") throw wrong("field Source must not be empty");
-      if (!mount.source.startsWith("/")) throw wrong(`invalid mount path: '${mount.source}' mount path must be absolute`);
+      if (!mount.source.startsWith("/"))
+        throw wrong(`invalid mount path: '${mount.source}' mount path must be absolute`);
       if (mount.propagation !== "" && !propagations.includes(mount.propagation)) {
         throw wrong(`invalid propagation mode: ${mount.propagation}`);
       }
       const source = posix.normalize(mount.source).replace(/(.)\/$/, "$1");
       const propagation = mount.propagation || "rprivate";
-      return { kind: "bind", ...common, source, propagation, recursive: !mount.nonRecursive, copyUp: false, tmpfsOptions: [] };
+      return {
+        kind: "bind",
+        ...common,
+        source,
+        propagation,
+        recursive: !mount.nonRecursive,
+        copyUp: false,
+        tmpfsOptions: [],
+      };
     }
     case "tmpfs": {
       if (mount.source !== "") throw wrong("field Source must not be specified");
@@ -141,7 +150,15 @@ function parseMount(mount: MountSpec): MountRequest {
     case "volume":
       if (mount.source !== "") throw notBuilt(`named volume "${mount.source}"`);
       if (mount.subpath !== "") throw notBuilt("a volume's subpath");
-      return { kind: "volume", ...common, source: "", propagation: "", recursive: true, copyUp: !mount.noCopy, tmpfsOptions: [] };
+      return {
+        kind: "volume",
+        ...common,
+        source: "",
+        propagation: "",
+        recursive: true,
+        copyUp: !mount.noCopy,
+        tmpfsOptions: [],
+      };
     default:
       throw notBuilt(`mounts of type "${type}"`);
   }
@@ -149,9 +166,39 @@ function parseMount(mount: MountSpec): MountRequest {
 
 /** tmpfs and generic words that --tmpfs takes; the others are refused as Docker does (at create here, at start there). */
 const tmpfsWords = new Set([
-  "ro", "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "sync", "async", "dirsync", "mand", "nomand", "atime", "noatime",
-  "diratime", "nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime", "bind", "rbind", "private", "rprivate", "shared",
-  "rshared", "slave", "rslave", "unbindable", "runbindable", "remount", "defaults",
+  "ro",
+  "rw",
+  "suid",
+  "nosuid",
+  "dev",
+  "nodev",
+  "exec",
+  "noexec",
+  "sync",
+  "async",
+  "dirsync",
+  "mand",
+  "nomand",
+  "atime",
+  "noatime",
+  "diratime",
+  "nodiratime",
+  "relatime",
+  "norelatime",
+  "strictatime",
+  "nostrictatime",
+  "bind",
+  "rbind",
+  "private",
+  "rprivate",
+  "shared",
+  "rshared",
+  "slave",
+  "rslave",
+  "unbindable",
+  "runbindable",
+  "remount",
+  "defaults",
 ]);
 const tmpfsKeys = new Set(["mode", "uid", "gid", "size", "nr_inodes", "nr_blocks", "mpol"]);
 
@@ -163,7 +210,15 @@ function parseTmpfs(target: string, text: string): MountRequest {
     if (value === undefined ? tmpfsWords.has(key) : tmpfsKeys.has(key)) continue;
     throw invalid(`invalid tmpfs option "${key}"`);
   }
-  const common = { source: "", destination, propagation: "", recursive: true, createSource: false, mode: text, copyUp: true };
+  const common = {
+    source: "",
+    destination,
+    propagation: "",
+    recursive: true,
+    createSource: false,
+    mode: text,
+    copyUp: true,
+  };
   return { kind: "tmpfs", ...common, readOnly: given.includes("ro"), tmpfsOptions: given };
 }
 

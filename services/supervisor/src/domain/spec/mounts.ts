@@ -17,7 +17,9 @@ export function mountsOf(
   files: NetworkFiles,
 ): OciMount[] {
   const user = new Map(requests.map((request) => [request.destination, userMount(request, volumes)]));
-  const engine = [...systemMounts(spec), ...fileMounts(files, spec.hostConfig.readonlyRootfs)].filter((mount) => !user.has(mount.destination));
+  const engine = [...systemMounts(spec), ...fileMounts(files, spec.hostConfig.readonlyRootfs)].filter(
+    (mount) => !user.has(mount.destination),
+  );
   // Parents before what lies inside them, so that none hides another.
   const own = [...user.values()].sort((a, b) => depth(a.destination) - depth(b.destination));
   return [...engine, ...own];
@@ -28,9 +30,19 @@ function systemMounts({ hostConfig: host }: ContainerSpec): OciMount[] {
   const access = host.privileged ? [] : ["ro"];
   const mounts: OciMount[] = [
     { destination: "/proc", type: "proc", source: "proc", options: guarded },
-    { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "strictatime", "mode=755", "size=65536k"] },
+    {
+      destination: "/dev",
+      type: "tmpfs",
+      source: "tmpfs",
+      options: ["nosuid", "strictatime", "mode=755", "size=65536k"],
+    },
     // gid 5 is "tty" in every distribution that Docker's default was made for.
-    { destination: "/dev/pts", type: "devpts", source: "devpts", options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"] },
+    {
+      destination: "/dev/pts",
+      type: "devpts",
+      source: "devpts",
+      options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+    },
     { destination: "/sys", type: "sysfs", source: "sysfs", options: [...guarded, ...access] },
     { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: [...access, ...guarded] },
   ];
@@ -53,7 +65,9 @@ function fileMounts(files: NetworkFiles, readonly: boolean): OciMount[] {
     ["/etc/hosts", files.hosts],
   ];
   return pairs.flatMap(([destination, source]) =>
-    source === null ? [] : [{ destination, type: "bind", source, options: ["rbind", ...(readonly ? ["rro"] : []), "rprivate"] }],
+    source === null
+      ? []
+      : [{ destination, type: "bind", source, options: ["rbind", ...(readonly ? ["rro"] : []), "rprivate"] }],
   );
 }
 
@@ -73,7 +87,8 @@ function userMount(request: MountRequest, volumes: ReadonlyMap<string, string>):
 
 /** The last of two words that contradict each other wins ("noexec" … "exec"). */
 function withoutOverridden(options: readonly string[]): string[] {
-  const subject = (option: string) => (option.includes("=") ? option.slice(0, option.indexOf("=")) : option.replace(/^no|^r(?=[ow]$)/, ""));
+  const subject = (option: string) =>
+    option.includes("=") ? option.slice(0, option.indexOf("=")) : option.replace(/^no|^r(?=[ow]$)/, "");
   return options.filter((option, index) => {
     const later = options.slice(index + 1).map(subject);
     return !later.includes(subject(option));

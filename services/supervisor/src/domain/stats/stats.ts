@@ -22,7 +22,12 @@ export interface Sample {
 const intervalMs = 1000;
 
 /** One sample, or one a second until the caller leaves or the container is removed. One that does not run gives empty samples. */
-export async function* sampleStats(parts: Parts, container: Container, follow: boolean, signal: AbortSignal): AsyncGenerator<Sample> {
+export async function* sampleStats(
+  parts: Parts,
+  container: Container,
+  follow: boolean,
+  signal: AbortSignal,
+): AsyncGenerator<Sample> {
   for (;;) {
     yield await sample(parts, container);
     if (!follow || container.removed) return;

@@ -57,10 +57,15 @@ export async function top(parts: Parts, container: Container, psArgs: string): P
   if (!isRunning(record)) throw notRunning(record.id);
   const chosen = columnsOf(psArgs).map((name) => columns[name] ?? never(name));
   const pids = await processesOf(cgroupPath(record));
-  const found = (await Promise.all(pids.map((pid) => readProcess(pid).catch(() => undefined)))).filter((process) => process !== undefined);
+  const found = (await Promise.all(pids.map((pid) => readProcess(pid).catch(() => undefined)))).filter(
+    (process) => process !== undefined,
+  );
   const context: Context = { users: await readUsers(), bootTime: await readBootTime(), now: Date.now() / 1000 };
   await parts.records.commitLazily({ events: [containerEvent(parts.nodeId, record, "top")] });
-  return { titles: chosen.map(({ title }) => title), rows: found.map((process) => chosen.map(({ value }) => value(process, context))) };
+  return {
+    titles: chosen.map(({ title }) => title),
+    rows: found.map((process) => chosen.map(({ value }) => value(process, context))),
+  };
 }
 
 function never(name: string): never {
@@ -72,13 +77,20 @@ function columnsOf(psArgs: string): string[] {
   if (["", "-ef", "-eF", "-f", "-e -f", "ef"].includes(args)) return full;
   const match = /^(?:-?e\s*)?-?o\s*([a-z,\s]+)$/.exec(args) ?? /^-eo\s*([a-z,\s]+)$/.exec(args);
   const names = match?.[1]?.split(/[,\s]+/).filter((name) => name !== "") ?? [];
-  if (names.length === 0 || names.some((name) => columns[name] === undefined)) throw notBuilt(`ps arguments "${psArgs}"`);
+  if (names.length === 0 || names.some((name) => columns[name] === undefined))
+    throw notBuilt(`ps arguments "${psArgs}"`);
   return names;
 }
 
 /** Every process below the container's cgroup, in whichever hierarchy has it. */
 async function processesOf(path: string): Promise<number[]> {
-  for (const root of ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu"]) {
+  for (const root of [
+    "/sys/fs/cgroup",
+    "/sys/fs/cgroup/unified",
+    "/sys/fs/cgroup/pids",
+    "/sys/fs/cgroup/memory",
+    "/sys/fs/cgroup/cpu",
+  ]) {
     const found = await processesBelow(join(root, path)).catch(() => []);
     if (found.length > 0) return found.sort((a, b) => a - b);
   }
@@ -87,7 +99,10 @@ async function processesOf(path: string): Promise<number[]> {
 
 async function processesBelow(directory: string): Promise<number[]> {
   const text = await readFile(join(directory, "cgroup.procs"), "utf8");
-  const own = text.split("\n").filter((line) => line !== "").map(Number);
+  const own = text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map(Number);
   const groups = (await readdir(directory, { withFileTypes: true })).filter((entry) => entry.isDirectory());
   const below = await Promise.all(groups.map(({ name }) => processesBelow(join(directory, name)).catch(() => [])));
   return [...own, ...below.flat()];
@@ -102,7 +117,10 @@ async function readProcess(pid: number): Promise<Process> {
   ]);
   const close = line.lastIndexOf(")");
   const name = line.slice(line.indexOf("(") + 1, close);
-  const fields = line.slice(close + 2).split(" ").map(Number);
+  const fields = line
+    .slice(close + 2)
+    .split(" ")
+    .map(Number);
   const field = (index: number) => fields[index] ?? 0;
   const command = commandLine.replace(/\0$/, "").replaceAll("\0", " ") || `[${name}]`;
   return { pid, ppid: field(1), uid, tty: field(4), cpu: field(11) + field(12), startTicks: field(19), command, name };

@@ -23,12 +23,14 @@ export function parseLogConfig({ type, config }: LogConfig): LogSettings {
     throw new BerthError("INVALID_ARGUMENT", `error looking up logging plugin ${type}: plugin "${type}" not found`);
   }
   const driver = type || "json-file";
-  const settings: LogSettings = driver === "local" ? { keep: true, maxSize: 20 << 20, maxFiles: 5 } : { keep: true, maxSize: 0, maxFiles: 1 };
+  const settings: LogSettings =
+    driver === "local" ? { keep: true, maxSize: 20 << 20, maxFiles: 5 } : { keep: true, maxSize: 0, maxFiles: 1 };
   for (const [key, value] of Object.entries(config)) {
     if (key === "max-size") settings.maxSize = value === "-1" ? 0 : parseSize(value);
     else if (key === "max-file") settings.maxFiles = parseCount(value);
     else if (key === "mode" || key === "max-buffer-size") checkMode(key, value);
-    else if (otherOptions.includes(key) && !(key === "compress" && value === "false")) throw notBuilt(`log option "${key}"`);
+    else if (otherOptions.includes(key) && !(key === "compress" && value === "false"))
+      throw notBuilt(`log option "${key}"`);
     else if (key !== "compress") throw invalid(`unknown log opt '${key}' for ${driver} log driver`);
   }
   return settings;

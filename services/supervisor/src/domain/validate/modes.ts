@@ -1,7 +1,8 @@
 import { invalid, notBuilt } from "../errors.ts";
 import type { ContainerSpec } from "../model.ts";
 
-export const containerOf = (mode: string): string | undefined => (mode.startsWith("container:") ? mode.slice(10) : undefined);
+export const containerOf = (mode: string): string | undefined =>
+  mode.startsWith("container:") ? mode.slice(10) : undefined;
 
 /** Namespace modes and what conflicts with them. Throws INVALID_ARGUMENT with Docker's texts. */
 export function checkModes({ config, hostConfig: host }: ContainerSpec): void {
@@ -9,10 +10,13 @@ export function checkModes({ config, hostConfig: host }: ContainerSpec): void {
   if (!["", "private", "shareable", "host", "none"].includes(host.ipcMode) && !containerOf(host.ipcMode)) {
     throw invalid(`invalid IPC mode: ${host.ipcMode}`);
   }
-  if (!["", "host"].includes(host.pidMode) && !containerOf(host.pidMode)) throw invalid(`invalid PID mode: ${host.pidMode}`);
+  if (!["", "host"].includes(host.pidMode) && !containerOf(host.pidMode))
+    throw invalid(`invalid PID mode: ${host.pidMode}`);
   if (!["", "host"].includes(host.utsMode)) throw invalid(`invalid UTS mode: ${host.utsMode}`);
-  if (host.utsMode === "host" && config.hostname !== "") throw invalid("conflicting options: hostname and the UTS mode");
-  if (!["", "host", "private"].includes(host.cgroupnsMode)) throw invalid(`invalid cgroup namespace mode: ${host.cgroupnsMode}`);
+  if (host.utsMode === "host" && config.hostname !== "")
+    throw invalid("conflicting options: hostname and the UTS mode");
+  if (!["", "host", "private"].includes(host.cgroupnsMode))
+    throw invalid(`invalid cgroup namespace mode: ${host.cgroupnsMode}`);
   if (!["", "host"].includes(host.usernsMode)) throw notBuilt(`user namespace mode "${host.usernsMode}"`);
   if (host.isolation !== "" && host.isolation !== "default") {
     throw invalid(`invalid isolation (${host.isolation}): linux only supports 'default'`);

@@ -6,6 +6,7 @@ export function checkName(name: string): string {
   if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/.test(bare)) {
     throw invalid(`Invalid container name (${name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
   }
-  if (bare.length > 255) throw invalid(`Invalid container name (${bare.slice(0, 32)}…): at most 255 characters are allowed`);
+  if (bare.length > 255)
+    throw invalid(`Invalid container name (${bare.slice(0, 32)}…): at most 255 characters are allowed`);
   return bare;
 }

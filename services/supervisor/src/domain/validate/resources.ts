@@ -15,11 +15,15 @@ export function checkResources(resources: Resources, host: HostFacts, update = f
   checkCpusets(resources, host);
   checkOom(resources, host, warnings, update);
   checkBlkio(resources, host, warnings);
-  if (resources.cpuShares < 0) throw invalid(`invalid CPU shares (${resources.cpuShares}): value must be a positive integer`);
-  if (resources.cpuRealtimePeriod !== 0 || resources.cpuRealtimeRuntime !== 0) throw notBuilt("real-time CPU scheduling (--cpu-rt-*)");
+  if (resources.cpuShares < 0)
+    throw invalid(`invalid CPU shares (${resources.cpuShares}): value must be a positive integer`);
+  if (resources.cpuRealtimePeriod !== 0 || resources.cpuRealtimeRuntime !== 0)
+    throw notBuilt("real-time CPU scheduling (--cpu-rt-*)");
   if (resources.kernelMemoryTcp !== 0) throw notBuilt("a limit of kernel TCP memory");
   if (resources.pidsLimit !== undefined && !host.cgroup.pids && resources.pidsLimit > 0) {
-    warnings.push("Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.");
+    warnings.push(
+      "Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.",
+    );
     resources.pidsLimit = undefined;
   }
   for (const ulimit of resources.ulimits) checkUlimit(ulimit);
@@ -38,17 +42,22 @@ function checkMemory(r: Resources, update: boolean): void {
   if (swappiness !== undefined && (swappiness < -1 || swappiness > 100)) {
     throw invalid(`Invalid value: ${swappiness}, valid memory swappiness range is 0-100`);
   }
-  if (r.memoryReservation !== 0 && r.memoryReservation < minimumMemory) throw invalid("Minimum memory reservation allowed is 6MB");
+  if (r.memoryReservation !== 0 && r.memoryReservation < minimumMemory)
+    throw invalid("Minimum memory reservation allowed is 6MB");
   if (r.memory > 0 && r.memoryReservation > 0 && r.memory < r.memoryReservation) {
     throw invalid("Minimum memory limit can not be less than memory reservation limit, see usage");
   }
 }
 
 function checkCpu(r: Resources, host: HostFacts): void {
-  if (r.nanoCpus > 0 && r.cpuPeriod > 0) throw invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set");
-  if (r.nanoCpus > 0 && r.cpuQuota > 0) throw invalid("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
+  if (r.nanoCpus > 0 && r.cpuPeriod > 0)
+    throw invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set");
+  if (r.nanoCpus > 0 && r.cpuQuota > 0)
+    throw invalid("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
   if (r.nanoCpus < 0 || r.nanoCpus > host.cpus * 1e9) {
-    throw invalid(`range of CPUs is from 0.01 to ${host.cpus.toFixed(2)}, as there are only ${host.cpus} CPUs available`);
+    throw invalid(
+      `range of CPUs is from 0.01 to ${host.cpus.toFixed(2)}, as there are only ${host.cpus} CPUs available`,
+    );
   }
   if (r.cpuPeriod !== 0 && (r.cpuPeriod < 1000 || r.cpuPeriod > 1_000_000)) {
     throw invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
@@ -104,20 +113,39 @@ function checkBlkio(r: Resources, host: HostFacts, warnings: string[]): void {
     throw invalid("Range of blkio weight is from 10 to 1000");
   }
   if (r.blkioWeightDevice.length > 0 && !host.cgroup.blkioWeightDevice) {
-    warnings.push("Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.");
+    warnings.push(
+      "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.",
+    );
     r.blkioWeightDevice = [];
   }
 }
 
 const ulimitNames = new Set([
-  "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",
-  "sigpending", "stack",
+  "as",
+  "core",
+  "cpu",
+  "data",
+  "fsize",
+  "locks",
+  "memlock",
+  "msgqueue",
+  "nice",
+  "nofile",
+  "nproc",
+  "rss",
+  "rtprio",
+  "rttime",
+  "sigpending",
+  "stack",
 ]);
 
 /** Docker finds these out at start; a create that can never start is refused here, with the same words. */
 function checkUlimit(ulimit: Ulimit): void {
-  if (!ulimitNames.has(ulimit.name.toLowerCase())) throw invalid(`wrong rlimit value: RLIMIT_${ulimit.name.toUpperCase()}`);
+  if (!ulimitNames.has(ulimit.name.toLowerCase()))
+    throw invalid(`wrong rlimit value: RLIMIT_${ulimit.name.toUpperCase()}`);
   if (ulimit.hard !== -1 && (ulimit.soft === -1 || ulimit.soft > ulimit.hard)) {
-    throw invalid(`ulimit ${ulimit.name}: soft limit must be less than or equal to hard limit: ${ulimit.soft} > ${ulimit.hard}`);
+    throw invalid(
+      `ulimit ${ulimit.name}: soft limit must be less than or equal to hard limit: ${ulimit.soft} > ${ulimit.hard}`,
+    );
   }
 }

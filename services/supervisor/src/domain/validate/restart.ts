@@ -11,6 +11,6 @@ export function checkRestartPolicy(policy: RestartPolicy): void {
   if (name === "on-failure") {
     if (count < 0) throw wrong("maximum retry count cannot be negative");
   } else if (count !== 0) {
-    throw wrong("maximum retry count can only be used with 'on-failure'" + (count < 0 ? " and cannot be negative" : ""));
+    throw wrong(`maximum retry count can only be used with 'on-failure'${count < 0 ? " and cannot be negative" : ""}`);
   }
 }

@@ -44,7 +44,8 @@ function parseSeccomp(value: string): SecurityOptions["seccomp"] {
   if (value === "builtin" || value === "") return "default";
   try {
     const profile: unknown = JSON.parse(value);
-    if (typeof profile === "object" && profile !== null && !Array.isArray(profile)) return profile as Record<string, unknown>;
+    if (typeof profile === "object" && profile !== null && !Array.isArray(profile))
+      return profile as Record<string, unknown>;
   } catch (error) {
     throw invalid(`Decoding seccomp profile failed: ${(error as Error).message}`);
   }
@@ -62,8 +63,20 @@ export function normalizeCapability(name: string, option: "CapAdd" | "CapDrop"):
 
 /** What a container gets unless told otherwise. */
 export const defaultCapabilities = [
-  "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID", "CAP_SETUID", "CAP_SETFCAP",
-  "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE",
+  "CAP_CHOWN",
+  "CAP_DAC_OVERRIDE",
+  "CAP_FSETID",
+  "CAP_FOWNER",
+  "CAP_MKNOD",
+  "CAP_NET_RAW",
+  "CAP_SETGID",
+  "CAP_SETUID",
+  "CAP_SETFCAP",
+  "CAP_SETPCAP",
+  "CAP_NET_BIND_SERVICE",
+  "CAP_SYS_CHROOT",
+  "CAP_KILL",
+  "CAP_AUDIT_WRITE",
 ] as const;
 
 /** The capabilities of a container's processes. */

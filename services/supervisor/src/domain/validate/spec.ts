@@ -44,7 +44,9 @@ export function checkSpec(spec: ContainerSpec, facts: HostFacts): CheckedSpec {
     warnings.push("Published ports are discarded when using host network mode");
   }
   if (config.macAddress !== "") {
-    warnings.push("The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead.");
+    warnings.push(
+      "The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead.",
+    );
   }
   return { warnings, mounts };
 }
@@ -65,12 +67,15 @@ function checkBounds({ config, hostConfig: host, layers }: ContainerSpec): void 
     ["layers", layers],
   ];
   for (const [name, list] of lists) {
-    if (list.length > maxEntries) throw invalid(`${name} has ${list.length} entries, at most ${maxEntries} are allowed`);
+    if (list.length > maxEntries)
+      throw invalid(`${name} has ${list.length} entries, at most ${maxEntries} are allowed`);
   }
   const bytes = [...config.env, ...config.cmd, ...config.entrypoint].reduce((sum, text) => sum + text.length, 0);
-  if (bytes > maxArgumentBytes) throw invalid(`arguments and environment have ${bytes} characters, at most ${maxArgumentBytes} are allowed`);
+  if (bytes > maxArgumentBytes)
+    throw invalid(`arguments and environment have ${bytes} characters, at most ${maxArgumentBytes} are allowed`);
   const nul = [...config.env, ...config.cmd, ...config.entrypoint, config.workingDir, config.user, config.hostname];
-  if (nul.some((text) => text.includes("\0"))) throw invalid("arguments and environment must not contain NUL characters");
+  if (nul.some((text) => text.includes("\0")))
+    throw invalid("arguments and environment must not contain NUL characters");
 }
 
 function checkConfig({ config, hostConfig: host }: ContainerSpec): void {
@@ -83,8 +88,10 @@ function checkConfig({ config, hostConfig: host }: ContainerSpec): void {
   }
   if (config.stopSignal !== "") parseSignal(config.stopSignal);
   // The kernel's bound (__NEW_UTS_LEN); Docker finds it out at start.
-  if (config.hostname.length > 64) throw invalid(`hostname of ${config.hostname.length} characters, at most 64 are allowed`);
-  if (config.domainname.length > 64) throw invalid(`domain name of ${config.domainname.length} characters, at most 64 are allowed`);
+  if (config.hostname.length > 64)
+    throw invalid(`hostname of ${config.hostname.length} characters, at most 64 are allowed`);
+  if (config.domainname.length > 64)
+    throw invalid(`domain name of ${config.domainname.length} characters, at most 64 are allowed`);
   if (config.macAddress !== "") checkMac(config.macAddress);
   if (host.oomScoreAdj < -1000 || host.oomScoreAdj > 1000) {
     throw invalid(`Invalid value ${host.oomScoreAdj}, range for oom score adj is [-1000, 1000]`);
@@ -95,17 +102,20 @@ function checkConfig({ config, hostConfig: host }: ContainerSpec): void {
     if (key === "") throw invalid("invalid Annotations: the empty string is not permitted as an annotation key");
   }
   for (const server of host.dns) {
-    if (isIP(server) === 0) throw invalid(`bad nameserver address ${server}: ParseAddr("${server}"): unable to parse IP`);
+    if (isIP(server) === 0)
+      throw invalid(`bad nameserver address ${server}: ParseAddr("${server}"): unable to parse IP`);
   }
   for (const entry of host.extraHosts) checkExtraHost(entry);
   for (const rule of host.resources.deviceCgroupRules) {
-    if (!/^[acb] (\d+|\*):(\d+|\*) [rwm]{1,3}$/.test(rule)) throw invalid(`invalid device cgroup rule format: '${rule}'`);
+    if (!/^[acb] (\d+|\*):(\d+|\*) [rwm]{1,3}$/.test(rule))
+      throw invalid(`invalid device cgroup rule format: '${rule}'`);
   }
   checkSysctls(host.sysctls, host.networkMode);
 }
 
 export function checkMac(mac: string): void {
-  if (!/^([0-9a-f]{2}[:-]){5}[0-9a-f]{2}$/i.test(mac)) throw invalid(`invalid config for network bridge: invalid MAC address ${mac}`);
+  if (!/^([0-9a-f]{2}[:-]){5}[0-9a-f]{2}$/i.test(mac))
+    throw invalid(`invalid config for network bridge: invalid MAC address ${mac}`);
 }
 
 function checkExtraHost(entry: string): void {
