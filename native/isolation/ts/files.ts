@@ -11,8 +11,12 @@ export const statfs = (path: string): Promise<FileSystemStatus> => native.statfs
 export const syncfs = (path: string): Promise<void> => native.syncfs(path);
 
 /** Opens `path` as if `root` were "/": no link, ".." or absolute target leads out (openat2, RESOLVE_IN_ROOT). */
-export const openInRoot = (root: string, path: string, flags: number = constants.O_RDONLY, mode = 0o600): Promise<number> =>
-  native.openInRoot(root, path, flags, mode);
+export const openInRoot = (
+  root: string,
+  path: string,
+  flags: number = constants.O_RDONLY,
+  mode = 0o600,
+): Promise<number> => native.openInRoot(root, path, flags, mode);
 
 /** Copies every extended attribute; those the target's file system cannot hold are left out. Links are not followed. */
 export const copyXattrs = (from: string, to: string): Promise<void> => native.copyXattrs(from, to);
@@ -24,4 +28,5 @@ export const getXattr = (path: string, name: string): Promise<Buffer | null> => 
 export const pipe = (): [number, number] => native.pipe();
 
 /** A unix stream socket at `path`, listening; nothing accepts yet, clients may connect and send. Throws EADDRINUSE if it exists. */
-export const listenUnix = (path: string, mode = 0o600, backlog = 1024): number => native.listenUnix(path, mode, backlog);
+export const listenUnix = (path: string, mode = 0o600, backlog = 1024): number =>
+  native.listenUnix(path, mode, backlog);

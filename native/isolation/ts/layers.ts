@@ -1,6 +1,6 @@
 /** Layers: tar streams into directories and back, each on threads of its own. */
 import { Readable } from "node:stream";
-import { native, type NativeApplyResult, type NativeLayerApply } from "./native.ts";
+import { type NativeApplyResult, type NativeLayerApply, native } from "./native.ts";
 
 export type ApplyResult = NativeApplyResult;
 
@@ -11,7 +11,10 @@ export interface ApplyOptions {
    * Where the compressed bytes come from: a finished file; a file that is still being written (see advance()); or write().
    * gzip, zstd and plain tar are told apart by their first bytes.
    */
-  readonly source: { readonly kind: "file"; readonly path: string } | { readonly kind: "follow"; readonly path: string } | { readonly kind: "push" };
+  readonly source:
+    | { readonly kind: "file"; readonly path: string }
+    | { readonly kind: "follow"; readonly path: string }
+    | { readonly kind: "push" };
   /** ".wh." members become overlayfs whiteouts and opaque marks (default), or files as any other. */
   readonly whiteouts?: boolean;
   readonly hashCompressed?: boolean;
@@ -122,7 +125,12 @@ export interface DiffOptions {
 }
 
 /** The tar stream in chunks of up to 256 KiB; the generator's return value tells digests. Stopping early stops the threads. */
-export async function* diffLayer({ upper, whiteouts = true, gzip = false, signal }: DiffOptions): AsyncGenerator<Buffer, DiffResult> {
+export async function* diffLayer({
+  upper,
+  whiteouts = true,
+  gzip = false,
+  signal,
+}: DiffOptions): AsyncGenerator<Buffer, DiffResult> {
   signal?.throwIfAborted();
   const diff = new native.LayerDiff({ upper, whiteouts, gzip });
   const abort = () => diff.abort();

@@ -76,7 +76,8 @@ export interface MountInfo {
 }
 
 /** proc_pid_mountinfo(5) writes space, tab, newline and backslash as octal. */
-const unescape = (text: string): string => text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+const unescapeOctal = (text: string): string =>
+  text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 
 export function parseMountInfo(text: string): MountInfo[] {
   const mounts: MountInfo[] = [];
@@ -89,12 +90,12 @@ export function parseMountInfo(text: string): MountInfo[] {
       id: Number(field(0)),
       parent: Number(field(1)),
       device: field(2),
-      root: unescape(field(3)),
-      target: unescape(field(4)),
+      root: unescapeOctal(field(3)),
+      target: unescapeOctal(field(4)),
       options: field(5).split(","),
       optional: fields.slice(6, separator),
       type: field(separator + 1),
-      source: unescape(field(separator + 2)),
+      source: unescapeOctal(field(separator + 2)),
       superOptions: field(separator + 3).split(","),
     });
   }

@@ -59,7 +59,13 @@ export interface NativeLayerDiff {
 }
 
 export interface Native {
-  mount(options: { source: string; target: string; type: string | null; flags: number; data: string | null }): Promise<void>;
+  mount(options: {
+    source: string;
+    target: string;
+    type: string | null;
+    flags: number;
+    data: string | null;
+  }): Promise<void>;
   umount(target: string, flags: number): Promise<void>;
   mountOverlay(options: {
     target: string;

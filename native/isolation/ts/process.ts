@@ -18,8 +18,19 @@ export interface SpawnOptions {
  * @returns the ended foreground process's id and exit code (128+n if signal n killed it).
  * @throws NativeError of `execve` if there is no such program.
  */
-export const spawnDetached = ({ file, args, env, fds = [] }: SpawnOptions): Promise<{ pid: number; exitCode: number }> =>
-  native.spawnDetached({ file, args, env: Object.entries(env).map(([key, value]) => `${key}=${value}`), fds, cgroup: null });
+export const spawnDetached = ({
+  file,
+  args,
+  env,
+  fds = [],
+}: SpawnOptions): Promise<{ pid: number; exitCode: number }> =>
+  native.spawnDetached({
+    file,
+    args,
+    env: Object.entries(env).map(([key, value]) => `${key}=${value}`),
+    fds,
+    cgroup: null,
+  });
 
 /** Reads the first line (at most 64 KiB) of a pipe, or all there is if it ends without one. Takes and closes `fd`. @throws ETIMEDOUT */
 export const readReport = (fd: number, timeoutMs: number, signal?: AbortSignal): Promise<string> =>

@@ -6,9 +6,9 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { mount, mountOverlay, MS, umount } from "@berth/isolation";
+import { MS, mount, mountOverlay, umount } from "@berth/isolation";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Layer, MountPlan, Snapshotter, SnapshotInfo, UnpackProgress } from "../src/domain/snapshotter.ts";
+import type { Layer, MountPlan, SnapshotInfo, Snapshotter, UnpackProgress } from "../src/domain/snapshotter.ts";
 import { type Image, makeImage } from "./images.ts";
 
 export interface Subject {
@@ -50,14 +50,25 @@ export function snapshotterContract(name: string, factory: () => Promise<Subject
       await unpack();
       const plan = await snapshotter.prepare("c1", image.chainId, { labels: { a: "b" } });
       await mounted(plan, (root) => {
-        expect(execFileSync("find", [".", "-type", "f"], { cwd: root }).toString().trim().split("\n").sort()).toEqual(["./dir/new", "./etc/name"]);
+        expect(execFileSync("find", [".", "-type", "f"], { cwd: root }).toString().trim().split("\n").sort()).toEqual([
+          "./dir/new",
+          "./etc/name",
+        ]);
         expect(readFileSync(join(root, "etc/name"), "utf8")).toBe("top");
         writeFileSync(join(root, "etc/mine"), "x");
         rmSync(join(root, "dir"), { recursive: true });
       });
       expect(await snapshotter.mounts("c1")).toEqual(plan);
-      await mounted(plan, (root) => expect(execFileSync("ls", ["etc", "."], { cwd: root }).toString()).toBe(".:\netc\n\netc:\nmine\nname\n"));
-      expect(await snapshotter.stat("c1")).toMatchObject({ key: "c1", parent: image.chainId, kind: "active", labels: { a: "b" }, size: 0 });
+      await mounted(plan, (root) =>
+        expect(execFileSync("ls", ["etc", "."], { cwd: root }).toString()).toBe(".:\netc\n\netc:\nmine\nname\n"),
+      );
+      expect(await snapshotter.stat("c1")).toMatchObject({
+        key: "c1",
+        parent: image.chainId,
+        kind: "active",
+        labels: { a: "b" },
+        size: 0,
+      });
       const { bytes, inodes } = await snapshotter.usage("c1");
       expect([bytes > 4096, inodes]).toEqual([true, 4]);
     });
@@ -74,12 +85,17 @@ export function snapshotterContract(name: string, factory: () => Promise<Subject
       const plan = await snapshotter.prepare("scratch", "");
       await mounted(plan, (root) => writeFileSync(join(root, "f"), "1"));
       await snapshotter.commit("scratch", "base");
-      await mounted(await snapshotter.prepare("on-base", "base"), (root) => expect(readFileSync(join(root, "f"), "utf8")).toBe("1"));
+      await mounted(await snapshotter.prepare("on-base", "base"), (root) =>
+        expect(readFileSync(join(root, "f"), "utf8")).toBe("1"),
+      );
     });
 
     test("a view can be read and not written", async () => {
       await unpack();
-      for (const [key, parent] of [["v3", image.chainId], ["v1", image.layers[0]?.chainId ?? ""]] as const) {
+      for (const [key, parent] of [
+        ["v3", image.chainId],
+        ["v1", image.layers[0]?.chainId ?? ""],
+      ] as const) {
         await mounted(await snapshotter.view(key, parent), (root) => {
           expect(readFileSync(join(root, "etc/name"), "utf8")).toBe(key === "v3" ? "top" : "bottom");
           expect(() => writeFileSync(join(root, "x"), "")).toThrow("EROFS");
@@ -89,14 +105,18 @@ export function snapshotterContract(name: string, factory: () => Promise<Subject
 
     test("commit freezes: the key is free, the name can be stood on, and its diff is the layer", async () => {
       await unpack();
-      await mounted(await snapshotter.prepare("c1", image.chainId), (root) => writeFileSync(join(root, "etc/name"), "changed"));
+      await mounted(await snapshotter.prepare("c1", image.chainId), (root) =>
+        writeFileSync(join(root, "etc/name"), "changed"),
+      );
       await snapshotter.commit("c1", "image/new");
       await expect(snapshotter.stat("c1")).rejects.toMatchObject({ reason: "NOT_FOUND" });
       await expect(snapshotter.mounts("image/new")).rejects.toMatchObject({ reason: "CONFLICT" });
       await expect(snapshotter.commit("image/new", "again")).rejects.toMatchObject({ reason: "CONFLICT" });
       await snapshotter.prepare("c1", image.chainId);
       await expect(snapshotter.commit("c1", "image/new")).rejects.toMatchObject({ reason: "ALREADY_EXISTS" });
-      await mounted(await snapshotter.prepare("c2", "image/new"), (root) => expect(readFileSync(join(root, "etc/name"), "utf8")).toBe("changed"));
+      await mounted(await snapshotter.prepare("c2", "image/new"), (root) =>
+        expect(readFileSync(join(root, "etc/name"), "utf8")).toBe("changed"),
+      );
       const diff = Buffer.concat(await collect(snapshotter.diff("image/new")));
       expect(execFileSync("tar", ["-t"], { input: diff }).toString()).toBe("etc/\netc/name\n");
       expect((await snapshotter.stat("image/new")).size).toBeGreaterThan(0);
@@ -105,7 +125,8 @@ export function snapshotterContract(name: string, factory: () => Promise<Subject
     test("what others stand on stays", async () => {
       await snapshotter.prepare("c1", image.chainId, { layers: image.layers });
       const bottomUp = image.layers.map(({ chainId }) => chainId);
-      for (const chainId of bottomUp) await expect(snapshotter.remove(chainId)).rejects.toMatchObject({ reason: "IN_USE" });
+      for (const chainId of bottomUp)
+        await expect(snapshotter.remove(chainId)).rejects.toMatchObject({ reason: "IN_USE" });
       await snapshotter.remove("c1");
       await expect(snapshotter.remove("c1")).rejects.toMatchObject({ reason: "NOT_FOUND" });
       for (const chainId of bottomUp.toReversed()) await snapshotter.remove(chainId);
@@ -124,7 +145,9 @@ export function snapshotterContract(name: string, factory: () => Promise<Subject
       subject.blobs.set(second.blob, subject.blobs.get(first.blob) as Buffer);
       await expect(unpack()).rejects.toMatchObject({ reason: "DATA_LOSS" });
       subject.blobs.set(second.blob, Buffer.from("no tar, and not even long enough"));
-      await expect(snapshotter.prepare("c1", third.chainId, { layers: image.layers })).rejects.toMatchObject({ reason: "DATA_LOSS" });
+      await expect(snapshotter.prepare("c1", third.chainId, { layers: image.layers })).rejects.toMatchObject({
+        reason: "DATA_LOSS",
+      });
       subject.blobs.delete(second.blob);
       await expect(unpack()).rejects.toMatchObject({ reason: "NOT_FOUND" });
       const keys = (await collect<SnapshotInfo>(snapshotter.list())).map(({ key }) => key);
@@ -133,12 +156,22 @@ export function snapshotterContract(name: string, factory: () => Promise<Subject
 
     test("chain ids that don't fit, bad keys and missing parents are refused", async () => {
       const [first, second] = image.layers as [Layer, Layer, Layer];
-      await expect(unpack([{ ...first, chainId: second.chainId }])).rejects.toMatchObject({ reason: "INVALID_ARGUMENT" });
+      await expect(unpack([{ ...first, chainId: second.chainId }])).rejects.toMatchObject({
+        reason: "INVALID_ARGUMENT",
+      });
       await expect(unpack([{ ...first, blob: "sha256:xyz" }])).rejects.toMatchObject({ reason: "INVALID_ARGUMENT" });
       await expect(snapshotter.prepare("../up", "")).rejects.toMatchObject({ reason: "INVALID_ARGUMENT" });
       await expect(snapshotter.prepare("c1", "sha256:nothing")).rejects.toMatchObject({ reason: "NOT_FOUND" });
-      await expect(snapshotter.prepare("c1", second.chainId, { layers: [first] })).rejects.toMatchObject({ reason: "INVALID_ARGUMENT" });
-      for (const call of [snapshotter.stat("no"), snapshotter.mounts("no"), snapshotter.usage("no"), snapshotter.commit("no", "x"), collect(snapshotter.diff("no"))]) {
+      await expect(snapshotter.prepare("c1", second.chainId, { layers: [first] })).rejects.toMatchObject({
+        reason: "INVALID_ARGUMENT",
+      });
+      for (const call of [
+        snapshotter.stat("no"),
+        snapshotter.mounts("no"),
+        snapshotter.usage("no"),
+        snapshotter.commit("no", "x"),
+        collect(snapshotter.diff("no")),
+      ]) {
         await expect(call).rejects.toMatchObject({ reason: "NOT_FOUND" });
       }
     });
@@ -177,7 +210,13 @@ async function mounted(plan: MountPlan, look: (root: string) => void): Promise<v
     const value = (key: string) => options.find((option) => option.startsWith(`${key}=`))?.slice(key.length + 1);
     const [upper, work] = [value("upperdir"), value("workdir")];
     const others = options.filter((option) => !/^(lowerdir|upperdir|workdir)=|^ro$/.test(option));
-    await mountOverlay({ target: root, lower: (value("lowerdir") ?? "").split(":"), ...(upper && work && { upper, work }), base, options: others });
+    await mountOverlay({
+      target: root,
+      lower: (value("lowerdir") ?? "").split(":"),
+      ...(upper && work && { upper, work }),
+      base,
+      options: others,
+    });
   }
   try {
     look(root);
@@ -186,4 +225,3 @@ async function mounted(plan: MountPlan, look: (root: string) => void): Promise<v
     rmSync(root, { recursive: true });
   }
 }
-

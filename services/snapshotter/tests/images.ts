@@ -4,11 +4,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { BerthError } from "@berth/errors";
 import { diffLayer } from "@berth/isolation";
 import { chainIds } from "@berth/oci";
 import type { BlobSource } from "../src/domain/blobs.ts";
 import type { Layer } from "../src/domain/snapshotter.ts";
-import { BerthError } from "@berth/errors";
 
 export interface Image {
   readonly layers: readonly Layer[];
@@ -19,7 +19,10 @@ export interface Image {
 const digest = (bytes: Buffer) => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
 /** One layer for each record of path to content, bottom first, gzipped into `blobs`. */
-export async function makeImage(blobs: Map<string, Buffer>, contents: readonly Readonly<Record<string, string | Buffer>>[]): Promise<Image> {
+export async function makeImage(
+  blobs: Map<string, Buffer>,
+  contents: readonly Readonly<Record<string, string | Buffer>>[],
+): Promise<Image> {
   const made: { blob: string; size: number; diffId: string }[] = [];
   for (const files of contents) {
     const tar = await tarOf(files);

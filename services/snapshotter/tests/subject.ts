@@ -55,7 +55,8 @@ export async function openSubject(): Promise<LocalSubject> {
       const directories = await readdir(join(directory, "snapshots"));
       await subject.close();
       await rm(directory, { recursive: true });
-      if (directories.length !== records) throw new Error(`${records} records, but directories ${directories.join(", ")}`);
+      if (directories.length !== records)
+        throw new Error(`${records} records, but directories ${directories.join(", ")}`);
     },
   };
 }

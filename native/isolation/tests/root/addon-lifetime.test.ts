@@ -3,9 +3,9 @@ import { spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Worker } from "node:worker_threads";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { diffLayer, LayerApply, pidfdOpen, pidfdWait, pipe, readReport } from "../../ts/index.ts";
 import { native } from "../../ts/native.ts";
@@ -32,20 +32,26 @@ async function live(how: "terminate" | "throw" | "exit"): Promise<void> {
   await ended;
 }
 
-test.each(["terminate", "throw", "exit"] as const)("a worker that ends by %s takes its threads and descriptors along", async (how) => {
-  await live(how); // what is made once and kept
-  const before = [descriptors(), threads()];
-  // One pipe's write end a worker is leaked by the worker itself, on purpose: its read end is what the addon must close.
-  for (let round = 0; round < 5; round++) await live(how);
-  expect(descriptors() - (before[0] as number)).toBeLessThanOrEqual(5);
-  expect(threads()).toBeLessThanOrEqual(before[1] as number);
-});
+test.each(["terminate", "throw", "exit"] as const)(
+  "a worker that ends by %s takes its threads and descriptors along",
+  async (how) => {
+    await live(how); // what is made once and kept
+    const before = [descriptors(), threads()];
+    // One pipe's write end a worker is leaked by the worker itself, on purpose: its read end is what the addon must close.
+    for (let round = 0; round < 5; round++) await live(how);
+    expect(descriptors() - (before[0] as number)).toBeLessThanOrEqual(5);
+    expect(threads()).toBeLessThanOrEqual(before[1] as number);
+  },
+);
 
 test("a process that just ends does so at once, with all of that under way", () => {
   const data = JSON.stringify({ workerData: { directory, how: "terminate" }, execArgv: [] });
   const script = `import { Worker } from "node:worker_threads";
     new Worker(${JSON.stringify(workerFile)}, ${data}).once("message", () => process.exit(5));`;
-  const child = spawnSync(process.execPath, ["--input-type=module", "-e", script], { timeout: 10_000, encoding: "utf8" });
+  const child = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+    timeout: 10_000,
+    encoding: "utf8",
+  });
   expect([child.status, child.signal, child.stderr]).toEqual([5, null, ""]);
 });
 
@@ -54,10 +60,26 @@ test("jobs that nobody holds any more end, and give back what they had", async (
   const collect = runInNewContext("gc") as () => void;
   const round = async () => {
     for (let i = 0; i < 20; i++) {
-      const apply = new native.LayerApply({ source: { kind: "push", path: null }, target: directory, whiteouts: true, hashCompressed: false, maxBytes: 0, maxEntries: 1, sync: false });
+      const apply = new native.LayerApply({
+        source: { kind: "push", path: null },
+        target: directory,
+        whiteouts: true,
+        hashCompressed: false,
+        maxBytes: 0,
+        maxEntries: 1,
+        sync: false,
+      });
       apply.start().catch(() => {});
       void new native.LayerDiff({ upper: directory, whiteouts: true, gzip: false }).read();
-      new native.LayerApply({ source: { kind: "file", path: join(directory, "big") }, target: directory, whiteouts: true, hashCompressed: false, maxBytes: 0, maxEntries: 1, sync: false });
+      new native.LayerApply({
+        source: { kind: "file", path: join(directory, "big") },
+        target: directory,
+        whiteouts: true,
+        hashCompressed: false,
+        maxBytes: 0,
+        maxEntries: 1,
+        sync: false,
+      });
     }
     for (let i = 0; i < 20; i++) {
       collect();

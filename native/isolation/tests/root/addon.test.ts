@@ -1,6 +1,18 @@
-import { closeSync, fstatSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync, writeSync } from "node:fs";
-import { connect } from "node:net";
 import { spawn } from "node:child_process";
+import {
+  closeSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -9,9 +21,9 @@ import {
   getXattr,
   killPidfd,
   listenUnix,
+  MS,
   mount,
   mountOverlay,
-  MS,
   openInRoot,
   parseMountInfo,
   pidfdOpen,
@@ -32,7 +44,8 @@ beforeAll(() => {
   work = mkdtempSync(join(tmpdir(), "berth-addon-"));
 });
 afterAll(() => rmSync(work, { recursive: true }));
-const shell = (script: string, fds: number[] = []) => spawnDetached({ file: "/bin/sh", args: ["sh", "-c", script], env: { PATH: "/usr/bin:/bin" }, fds });
+const shell = (script: string, fds: number[] = []) =>
+  spawnDetached({ file: "/bin/sh", args: ["sh", "-c", script], env: { PATH: "/usr/bin:/bin" }, fds });
 
 describe("the boundary", () => {
   test.each([
@@ -41,9 +54,27 @@ describe("the boundary", () => {
     [() => native.umount("/x\0y", 0), "argument 1 must not contain a NUL character"],
     [() => native.umount("/x", 1.5), "argument 2 must be an integer from 0 to 2147483647"],
     [() => native.listenUnix("/x", -1, 1), "argument 2 must be an integer from 0 to 511"],
-    [() => native.spawnDetached({ file: "/x", args: ["x"], env: [1], fds: [], cgroup: null } as never), "env[0] must be a string"],
-    [() => native.spawnDetached({ file: "/x", args: [], env: [], fds: [], cgroup: "g" } as never), "options.cgroup must be null"],
-    [() => new native.LayerApply({ source: { kind: "x", path: null }, target: "/", whiteouts: true, hashCompressed: true, maxBytes: 0, maxEntries: 1, sync: false } as never), "options.source.kind must be file, follow or push"],
+    [
+      () => native.spawnDetached({ file: "/x", args: ["x"], env: [1], fds: [], cgroup: null } as never),
+      "env[0] must be a string",
+    ],
+    [
+      () => native.spawnDetached({ file: "/x", args: [], env: [], fds: [], cgroup: "g" } as never),
+      "options.cgroup must be null",
+    ],
+    [
+      () =>
+        new native.LayerApply({
+          source: { kind: "x", path: null },
+          target: "/",
+          whiteouts: true,
+          hashCompressed: true,
+          maxBytes: 0,
+          maxEntries: 1,
+          sync: false,
+        } as never),
+      "options.source.kind must be file, follow or push",
+    ],
     [() => new native.LayerDiff({ upper: "/", whiteouts: 1, gzip: false } as never), "gzip must be"],
   ])("wrong types are TypeErrors %#", (call, message) => {
     expect(call).toThrow(TypeError);
@@ -51,8 +82,15 @@ describe("the boundary", () => {
   });
 
   test("a failed call says which one, on what, and why", async () => {
-    await expect(umount(join(work, "nothing"))).rejects.toMatchObject({ code: "ENOENT", errno: 2, syscall: "umount2", path: join(work, "nothing") });
-    expect(() => pidfdOpen(2 ** 22 + 5)).toThrow(expect.objectContaining({ code: expect.stringMatching(/ESRCH|EINVAL/), syscall: "pidfd_open" }));
+    await expect(umount(join(work, "nothing"))).rejects.toMatchObject({
+      code: "ENOENT",
+      errno: 2,
+      syscall: "umount2",
+      path: join(work, "nothing"),
+    });
+    expect(() => pidfdOpen(2 ** 22 + 5)).toThrow(
+      expect.objectContaining({ code: expect.stringMatching(/ESRCH|EINVAL/), syscall: "pidfd_open" }),
+    );
   });
 });
 
@@ -62,7 +100,11 @@ describe("mounts", () => {
     mkdirSync(target);
     await mount({ source: "none", target, type: "tmpfs", flags: MS.NODEV | MS.NOSUID, data: "size=64k" });
     const found = (await readMountInfo()).find((entry) => entry.target === target);
-    expect(found).toMatchObject({ type: "tmpfs", source: "none", options: expect.arrayContaining(["nodev", "nosuid"]) });
+    expect(found).toMatchObject({
+      type: "tmpfs",
+      source: "none",
+      options: expect.arrayContaining(["nodev", "nosuid"]),
+    });
     expect((await statfs(target)).blocks).toBe(16);
     await syncfs(target);
     await umount(target);
@@ -70,8 +112,21 @@ describe("mounts", () => {
   });
 
   test("mountinfo's optional fields", () => {
-    const [entry] = parseMountInfo("36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 shared:2 - ext3 /dev/root rw,errors=continue\n");
-    expect(entry).toEqual({ id: 36, parent: 35, device: "98:0", root: "/mnt1", target: "/mnt 2", options: ["rw", "noatime"], optional: ["master:1", "shared:2"], type: "ext3", source: "/dev/root", superOptions: ["rw", "errors=continue"] });
+    const [entry] = parseMountInfo(
+      "36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 shared:2 - ext3 /dev/root rw,errors=continue\n",
+    );
+    expect(entry).toEqual({
+      id: 36,
+      parent: 35,
+      device: "98:0",
+      root: "/mnt1",
+      target: "/mnt 2",
+      options: ["rw", "noatime"],
+      optional: ["master:1", "shared:2"],
+      type: "ext3",
+      source: "/dev/root",
+      superOptions: ["rw", "errors=continue"],
+    });
   });
 
   test("an overlay of 200 layers, relative to a base, is more than a page of options", async () => {
@@ -79,13 +134,24 @@ describe("mounts", () => {
     const lower = Array.from({ length: 200 }, (_, i) => `${1000 + i}-${"x".repeat(30)}`);
     for (const name of [...lower, "upper", "work", "merged"]) mkdirSync(join(base, name), { recursive: true });
     writeFileSync(join(base, lower[199] as string, "bottom"), "1");
-    await mountOverlay({ target: join(base, "merged"), lower, upper: "upper", work: "work", base, options: ["index=off"] });
+    await mountOverlay({
+      target: join(base, "merged"),
+      lower,
+      upper: "upper",
+      work: "work",
+      base,
+      options: ["index=off"],
+    });
     writeFileSync(join(base, "merged/new"), "2");
     expect(readdirSync(join(base, "merged")).sort()).toEqual(["bottom", "new"]);
     await umount(join(base, "merged"));
     expect(readdirSync(join(base, "upper"))).toEqual(["new"]);
-    await expect(mountOverlay({ target: join(base, "merged"), lower: ["nothing"], base })).rejects.toMatchObject({ code: "ENOENT" });
-    await expect(mountOverlay({ target: join(base, "merged"), lower: [lower[0] as string], base, options: ["nonsense=1"] })).rejects.toMatchObject({ code: "EINVAL" });
+    await expect(mountOverlay({ target: join(base, "merged"), lower: ["nothing"], base })).rejects.toMatchObject({
+      code: "ENOENT",
+    });
+    await expect(
+      mountOverlay({ target: join(base, "merged"), lower: [lower[0] as string], base, options: ["nonsense=1"] }),
+    ).rejects.toMatchObject({ code: "EINVAL" });
   });
 });
 
@@ -136,7 +202,8 @@ describe("processes", () => {
     const report = readReport(read, 5000);
     writeSync(inputWrite, "from three");
     closeSync(inputWrite);
-    const script = 'echo $(readlink /proc/$$/fd/0) $(ls /proc/$$/fd | tr "\\n" " ") $(cat <&3) $(grep SigIgn /proc/$$/status) >&4; exit 3';
+    const script =
+      'echo $(readlink /proc/$$/fd/0) $(ls /proc/$$/fd | tr "\\n" " ") $(cat <&3) $(grep SigIgn /proc/$$/status) >&4; exit 3';
     const { exitCode } = await shell(script, [input, write]);
     expect(exitCode).toBe(3);
     for (const fd of [write, input]) closeSync(fd);
@@ -160,9 +227,14 @@ describe("processes", () => {
   });
 
   test("what can't be started says so, with execve's errno", async () => {
-    await expect(spawnDetached({ file: join(work, "none"), args: ["x"], env: {} })).rejects.toMatchObject({ code: "ENOENT", syscall: "execve" });
+    await expect(spawnDetached({ file: join(work, "none"), args: ["x"], env: {} })).rejects.toMatchObject({
+      code: "ENOENT",
+      syscall: "execve",
+    });
     writeFileSync(join(work, "text"), "x", { mode: 0o755 });
-    await expect(spawnDetached({ file: join(work, "text"), args: ["x"], env: {} })).rejects.toMatchObject({ code: "ENOEXEC" });
+    await expect(spawnDetached({ file: join(work, "text"), args: ["x"], env: {} })).rejects.toMatchObject({
+      code: "ENOEXEC",
+    });
     expect((await shell("kill -9 $$")).exitCode).toBe(137);
   });
 

@@ -173,8 +173,7 @@ describe("whiteouts", () => {
     expect(await isOpaque("a")).toBe(true);
     expect(readdirSync(at("a"))).toEqual(["gone"]);
     expect(readFileSync(at("kept"), "utf8")).toBe("1");
-    for (const directory of ["dir1", "dir2", "dir3"])
-      expect(await isOpaque(directory), directory).toBe(true);
+    for (const directory of ["dir1", "dir2", "dir3"]) expect(await isOpaque(directory), directory).toBe(true);
     expect(readFileSync(at("file"), "utf8")).toBe("4");
   });
 

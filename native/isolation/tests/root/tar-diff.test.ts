@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createHash } from "node:crypto";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type DiffResult, diffLayer, diskUsage, getXattr, mountOverlay, umount } from "../../ts/index.ts";
@@ -28,12 +28,23 @@ const digest = (bytes: Buffer) => `sha256:${createHash("sha256").update(bytes).d
 
 test("what a container changed comes back as the layer that makes the same change", async () => {
   for (const name of ["lower", "upper", "work", "merged", "again"]) mkdirSync(at(name));
-  execFileSync("sh", ["-ec", "mkdir gone keep; touch gone/x keep/x removed; mkdir -p redo/old; echo 1 > redo/old/f"], { cwd: at("lower") });
-  await mountOverlay({ target: at("merged"), lower: [at("lower")], upper: at("upper"), work: at("work"), options: ["index=off", "redirect_dir=off", "metacopy=off"] });
+  execFileSync("sh", ["-ec", "mkdir gone keep; touch gone/x keep/x removed; mkdir -p redo/old; echo 1 > redo/old/f"], {
+    cwd: at("lower"),
+  });
+  await mountOverlay({
+    target: at("merged"),
+    lower: [at("lower")],
+    upper: at("upper"),
+    work: at("work"),
+    options: ["index=off", "redirect_dir=off", "metacopy=off"],
+  });
   try {
     execFileSync(
       "sh",
-      ["-ec", "rm -r gone removed redo; mkdir -p redo/new; echo 2 > redo/new/g; ln redo/new/g redo/hard; ln -s ../nowhere redo/soft; truncate -s 9M sparse; printf x | dd of=sparse bs=1 seek=5000000 conv=notrunc status=none; mkfifo pipe; mknod null c 1 3; chmod 4755 redo/new/g; chown 12:34 redo/new/g"],
+      [
+        "-ec",
+        "rm -r gone removed redo; mkdir -p redo/new; echo 2 > redo/new/g; ln redo/new/g redo/hard; ln -s ../nowhere redo/soft; truncate -s 9M sparse; printf x | dd of=sparse bs=1 seek=5000000 conv=notrunc status=none; mkfifo pipe; mknod null c 1 3; chmod 4755 redo/new/g; chown 12:34 redo/new/g",
+      ],
       { cwd: at("merged") },
     );
   } finally {
@@ -43,7 +54,19 @@ test("what a container changed comes back as the layer that makes the same chang
   expect([diffId, own, size, tarSize]).toEqual([digest(bytes), digest(bytes), bytes.length, bytes.length]);
   expect(bytes.length).toBeLessThan(64 * 1024);
   const names = execFileSync("tar", ["-t"], { input: bytes }).toString().trim().split("\n");
-  expect(names).toEqual([".wh.gone", "null", "pipe", "redo/", "redo/.wh..wh..opq", "redo/hard", "redo/new/", "redo/new/g", "redo/soft", ".wh.removed", "sparse"]);
+  expect(names).toEqual([
+    ".wh.gone",
+    "null",
+    "pipe",
+    "redo/",
+    "redo/.wh..wh..opq",
+    "redo/hard",
+    "redo/new/",
+    "redo/new/g",
+    "redo/soft",
+    ".wh.removed",
+    "sparse",
+  ]);
 
   const inner = await openTarBed();
   await inner.apply(bytes);
@@ -64,7 +87,17 @@ test("what a container changed comes back as the layer that makes the same chang
 test("long names, large ids and attributes survive the way there and back", async () => {
   await bed.clear();
   await bed.apply(
-    tar({ name: "x", data: "1", uid: 0, pax: { path: `${"ä".repeat(60)}/${"b".repeat(150)}`, uid: "3000000", "SCHILY.xattr.user.k": "v\0w", linkpath: "" } }),
+    tar({
+      name: "x",
+      data: "1",
+      uid: 0,
+      pax: {
+        path: `${"ä".repeat(60)}/${"b".repeat(150)}`,
+        uid: "3000000",
+        "SCHILY.xattr.user.k": "v\0w",
+        linkpath: "",
+      },
+    }),
   );
   const first = await collect({ upper: bed.target });
   const inner = await openTarBed();
@@ -76,7 +109,9 @@ test("long names, large ids and attributes survive the way there and back", asyn
 
 test("usage counts blocks, a file of several names once", async () => {
   await bed.clear();
-  await bed.apply(tar({ name: "a", data: Buffer.alloc(100_000, 1) }, { name: "b", type: "1", link: "a" }, { name: "d/" }));
+  await bed.apply(
+    tar({ name: "a", data: Buffer.alloc(100_000, 1) }, { name: "b", type: "1", link: "a" }, { name: "d/" }),
+  );
   const [reported] = execFileSync("du", ["-s", "-B1", bed.target]).toString().split("\t");
   expect(await diskUsage(bed.target)).toEqual({ bytes: Number(reported), inodes: 3 });
 });
@@ -92,7 +127,11 @@ test("a reader that stops early or is cancelled leaves nothing running", async (
   const diff = diffLayer({ upper: bed.target, signal: controller.signal });
   await diff.next();
   controller.abort(new Error("enough"));
-  await expect((async () => { for await (const _ of diff); })()).rejects.toThrow("enough");
+  await expect(
+    (async () => {
+      for await (const _ of diff);
+    })(),
+  ).rejects.toThrow("enough");
   await expect(collect({ upper: at("nothing") })).rejects.toMatchObject({ code: "ENOENT", syscall: "open" });
   rmSync(at("big"));
 });

@@ -34,16 +34,23 @@ const seeds = [
     { name: "d", type: "3", major: 1, minor: 3 },
     { name: "sparse", data: "1234", pax: { "GNU.sparse.map": "0,2,6,2", "GNU.sparse.size": "10" } },
   ),
-  execFileSync("sh", ["-c", "d=$(mktemp -d) && cd $d && truncate -s 200000 s && echo x >> s && mkdir -p l && tar -cS --format=gnu s l; rm -r $d"]),
+  execFileSync("sh", [
+    "-c",
+    "d=$(mktemp -d) && cd $d && truncate -s 200000 s && echo x >> s && mkdir -p l && tar -cS --format=gnu s l; rm -r $d",
+  ]),
 ];
+
+/** Offsets of what a header says that matters, and bytes that mean something there. */
+const fields = [0, 100, 124, 135, 156, 157, 345, 386, 482, 483];
+const types = "0157xgLKS/.\0";
 
 /** Header numbers and types more often than content; the checksum is put right half of the time, or nothing else would be reached. */
 function mutate(seed: Buffer, next: (below: number) => number): Buffer {
   let bytes = Buffer.from(seed);
   for (let change = 0; change <= next(4); change++) {
     const block = next(bytes.length / 512) * 512;
-    const at = block + (next(3) === 0 ? next(512) : [0, 100, 124, 135, 156, 157, 345, 386, 482, 483][next(10)]!);
-    bytes[at] = next(2) === 0 ? next(256) : "0157xgLKS/.\0"[next(12)]!.charCodeAt(0);
+    const at = block + (next(3) === 0 ? next(512) : (fields[next(fields.length)] ?? 0));
+    bytes[at] = next(2) === 0 ? next(256) : types.charCodeAt(next(types.length));
     if (next(2) === 0) {
       bytes.fill(0x20, block + 148, block + 156);
       const sum = bytes.subarray(block, block + 512).reduce((total, byte) => total + byte, 0);

@@ -72,7 +72,9 @@ export class Catalog {
     for (let key = parent; key !== ""; ) {
       const record = this.#byKey.get(key);
       if (record === undefined) {
-        throw new BerthError("DATA_LOSS", `layer ${key} is not there any more and must be unpacked again`, { chainId: key });
+        throw new BerthError("DATA_LOSS", `layer ${key} is not there any more and must be unpacked again`, {
+          chainId: key,
+        });
       }
       chain.push({ key, record });
       key = record.parent;

@@ -24,7 +24,11 @@ export class Directories {
   }
 
   /** Removes every directory that `keep` doesn't name (what a crash left behind), and makes anew the ones that are missing. */
-  static async open(base: string, keep: ReadonlyMap<number, SnapshotRecord>, onError: (error: unknown) => void): Promise<Directories> {
+  static async open(
+    base: string,
+    keep: ReadonlyMap<number, SnapshotRecord>,
+    onError: (error: unknown) => void,
+  ): Promise<Directories> {
     await mkdir(base, { recursive: true, mode: 0o700 });
     const names = await readdir(base);
     const known = [...keep.keys(), ...names.map(Number).filter(Number.isSafeInteger)];
@@ -33,7 +37,8 @@ export class Directories {
     const there = new Set(names.map(Number));
     for (const [dir, record] of keep) {
       // The record reached the medium and the directory did not, so nothing in it can have: empty is what it was.
-      if (record.kind !== "committed" && !there.has(dir)) await directories.make(dir, record.kind === "active", record.root);
+      if (record.kind !== "committed" && !there.has(dir))
+        await directories.make(dir, record.kind === "active", record.root);
     }
     return directories;
   }

@@ -55,9 +55,16 @@ async function feed(apply: LayerApply, first: BlobPart, rest: AsyncIterator<Blob
 }
 
 const failureOf = (apply: LayerApply | undefined, otherwise: unknown): Promise<unknown> =>
-  apply === undefined ? Promise.resolve(otherwise) : apply.result.then(() => otherwise, (error: unknown) => error);
+  apply === undefined
+    ? Promise.resolve(otherwise)
+    : apply.result.then(
+        () => otherwise,
+        (error: unknown) => error,
+      );
 
 function verified(result: ApplyResult, layer: Layer): ApplyResult {
   if (result.diffId === layer.diffId) return result;
-  throw new BerthError("DATA_LOSS", `layer ${layer.blob} unpacks to ${result.diffId}, expected ${layer.diffId}`, { digest: layer.blob });
+  throw new BerthError("DATA_LOSS", `layer ${layer.blob} unpacks to ${result.diffId}, expected ${layer.diffId}`, {
+    digest: layer.blob,
+  });
 }

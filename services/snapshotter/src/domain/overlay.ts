@@ -2,14 +2,23 @@ import { BerthError } from "@berth/errors";
 import { diffLayer } from "@berth/isolation";
 import type { BlobSource } from "./blobs.ts";
 import { Catalog } from "./catalog.ts";
-import { Directories, plainRoot } from "./directories.ts";
-import type { Fault } from "./fault.ts";
+import { type Directories, plainRoot } from "./directories.ts";
 import { layerFailure } from "./failure.ts";
+import type { Fault } from "./fault.ts";
 import { KeyLocks, Slots } from "./locks.ts";
 import { planMounts } from "./plan.ts";
 import type { Records, SnapshotRecord } from "./records.ts";
 import { recover } from "./recover.ts";
-import type { Kind, Layer, MountPlan, PrepareOptions, SnapshotInfo, Snapshotter, UnpackProgress, Usage } from "./snapshotter.ts";
+import type {
+  Kind,
+  Layer,
+  MountPlan,
+  PrepareOptions,
+  SnapshotInfo,
+  Snapshotter,
+  UnpackProgress,
+  Usage,
+} from "./snapshotter.ts";
 import { Syncer } from "./syncer.ts";
 import { Unpacker } from "./unpack.ts";
 
@@ -47,7 +56,16 @@ export class OverlaySnapshotter implements Snapshotter {
     this.#fault = fault;
     this.#syncer = new Syncer(catalog, directories, fault, onError);
     const slots = new Slots(options.parallel);
-    this.#unpacker = new Unpacker({ catalog, directories, syncer: this.#syncer, blobs, slots, fault, maxLayerBytes, bootId });
+    this.#unpacker = new Unpacker({
+      catalog,
+      directories,
+      syncer: this.#syncer,
+      blobs,
+      slots,
+      fault,
+      maxLayerBytes,
+      bootId,
+    });
   }
 
   /** Reads the records, drops layers that a power cut may have torn, removes directories that no record names. */
@@ -82,7 +100,8 @@ export class OverlaySnapshotter implements Snapshotter {
 
   async mounts(key: string): Promise<MountPlan> {
     const record = this.#catalog.get(key);
-    if (record.kind === "committed") throw new BerthError("CONFLICT", `snapshot ${key} is committed: make an active one or a view on it`, { key });
+    if (record.kind === "committed")
+      throw new BerthError("CONFLICT", `snapshot ${key} is committed: make an active one or a view on it`, { key });
     return this.#plan(record);
   }
 
@@ -91,8 +110,12 @@ export class OverlaySnapshotter implements Snapshotter {
     return this.#locks.run(key, () =>
       this.#locks.run(`name ${name}`, async () => {
         const record = this.#active(key);
-        if (this.#catalog.find(name) !== undefined) throw new BerthError("ALREADY_EXISTS", `there is a snapshot ${name} already`, { key: name });
-        const [usage, root] = await Promise.all([this.#directories.usage(record.dir), this.#directories.rootStatus(record.dir)]);
+        if (this.#catalog.find(name) !== undefined)
+          throw new BerthError("ALREADY_EXISTS", `there is a snapshot ${name} already`, { key: name });
+        const [usage, root] = await Promise.all([
+          this.#directories.usage(record.dir),
+          this.#directories.rootStatus(record.dir),
+        ]);
         // What was written can't be made again from elsewhere, so the medium comes first here.
         await this.#directories.sync();
         this.#fault("commit-synced");
@@ -109,7 +132,8 @@ export class OverlaySnapshotter implements Snapshotter {
   remove(key: string): Promise<void> {
     return this.#locks.run(key, async () => {
       const record = this.#catalog.get(key);
-      if (this.#catalog.inUse(key)) throw new BerthError("IN_USE", `snapshot ${key} is in use by others that stand on it`, { key });
+      if (this.#catalog.inUse(key))
+        throw new BerthError("IN_USE", `snapshot ${key} is in use by others that stand on it`, { key });
       await this.#catalog.write([{ key, record: null }]);
       this.#fault("remove-recorded");
       this.#directories.removeSoon(record.dir);
@@ -147,10 +171,14 @@ export class OverlaySnapshotter implements Snapshotter {
     let ended = false;
     const leaving = new AbortController();
     const work = this.#unpacker
-      .unpack(layers, (progress) => {
-        news.set(progress.blob, progress);
-        wake();
-      }, AbortSignal.any([signal, leaving.signal]))
+      .unpack(
+        layers,
+        (progress) => {
+          news.set(progress.blob, progress);
+          wake();
+        },
+        AbortSignal.any([signal, leaving.signal]),
+      )
       .then((unpin) => unpin())
       .finally(() => {
         ended = true;
@@ -174,11 +202,19 @@ export class OverlaySnapshotter implements Snapshotter {
     }
   }
 
-  async #make(kind: Exclude<Kind, "committed">, key: string, parent: string, options: PrepareOptions): Promise<MountPlan> {
+  async #make(
+    kind: Exclude<Kind, "committed">,
+    key: string,
+    parent: string,
+    options: PrepareOptions,
+  ): Promise<MountPlan> {
     checkKey(key);
     const { layers = [], labels = {}, signal = never } = options;
     if (layers.length > 0 && layers.at(-1)?.chainId !== parent) {
-      throw new BerthError("INVALID_ARGUMENT", `the last layer's chain id is ${layers.at(-1)?.chainId}, not the parent ${parent}`);
+      throw new BerthError(
+        "INVALID_ARGUMENT",
+        `the last layer's chain id is ${layers.at(-1)?.chainId}, not the parent ${parent}`,
+      );
     }
     const unpin = layers.length > 0 ? await this.#unpacker.unpack(layers, () => {}, signal) : this.#catalog.pin(parent);
     try {
@@ -193,7 +229,12 @@ export class OverlaySnapshotter implements Snapshotter {
    * the record, nothing in them can have been acknowledged either, and the next start makes them anew, empty (see Directories.open).
    * The record does: whoever fsyncs a file inside this snapshot must find it again.
    */
-  async #makeLocked(kind: Exclude<Kind, "committed">, key: string, parent: string, labels: Readonly<Record<string, string>>): Promise<MountPlan> {
+  async #makeLocked(
+    kind: Exclude<Kind, "committed">,
+    key: string,
+    parent: string,
+    labels: Readonly<Record<string, string>>,
+  ): Promise<MountPlan> {
     const before = this.#catalog.find(key);
     if (before !== undefined) {
       if (before.kind === kind && before.parent === parent) return this.#plan(before);
@@ -217,7 +258,10 @@ export class OverlaySnapshotter implements Snapshotter {
   #rootOf(parent: string): SnapshotRecord["root"] {
     if (parent === "") return plainRoot;
     const record = this.#catalog.get(parent);
-    if (record.kind !== "committed") throw new BerthError("INVALID_ARGUMENT", `snapshot ${parent} is not committed, nothing can stand on it`, { key: parent });
+    if (record.kind !== "committed")
+      throw new BerthError("INVALID_ARGUMENT", `snapshot ${parent} is not committed, nothing can stand on it`, {
+        key: parent,
+      });
     this.#catalog.chain(parent);
     return record.root;
   }
@@ -229,7 +273,11 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   #plan(record: SnapshotRecord): MountPlan {
-    return planMounts(this.#directories.base, record, this.#catalog.chain(record.parent).map((layer) => layer.record));
+    return planMounts(
+      this.#directories.base,
+      record,
+      this.#catalog.chain(record.parent).map((layer) => layer.record),
+    );
   }
 }
 
@@ -240,5 +288,8 @@ function toInfo(key: string, { parent, kind, created, labels, size }: SnapshotRe
 /** Keys come from other services: container ids, chain ids, names. */
 function checkKey(key: string): void {
   if (/^[A-Za-z0-9][A-Za-z0-9._:@/+-]{0,255}$/.test(key)) return;
-  throw new BerthError("INVALID_ARGUMENT", `"${key.slice(0, 64)}" is not a snapshot's key, expected 1 to 256 letters, digits or . _ : @ / + -`);
+  throw new BerthError(
+    "INVALID_ARGUMENT",
+    `"${key.slice(0, 64)}" is not a snapshot's key, expected 1 to 256 letters, digits or . _ : @ / + -`,
+  );
 }

@@ -5,8 +5,15 @@ import { Directories } from "./directories.ts";
  * Makes directories and records agree, at start. Layers that were not known to be on the medium when the host went down are dropped;
  * their owners' records stay, and find them again once they are unpacked again (a chain id names the same content always).
  */
-export async function recover(catalog: Catalog, base: string, bootId: string, onError: (error: unknown) => void): Promise<Directories> {
-  const torn = catalog.entries().filter(([, { unsyncedBoot }]) => unsyncedBoot !== undefined && unsyncedBoot !== bootId);
+export async function recover(
+  catalog: Catalog,
+  base: string,
+  bootId: string,
+  onError: (error: unknown) => void,
+): Promise<Directories> {
+  const torn = catalog
+    .entries()
+    .filter(([, { unsyncedBoot }]) => unsyncedBoot !== undefined && unsyncedBoot !== bootId);
   await catalog.write(torn.map(([key]) => ({ key, record: null })));
   const keep = new Map(catalog.entries().map(([, record]) => [record.dir, record]));
   const directories = await Directories.open(base, keep, onError);

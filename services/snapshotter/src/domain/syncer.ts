@@ -33,7 +33,7 @@ export class Syncer {
 
   /** Resolves when nothing is waiting. */
   async settle(): Promise<void> {
-    while (this.#running) await this.#running;
+    while (this.#running !== undefined) await this.#running;
   }
 
   async #run(): Promise<void> {

@@ -48,10 +48,16 @@ export class Unpacker {
   }
 
   /** Resolves when all are committed; `tell` hears of each. The layers can't be removed until the returned function is called. */
-  async unpack(layers: readonly Layer[], tell: (progress: UnpackProgress) => void, signal: AbortSignal): Promise<() => void> {
+  async unpack(
+    layers: readonly Layer[],
+    tell: (progress: UnpackProgress) => void,
+    signal: AbortSignal,
+  ): Promise<() => void> {
     check(layers);
     const pins = layers.map(({ chainId }) => this.#parts.catalog.pin(chainId));
-    const unpin = () => pins.forEach((release) => release());
+    const unpin = () => {
+      for (const release of pins) release();
+    };
     const leaving = new AbortController();
     const both = AbortSignal.any([signal, leaving.signal]);
     try {
@@ -67,7 +73,8 @@ export class Unpacker {
 
   /** Stops all; resolves when nothing is under way. */
   async close(): Promise<void> {
-    for (const { stop } of this.#flights.values()) stop.abort(new BerthError("UNAVAILABLE", "the snapshotter is ending"));
+    for (const { stop } of this.#flights.values())
+      stop.abort(new BerthError("UNAVAILABLE", "the snapshotter is ending"));
     await this.settle();
   }
 
@@ -77,7 +84,12 @@ export class Unpacker {
   }
 
   /** Waits for the layer's flight, which it starts if there is none. */
-  async #join(layer: Layer, parent: string, tell: (progress: UnpackProgress) => void, signal: AbortSignal): Promise<void> {
+  async #join(
+    layer: Layer,
+    parent: string,
+    tell: (progress: UnpackProgress) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
     if (this.#parts.catalog.find(layer.chainId) !== undefined) {
       tell({ blob: layer.blob, status: "exists", current: layer.size, total: layer.size });
       return;
@@ -103,7 +115,14 @@ export class Unpacker {
     const under = this.#flights.get(parent);
     const { promise, resolve } = Promise.withResolvers<void>();
     const last = { blob: layer.blob, status: "waiting", current: 0, total: layer.size } as const;
-    const flight: Flight = { chainId: layer.chainId, done: promise, listeners: new Set(), stop: new AbortController(), above: new Set(), last };
+    const flight: Flight = {
+      chainId: layer.chainId,
+      done: promise,
+      listeners: new Set(),
+      stop: new AbortController(),
+      above: new Set(),
+      last,
+    };
     const say = (status: UnpackProgress["status"], current: number) => {
       flight.last = { blob: layer.blob, status, current, total: Math.max(layer.size, current) };
       for (const listener of flight.listeners) listener(flight.last);
@@ -111,10 +130,12 @@ export class Unpacker {
     this.#flights.set(layer.chainId, flight);
     under?.above.add(flight);
     resolve(this.#fly(layer, parent, under?.done ?? Promise.resolve(), say, flight));
-    const ended = promise.catch(() => {}).finally(() => {
-      this.#forget(flight);
-      this.#ending.delete(ended);
-    });
+    const ended = promise
+      .catch(() => {})
+      .finally(() => {
+        this.#forget(flight);
+        this.#ending.delete(ended);
+      });
     this.#ending.add(ended);
     return flight;
   }
@@ -172,7 +193,16 @@ export class Unpacker {
     if (lower.length > 0 && implied.length > 0) await inheritDirectories(directories.files(dir), lower, implied);
     fault("unpack-inherited");
     const root = await directories.rootStatus(dir);
-    const record = { dir, kind: "committed", parent, created: Date.now(), labels: {}, size, root, unsyncedBoot: bootId } as const;
+    const record = {
+      dir,
+      kind: "committed",
+      parent,
+      created: Date.now(),
+      labels: {},
+      size,
+      root,
+      unsyncedBoot: bootId,
+    } as const;
     await catalog.write([{ key: layer.chainId, record }]);
     fault("unpack-recorded");
     syncer.add(layer.chainId);
@@ -180,12 +210,16 @@ export class Unpacker {
 }
 
 function check(layers: readonly Layer[]): void {
-  if (layers.length > maxLayers) throw new BerthError("INVALID_ARGUMENT", `an image may have at most ${maxLayers} layers, not ${layers.length}`);
+  if (layers.length > maxLayers)
+    throw new BerthError("INVALID_ARGUMENT", `an image may have at most ${maxLayers} layers, not ${layers.length}`);
   for (const { blob, diffId, chainId } of layers) for (const digest of [blob, diffId, chainId]) parseDigest(digest);
   const expected = chainIds(layers.map(({ diffId }) => diffId));
   layers.forEach(({ chainId }, index) => {
     if (chainId === expected[index]) return;
-    throw new BerthError("INVALID_ARGUMENT", `chain id ${chainId} of layer ${index + 1} does not fit the diff ids, expected ${expected[index]}`);
+    throw new BerthError(
+      "INVALID_ARGUMENT",
+      `chain id ${chainId} of layer ${index + 1} does not fit the diff ids, expected ${expected[index]}`,
+    );
   });
 }
 

@@ -7,7 +7,10 @@ import type { BlobPart, BlobSource } from "../domain/blobs.ts";
 export function imageStoreBlobs(client: Client<typeof ImageStoreDefinition>, hostId: string): BlobSource {
   return {
     async *read(digest, signal) {
-      for await (const response of client.readBlob({ digest, offset: 0, length: 0, follow: true, hostId }, { signal })) {
+      for await (const response of client.readBlob(
+        { digest, offset: 0, length: 0, follow: true, hostId },
+        { signal },
+      )) {
         const part = decodePart(response);
         if (part !== undefined) yield part;
       }
@@ -19,7 +22,9 @@ function decodePart({ message }: ReadBlobResponse): BlobPart | undefined {
   switch (message?.$case) {
     case "info":
       // Without a path the data that follows says it all.
-      return message.value.path === "" ? undefined : { kind: "path", path: message.value.path, complete: message.value.complete };
+      return message.value.path === ""
+        ? undefined
+        : { kind: "path", path: message.value.path, complete: message.value.complete };
     case "available":
       return { kind: "available", size: message.value };
     case "data":

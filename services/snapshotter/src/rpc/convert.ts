@@ -23,7 +23,11 @@ export function decodeLayer({ blob, diffId, chainId }: LayerMessage): Layer {
   return { blob: blob.digest, size: blob.size, diffId, chainId };
 }
 
-export const encodeLayer = ({ blob, size, diffId, chainId }: Layer): DeepPartial<LayerMessage> => ({ blob: { digest: blob, size }, diffId, chainId });
+export const encodeLayer = ({ blob, size, diffId, chainId }: Layer): DeepPartial<LayerMessage> => ({
+  blob: { digest: blob, size },
+  diffId,
+  chainId,
+});
 
 export const encodePlan = ({ mounts, layerDirs }: MountPlan): DeepPartial<MountsResponse> => ({
   mounts: mounts.map(({ options, ...mount }) => ({ ...mount, options: [...options] })),
@@ -46,7 +50,8 @@ export const encodeSnapshot = ({ key, parent, kind, created, labels, size }: Sna
 
 export function decodeSnapshot({ key, parent, kind, created, labels, size }: Snapshot): SnapshotInfo {
   const name = (Object.keys(kinds) as Kind[]).find((candidate) => kinds[candidate] === kind);
-  if (name === undefined || created === undefined) throw new BerthError("INTERNAL", `snapshot ${key} came without kind or time`);
+  if (name === undefined || created === undefined)
+    throw new BerthError("INTERNAL", `snapshot ${key} came without kind or time`);
   return { key, parent, kind: name, created: created.seconds * 1000 + created.nanos / 1_000_000, labels, size };
 }
 
@@ -58,7 +63,9 @@ export const encodeProgress = ({ blob, status, current, total }: UnpackProgress)
 });
 
 export function decodeProgress({ digest, status, current, total }: UnpackResponse): UnpackProgress {
-  const name = (Object.keys(statuses) as UnpackProgress["status"][]).find((candidate) => statuses[candidate] === status);
+  const name = (Object.keys(statuses) as UnpackProgress["status"][]).find(
+    (candidate) => statuses[candidate] === status,
+  );
   if (name === undefined) throw new BerthError("INTERNAL", `progress of ${digest} came without a status`);
   return { blob: digest, status: name, current, total };
 }

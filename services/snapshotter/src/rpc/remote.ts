@@ -1,7 +1,15 @@
 import type { SnapshotterDefinition } from "@berth/api/snapshots";
 import { BerthError } from "@berth/errors";
 import type { Client } from "@berth/rpc";
-import type { Layer, MountPlan, PrepareOptions, SnapshotInfo, Snapshotter, UnpackProgress, Usage } from "../domain/snapshotter.ts";
+import type {
+  Layer,
+  MountPlan,
+  PrepareOptions,
+  SnapshotInfo,
+  Snapshotter,
+  UnpackProgress,
+  Usage,
+} from "../domain/snapshotter.ts";
 import { decodePlan, decodeProgress, decodeSnapshot, encodeLayer } from "./convert.ts";
 
 /** Unpacking may be part of it; nobody should wait longer than for the largest image. ms */

@@ -9,7 +9,8 @@ export function levelRecords(store: Store): Records {
       for await (const [key, record] of table.entries()) records.set(key, record);
       return records;
     },
-    write: (changes) => store.write(changes.map(({ key, record }) => (record === null ? table.delOp(key) : table.putOp(key, record)))),
+    write: (changes) =>
+      store.write(changes.map(({ key, record }) => (record === null ? table.delOp(key) : table.putOp(key, record)))),
     close: () => store.close(),
   };
 }

@@ -1,4 +1,13 @@
-import { appendFileSync, chmodSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BerthError } from "@berth/errors";
@@ -21,7 +30,12 @@ beforeEach(() => {
 afterAll(() => rmSync(work, { recursive: true }));
 
 const sourceOf = (parts: () => AsyncGenerator<BlobPart>): BlobSource => ({ read: parts });
-const options = (signal = new AbortController().signal) => ({ target, maxBytes: 1 << 26, onProgress: () => {}, signal });
+const options = (signal = new AbortController().signal) => ({
+  target,
+  maxBytes: 1 << 26,
+  onProgress: () => {},
+  signal,
+});
 const content = Buffer.from(Array.from({ length: 3 << 20 }, (_, i) => (i * 2654435761) >>> 24));
 const pause = () => new Promise((resolve) => setTimeout(resolve, 5));
 
@@ -61,7 +75,9 @@ test("a source that fails on the way, or a caller that leaves, ends it with that
     yield { kind: "data", data: bytes.subarray(0, 100_000) };
     throw new BerthError("DATA_LOSS", "the upload turned out wrong");
   });
-  await expect(extractLayer(failing, layer, options())).rejects.toMatchObject({ message: "the upload turned out wrong" });
+  await expect(extractLayer(failing, layer, options())).rejects.toMatchObject({
+    message: "the upload turned out wrong",
+  });
   const controller = new AbortController();
   const silent: BlobSource = {
     async *read(_, signal) {
@@ -96,8 +112,12 @@ test("a layer that fails stops its source; too large a one is refused", async ()
   const whole = sourceOf(async function* () {
     yield { kind: "data", data: bytes };
   });
-  await expect(extractLayer(whole, layer, { ...options(), maxBytes: 1 << 20 })).rejects.toMatchObject({ reason: "RESOURCE_EXHAUSTED" });
-  await expect(extractLayer(whole, { ...layer, diffId: layer.blob }, options())).rejects.toMatchObject({ reason: "DATA_LOSS" });
+  await expect(extractLayer(whole, layer, { ...options(), maxBytes: 1 << 20 })).rejects.toMatchObject({
+    reason: "RESOURCE_EXHAUSTED",
+  });
+  await expect(extractLayer(whole, { ...layer, diffId: layer.blob }, options())).rejects.toMatchObject({
+    reason: "DATA_LOSS",
+  });
 });
 
 test("directories a layer only passes through keep what they were below", async () => {

@@ -7,13 +7,18 @@ import { createLogger } from "@berth/log";
 import { createClients, createRpcServer } from "@berth/rpc";
 import { RemoteSnapshotter } from "../../src/rpc/remote.ts";
 import { snapshotterService } from "../../src/rpc/service.ts";
-import { snapshotterContract, type Subject } from "../contract.ts";
+import { type Subject, snapshotterContract } from "../contract.ts";
 import { openSubject } from "../subject.ts";
 
 async function openRemote(): Promise<Subject> {
   const directory = await mkdtemp(join(tmpdir(), "berth-remote-"));
   const local = await openSubject();
-  const env = { BERTH_ROOT: directory, BERTH_RUN_DIR: directory, BERTH_METRICS_LISTEN: "none", BERTH_LOG_LEVEL: "silent" };
+  const env = {
+    BERTH_ROOT: directory,
+    BERTH_RUN_DIR: directory,
+    BERTH_METRICS_LISTEN: "none",
+    BERTH_LOG_LEVEL: "silent",
+  };
   const config = readServiceConfig("snapshotter", {}, { env, argv: [] });
   const log = createLogger({ service: "test", level: "silent" });
   const server = createRpcServer({ config, log });
