@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { BerthError } from "@berth/errors";
 import { Child, type ChildEvents } from "./child.ts";
 import { isServing, pings } from "./health.ts";
@@ -219,9 +219,22 @@ function readable(line: string): string {
 
 function makeDirectory(directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    makeParents(directory);
   } catch (error) {
     throw new BerthError("INVALID_ARGUMENT", `cannot make ${directory}: ${(error as Error).message}`);
+  }
+}
+
+/** Not Node's own recursive mkdir: below /proc, where nothing can be made, that one never ends. */
+function makeParents(directory: string): void {
+  try {
+    mkdirSync(directory, { mode: 0o755 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST" && statSync(directory).isDirectory()) return;
+    if (code !== "ENOENT" || existsSync(dirname(directory))) throw error;
+    makeParents(dirname(directory));
+    mkdirSync(directory, { mode: 0o755 });
   }
 }
 

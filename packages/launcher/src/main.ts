@@ -19,6 +19,9 @@ async function main(): Promise<void> {
   } catch (error) {
     process.stderr.write(`berth: ${errorMessage(error)}\n`);
     process.exitCode = 1;
+  } finally {
+    // A channel to whoever started us would keep this process.
+    process.disconnect?.();
   }
 }
 
