@@ -7,8 +7,12 @@ export async function ensureNpmPackages(root, say) {
   const stale = staleness(root);
   if (stale === undefined) return;
   say(`installing npm packages (${stale})`);
-  const status = await run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: root });
-  if (status !== 0) throw new Error(`npm ci failed (exit code ${status})`);
+  const options = ["--no-audit", "--no-fund", "--loglevel=error"];
+  if ((await run(["npm", "ci", ...options], { cwd: root, quiet: true })) === 0) return;
+  // A mirror that keeps one platform's packages only makes a lock file that `npm ci` calls incomplete, for lack of those it
+  // would never install. `npm install` takes the same versions from it.
+  const status = await run(["npm", "install", "--no-save", ...options], { cwd: root });
+  if (status !== 0) throw new Error(`npm install failed (exit code ${status})`);
 }
 
 /** Why node_modules is not what the lock file says, or undefined. npm keeps its own record of what it installed. */
