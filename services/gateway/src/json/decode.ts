@@ -8,6 +8,8 @@ import { BerthError } from "@berth/errors";
 export interface Decoder<T> {
   /** Go's name for the type, part of the messages. */
   readonly go: string;
+  /** Sees null itself, instead of a zero value, inside a map. */
+  readonly takesNull?: true;
   read(value: unknown, field: string): T;
 }
 
@@ -86,7 +88,10 @@ export function map<T>(item: Decoder<T>): Decoder<Record<string, T>> {
       if (!isObject(value)) return mismatch(value, field, go);
       const result: Record<string, T> = Object.create(null) as Record<string, T>;
       for (const [key, entry] of Object.entries(value)) {
-        result[key] = item.read(entry ?? zeroOf(item), field === "" ? `.${key}` : `${field}.${key}`);
+        result[key] = item.read(
+          entry === null && item.takesNull !== true ? zeroOf(item) : entry,
+          field === "" ? `.${key}` : `${field}.${key}`,
+        );
       }
       return result;
     },
@@ -112,7 +117,7 @@ export const words: Decoder<string[]> = {
 
 /** Absent and null are undefined; everything else is kept for those that look closer. */
 export function nullable<T>(item: Decoder<T>): Decoder<T | null> {
-  return { go: item.go, read: (value, field) => (value === null ? null : item.read(value, field)) };
+  return { go: item.go, takesNull: true, read: (value, field) => (value === null ? null : item.read(value, field)) };
 }
 
 type Fields = Record<string, Decoder<unknown>>;
