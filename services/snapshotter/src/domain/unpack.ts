@@ -6,7 +6,7 @@ import type { Catalog } from "./catalog.ts";
 import { type Directories, plainRoot } from "./directories.ts";
 import { extractLayer } from "./extract.ts";
 import type { Fault } from "./fault.ts";
-import type { Slots } from "./locks.ts";
+import { KeyLocks, type Slots } from "./locks.ts";
 import type { Layer, UnpackProgress } from "./snapshotter.ts";
 import type { Syncer } from "./syncer.ts";
 
@@ -42,6 +42,7 @@ export class Unpacker {
   readonly #flights = new Map<Digest, Flight>();
   /** Also those that have failed and are being cleared away. */
   readonly #ending = new Set<Promise<void>>();
+  readonly #commits = new KeyLocks();
 
   constructor(parts: UnpackerParts) {
     this.#parts = parts;
@@ -157,9 +158,11 @@ export class Unpacker {
     say: (status: UnpackProgress["status"], current: number) => void,
     flight: Flight,
   ): Promise<void> {
-    const { directories, slots, fault } = this.#parts;
+    const { catalog, directories, slots, fault } = this.#parts;
     const { signal } = flight.stop;
     const release = await slots.acquire(signal);
+    // Its callers' pins go with them; what it is about to stand on must stay all the same.
+    const unpin = catalog.pin(parent);
     const dir = directories.next();
     try {
       await directories.make(dir, false, plainRoot);
@@ -175,13 +178,14 @@ export class Unpacker {
       // The slot is for disk and processor; waiting for the layer below needs neither, and the one below may need the slot.
       release();
       await abortable(below, signal);
-      await this.#commit(layer, parent, dir, implied, fileBytes);
+      await this.#commits.run(layer.chainId, () => this.#commit(layer, parent, dir, implied, fileBytes));
       say("done", bytesIn);
     } catch (error) {
       this.#fail(flight);
       directories.removeSoon(dir);
       throw error;
     } finally {
+      unpin();
       release();
     }
   }
@@ -189,6 +193,11 @@ export class Unpacker {
   /** Directories first, then the record; the medium later (see Syncer). */
   async #commit(layer: Layer, parent: string, dir: number, implied: readonly string[], size: number): Promise<void> {
     const { catalog, directories, syncer, fault, bootId } = this.#parts;
+    if (catalog.find(layer.chainId) !== undefined) {
+      // One that everybody had left came this far all the same, before its successor: they are equal, the first stays.
+      directories.removeSoon(dir);
+      return;
+    }
     const lower = catalog.chain(parent).map(({ record }) => directories.files(record.dir));
     if (lower.length > 0 && implied.length > 0) await inheritDirectories(directories.files(dir), lower, implied);
     fault("unpack-inherited");
