@@ -1,4 +1,5 @@
 /** Images made of a few files, as layers that a snapshotter can unpack. */
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -42,6 +43,8 @@ async function tarOf(files: Readonly<Record<string, string | Buffer>>): Promise<
       mkdirSync(join(directory, dirname(path)), { recursive: true });
       writeFileSync(join(directory, path), content);
     }
+    // The same content gives the same digests, whenever it is made.
+    execFileSync("find", [directory, "-exec", "touch", "-hd", "@1600000000", "{}", "+"]);
     const chunks: Buffer[] = [];
     for await (const chunk of diffLayer({ upper: directory, whiteouts: false })) chunks.push(chunk);
     return Buffer.concat(chunks);
