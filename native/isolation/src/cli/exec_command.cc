@@ -16,6 +16,17 @@ const std::vector<Flag> kExecFlags = {
     {"process-label", 0, true}, {"additional-gids", 'g', true}, {"cgroup", 0, true}, {"ignore-paused", 0},
 };
 
+/// Puts "NAME=value" in the place of an entry of that name, or at the end.
+void set_variable(std::vector<std::string>& env, const std::string& entry) {
+  const std::string name = entry.substr(0, entry.find('=')) + "=";
+  for (auto& old : env)
+    if (old.starts_with(name)) {
+      old = entry;
+      return;
+    }
+  env.push_back(entry);
+}
+
 /// The container's own process with what the flags say put over it.
 Result<oci::Process> process_from_flags(const oci::Spec& spec, const Args& args) {
   if (!spec.process) return bad_input("process", "an object in the container's config.json");
@@ -24,10 +35,10 @@ Result<oci::Process> process_from_flags(const oci::Spec& spec, const Args& args)
   process.args.assign(args.words.begin() + 1, args.words.end());
   if (process.args.empty()) return Error{EINVAL, "", "", "a command is needed, or --process"};
   if (args.has("cwd")) process.cwd = args.get("cwd");
-  for (const auto& entry : args.all("env")) process.env.push_back(entry);
+  for (const auto& entry : args.all("env")) set_variable(process.env, entry);
   for (const auto& name : args.all("cap")) {
     oci::Capabilities& sets = process.capabilities ? *process.capabilities : process.capabilities.emplace();
-    for (auto* set : {&sets.bounding, &sets.effective, &sets.permitted, &sets.inheritable, &sets.ambient})
+    for (auto* set : {&sets.bounding, &sets.effective, &sets.permitted})
       set->push_back(name);
   }
   for (const auto& text : args.all("additional-gids"))

@@ -48,7 +48,7 @@ const std::vector<Flag> kGlobalFlags = {
 };
 
 void help() {
-  std::string text = "berth-runtime [--root DIR] [--log FILE] [--log-format text|json] [--systemd-cgroup] COMMAND ...\n\n";
+  std::string text = "Usage: berth-runtime [--root DIR] [--log FILE] [--log-format text|json] [--systemd-cgroup] COMMAND ...\n\n";
   for (const Command& command : kCommands) {
     std::string name = command.name;
     name.resize(10, ' ');
@@ -56,6 +56,12 @@ void help() {
   }
   text += "  monitor   --bundle DIR --listen-fd N --report-fd N\n";
   print(text);
+}
+
+/// "file:" before a path, as crun has it, is allowed.
+std::string log_path(const Args& args) {
+  const std::string path = args.get("log");
+  return path.starts_with("file:") ? path.substr(5) : path;
 }
 
 std::string timestamp() {
@@ -68,7 +74,7 @@ std::string timestamp() {
 }
 
 void log_error(const Args& globals, const std::string& message) {
-  const std::string path = globals.get("log");
+  const std::string path = log_path(globals);
   if (!path.empty()) {
     const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
     std::string line;
@@ -81,6 +87,17 @@ void log_error(const Args& globals, const std::string& message) {
     if (file) (void)write_all(file.get(), line, path);
   }
   std::fprintf(stderr, "berth-runtime: %s\n", message.c_str());
+}
+
+/// A log that can't be written is found out before there is something to say.
+Result<void> check_log(const Args& args) {
+  const std::string format = args.get("log-format");
+  if (format != "" && format != "text" && format != "json") return bad_input("--log-format", "text or json, got " + format);
+  const std::string path = log_path(args);
+  if (path.empty()) return {};
+  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  if (!file) return sys_error("open log", path);
+  return {};
 }
 
 Result<Globals> globals_of(const Args& args) {
@@ -106,8 +123,10 @@ int dispatch(const Args& args) {
     return args.words.empty() && !args.is_set("help") ? 1 : 0;
   }
   auto globals = globals_of(args);
+  if (globals)
+    if (auto usable = check_log(args); !usable) globals = usable.error();
   if (!globals) {
-    log_error(args, globals.error().message());
+    std::fprintf(stderr, "berth-runtime: %s\n", globals.error().message().c_str());
     return 1;
   }
   for (const Command& command : kCommands) {

@@ -113,12 +113,18 @@ Result<std::unique_ptr<Launched>> exec(const oci::Process& process, ExecOptions 
   plan.proc = proc.get();
   plan.keyring = std::to_string(options.container_pid);
 
-  const UniqueFd group_fd = group ? group->enter_fd() : UniqueFd();
-  const pid_t stage = clone_process(0, SIGCHLD, nullptr, group_fd.get());
+  cgroup::Entry entry;
+  if (group) {
+    BERTH_ASSIGN(entry, group->entry());
+  }
+  const pid_t stage = clone_process(0, SIGCHLD, nullptr, entry.clone_into.get());
   if (stage < 0) return sys_error("clone3", "set-up process");
   if (stage == 0) {
     ends.first.close();
-    auto done = run_stage(options, namespaces, container.get(), plan, ends.second);
+    // In the cgroup by itself and before anything else, so that all it makes is there too.
+    const int entered = cgroup::enter(entry, true);
+    auto done = entered != 0 ? Result<void>(Error{entered, "cgroup", options.cgroup_path, ""})
+                             : run_stage(options, namespaces, container.get(), plan, ends.second);
     if (!done) (void)ends.second.send_error(done.error());
     ::_exit(done ? 0 : 1);
   }
@@ -129,7 +135,6 @@ Result<std::unique_ptr<Launched>> exec(const oci::Process& process, ExecOptions 
   const pid_t pid = static_cast<pid_t>(std::strtol(received->payload.c_str(), nullptr, 10));
   UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   auto launched = std::make_unique<LaunchedProcess>(pid, std::move(pidfd), std::move(ends.first), nullptr);
-  if (group && !group_fd) BERTH_TRY(group->add(pid));
   BERTH_TRY(set_limits(pid, process));
   BERTH_TRY(launched->sync().send(Message::mapped));
   BERTH_TRY(attend(*launched));

@@ -22,7 +22,8 @@ namespace {
   for (const auto& arg : hook.args) args.push_back(const_cast<char*>(arg.c_str()));
   if (args.empty()) args.push_back(const_cast<char*>(hook.path.c_str()));
   args.push_back(nullptr);
-  for (const auto& entry : hook.env) env.push_back(const_cast<char*>(entry.c_str()));
+  if (hook.env)
+    for (const auto& entry : *hook.env) env.push_back(const_cast<char*>(entry.c_str()));
   env.push_back(nullptr);
   sigset_t none;
   sigemptyset(&none);
@@ -31,7 +32,7 @@ namespace {
   if (!directory.empty()) (void)!::chdir(directory.c_str());
   if (::dup2(input, 0) < 0) ::_exit(126);
   ::syscall(SYS_close_range, 3u, ~0u, 1u << 2 /* CLOSE_RANGE_CLOEXEC */);
-  ::execve(hook.path.c_str(), args.data(), env.data());
+  ::execve(hook.path.c_str(), args.data(), hook.env ? env.data() : ::environ);
   ::_exit(errno == ENOENT ? 127 : 126);
 }
 

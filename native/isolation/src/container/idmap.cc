@@ -18,13 +18,6 @@ namespace berth::container {
 
 namespace {
 
-std::string map_text(const std::vector<oci::IdMapping>& mappings) {
-  std::string text;
-  for (const auto& one : mappings)
-    text += std::to_string(one.container_id) + " " + std::to_string(one.host_id) + " " + std::to_string(one.size) + "\n";
-  return text;
-}
-
 /// The user namespace whose maps shift a mount's ids: the mount's own, or else the container's.
 Result<UniqueFd> namespace_for(const Setup& setup, const oci::Mount& mount) {
   if (!mount.uid_mappings.empty() || !mount.gid_mappings.empty()) {
@@ -37,8 +30,7 @@ Result<UniqueFd> namespace_for(const Setup& setup, const oci::Mount& mount) {
     if (!copy) return sys_error("fcntl", "user namespace");
     return copy;
   }
-  if (setup.spec.linux_.uid_mappings.empty())
-    return bad_input("mounts.options", "mappings for idmap: the mount's or the container's");
+  if (!setup.plan.has_user) return bad_input("mounts.options", "mappings for idmap: the mount's or the container's");
   return make_user_namespace(setup.spec.linux_.uid_mappings, setup.spec.linux_.gid_mappings);
 }
 

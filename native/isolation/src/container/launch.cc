@@ -20,6 +20,7 @@
 #include "container/paths.h"
 #include "container/process.h"
 #include "container/setup.h"
+#include "oci/json.h"
 
 namespace berth::container {
 
@@ -27,6 +28,9 @@ Result<void> Setup::await_cgroup() {
   if (in_cgroup) return {};
   BERTH_ASSIGN(const Received received, sync.expect(Message::cgroup));
   host_pid = static_cast<pid_t>(std::strtol(received.payload.c_str(), nullptr, 10));
+  // By ourselves: a move from outside waits for all forks on the host (see cgroup::Entry).
+  if (entry != nullptr)
+    if (const int code = cgroup::enter(*entry, true); code != 0) return Error{code, "cgroup", "tasks", ""};
   in_cgroup = true;
   // Only now: the namespace's root is the cgroup its maker is in.
   if (plan.new_cgroup && ::unshare(CLONE_NEWCGROUP) != 0) return sys_error("unshare", "cgroup namespace");
@@ -42,6 +46,12 @@ Result<void> set_names(const oci::Spec& spec) {
     return sys_error("sethostname", spec.hostname);
   if (!spec.domainname.empty() && ::setdomainname(spec.domainname.c_str(), spec.domainname.size()) != 0)
     return sys_error("setdomainname", spec.domainname);
+  return {};
+}
+
+/// A missing working directory is made, while the root is still writable. What can't be made is told when it is entered.
+Result<void> make_cwd(const Setup& setup, const std::string& cwd) {
+  if (!open_in_root(setup.root.get(), cwd, O_PATH)) (void)ensure_in_root(setup.root.get(), cwd, Make::directory);
   return {};
 }
 
@@ -69,6 +79,17 @@ Result<UniqueFd> connect_listener(const oci::Spec& spec) {
   if (!fd || ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
     return sys_error("connect", path);
   return fd;
+}
+
+/// The "container process state" of the runtime-spec, which goes to the seccomp agent with the descriptor.
+std::string seccomp_state(const Setup& setup) {
+  const oci::Json state = {
+      {"ociVersion", "0.2.0"},
+      {"fds", {"seccompFd"}},
+      {"pid", setup.host_pid},
+      {"metadata", setup.spec.linux_.seccomp->listener_metadata},
+      {"state", oci::Json::parse(state_json(setup.spec, setup.options.id, setup.options.bundle, "creating", setup.host_pid), nullptr, false)}};
+  return state.dump(-1, ' ', false, oci::Json::error_handler_t::replace);
 }
 
 /// Waits for the word to run: over the set-up socket, or over a connection to the start socket (then that becomes the
@@ -107,6 +128,7 @@ Error run_first_process(Setup& setup) {
   plan.first = true;
   plan.preserve_fds = setup.options.preserve_fds;
   plan.personality = spec.linux_.personality ? &*spec.linux_.personality : nullptr;
+  plan.memory_policy = spec.linux_.memory_policy ? &*spec.linux_.memory_policy : nullptr;
   plan.proc = setup.proc.get();
   plan.keyring = setup.options.id;
 
@@ -122,11 +144,14 @@ Error run_first_process(Setup& setup) {
     }
     BERTH_TRY(set_names(spec));
     BERTH_TRY(write_sysctls(setup));
+    BERTH_TRY(make_cwd(setup, process.cwd));
     BERTH_TRY(create_hooks(setup));
-    BERTH_TRY(enter_rootfs(setup));
+    // Before the roots are swapped: it needs the host's /proc, and the container may have none.
     BERTH_TRY(seal_rootfs(setup));
+    BERTH_TRY(enter_rootfs(setup));
     BERTH_TRY(setup.await_cgroup());
-    BERTH_ASSIGN(prepared, prepare_process(plan, std::move(terminal), UniqueFd()));
+    if (listener) plan.seccomp_state = seccomp_state(setup);
+    BERTH_ASSIGN(prepared, prepare_process(plan, std::move(terminal), listener));
     BERTH_TRY(setup.sync.send(Message::ready));
     BERTH_TRY(await_go(setup));
     if (!spec.process) return bad_input("process", "an object");
@@ -143,8 +168,8 @@ Result<void> check(const oci::Spec& spec, const LaunchOptions& options, const Na
   if (!spec.process && !options.start_socket) return bad_input("process", "an object");
   if (!spec.root) return bad_input("root", "an object");
   if (spec.process && spec.process->args.empty()) return bad_input("process.args", "at least one argument");
-  if (plan.new_user && spec.linux_.uid_mappings.empty()) return bad_input("linux.uidMappings", "at least one mapping");
-  if (plan.new_user && spec.linux_.gid_mappings.empty()) return bad_input("linux.gidMappings", "at least one mapping");
+  if (plan.new_user && spec.linux_.uid_mappings.empty() != spec.linux_.gid_mappings.empty())
+    return bad_input("linux.uidMappings", "both uidMappings and gidMappings, or none");
   if (!spec.hostname.empty() && !plan.own(CLONE_NEWUTS)) return bad_input("hostname", "a uts namespace");
   if (!plan.own(CLONE_NEWNS) && (!spec.linux_.masked_paths.empty() || !spec.linux_.readonly_paths.empty()))
     return bad_input("linux.maskedPaths", "a mount namespace in linux.namespaces");
@@ -196,10 +221,11 @@ Result<std::unique_ptr<Launched>> launch(const oci::Spec& spec, LaunchOptions op
   BERTH_TRY(check(spec, options, plan));
   BERTH_ASSIGN(const std::string rootfs, root_path(spec, options));
   BERTH_ASSIGN(auto ends, Sync::make_pair());
-  Setup setup{spec, options, plan, ends.second, {}, {}, rootfs, 0, false, {}, {}};
+  Setup setup{spec, options, plan, ends.second, {}, {}, rootfs, 0, false, nullptr, {}, {}, {}};
   setup.proc.reset(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!setup.proc) return sys_error("open", "/proc");
   BERTH_TRY(prepare_trees(setup));
+  BERTH_TRY(prepare_nodes(setup));
 
   std::string path = options.cgroup_path.empty() ? spec.linux_.cgroups_path : options.cgroup_path;
   if (path.empty()) path = "/berth/" + options.id;
@@ -208,8 +234,11 @@ Result<std::unique_ptr<Launched>> launch(const oci::Spec& spec, LaunchOptions op
     (void)group->remove();
     return error;
   };
-  UniqueFd group_fd = group->enter_fd();
-  auto spawned = spawn(spec, plan, group_fd.get(), ends.first, ends.second, [&] {
+  auto entry = group->entry();
+  if (!entry) return give_up(entry.error());
+  // Before Linux 5.16 the writer's own credentials count, and those of a user namespace do not do.
+  if (!plan.new_user) setup.entry = &*entry;
+  auto spawned = spawn(spec, plan, entry->clone_into.get(), ends.first, ends.second, [&] {
     ::umask(0);
     ::setsid();
     (void)setup.sync.send_error(run_first_process(setup));
@@ -218,7 +247,7 @@ Result<std::unique_ptr<Launched>> launch(const oci::Spec& spec, LaunchOptions op
   auto launched = std::make_unique<LaunchedProcess>(spawned->pid, std::move(spawned->pidfd), std::move(ends.first),
                                                     std::move(group));
   BERTH_TRY(launched->cgroup()->apply(with_default_devices(spec)));
-  if (!group_fd) BERTH_TRY(launched->cgroup()->add(launched->pid()));
+  if (setup.entry == nullptr) BERTH_TRY(launched->cgroup()->add(launched->pid()));
   if (spec.process) BERTH_TRY(set_limits(launched->pid(), *spec.process));
   // A process that has failed already has said why, and is gone: attend() will hear it.
   (void)launched->sync().send(Message::cgroup, std::to_string(launched->pid()));

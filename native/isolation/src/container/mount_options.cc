@@ -97,7 +97,7 @@ constexpr Recursive kRecursive[] = {
     {"rnostrictatime", true, MOUNT_ATTR_STRICTATIME},
 };
 
-constexpr std::string_view kOther[] = {"tmpcopyup", "idmap", "ridmap", "copy-symlink", "src-nofollow"};
+constexpr std::string_view kOther[] = {"tmpcopyup", "idmap", "ridmap", "copy-symlink", "src-nofollow", "dest-nofollow"};
 
 bool take_flag(MountOptions& out, std::string_view word) {
   for (const Word& known : kWords) {
@@ -150,6 +150,8 @@ bool take_other(MountOptions& out, std::string_view word) {
     out.copy_symlink = true;
   else if (word == "src-nofollow")
     out.source_nofollow = true;
+  else if (word == "dest-nofollow")
+    out.destination_nofollow = true;
   else
     return false;
   return true;

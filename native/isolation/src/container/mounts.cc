@@ -44,12 +44,15 @@ constexpr unsigned long kPerMount =
 
 /// The mount point: made if missing, a file for a bind of a file.
 Result<UniqueFd> destination(const Setup& setup, const Job& job, Make kind) {
+  if (job.options.destination_nofollow)
+    if (auto link = open_in_root(setup.root.get(), job.mount.destination, O_PATH | O_NOFOLLOW)) return link;
   return ensure_in_root(setup.root.get(), job.mount.destination, kind);
 }
 
 /// What is mounted at the destination now.
 Result<UniqueFd> mounted(const Setup& setup, const Job& job) {
-  return open_in_root(setup.root.get(), job.mount.destination, O_PATH);
+  return open_in_root(setup.root.get(), job.mount.destination,
+                      O_PATH | (job.options.destination_nofollow ? O_NOFOLLOW : 0));
 }
 
 Result<void> set_propagation(const std::string& path, const Job& job) {
@@ -159,10 +162,22 @@ std::string labelled(const Setup& setup, const std::string& type, std::string da
   return data + (data.empty() ? "" : ",") + "context=\"" + label + "\"";
 }
 
+/// A tmpfs over a directory of the image looks like it, unless a mode is given.
+std::string with_mode_of(const Setup& setup, const Job& job, std::string data) {
+  const auto there = open_in_root(setup.root.get(), job.mount.destination, O_PATH | O_DIRECTORY);
+  struct stat info;
+  if (!there || ::fstat(there.value().get(), &info) != 0) return data;
+  char mode[32];
+  std::snprintf(mode, sizeof mode, "mode=%04o", static_cast<unsigned>(info.st_mode & 07777));
+  // The last one given counts.
+  return data.empty() ? mode : mode + ("," + data);
+}
+
 Result<void> file_system(Setup& setup, const Job& job) {
   const std::string& type = job.mount.type;
   const std::string source = job.mount.source.empty() ? type : job.mount.source;
-  const std::string data = labelled(setup, type, job.options.data);
+  std::string data = labelled(setup, type, job.options.data);
+  if (type == "tmpfs") data = with_mode_of(setup, job, std::move(data));
   UniqueFd target;
   UniqueFd hidden;  // what the new tmpfs will cover
   {
@@ -219,6 +234,10 @@ Result<void> remount(const std::string& path, unsigned long flags, const std::st
   if (errno != EPERM) return sys_error("mount remount", name);
   if (::mount(nullptr, path.c_str(), nullptr, MS_REMOUNT | flags | locked_flags(path), nullptr) == 0) return {};
   return sys_error("mount remount", name);
+}
+
+Result<void> remount_readonly(const std::string& path, const std::string& name) {
+  return remount(path, MS_BIND | MS_RDONLY | locked_flags(path), name);
 }
 
 Result<void> make_mounts(Setup& setup) {

@@ -94,28 +94,26 @@ void become_namespace_root() {
   (void)!::setresuid(0, 0, 0);
 }
 
-namespace {
-
 std::string map_text(const std::vector<oci::IdMapping>& mappings) {
   std::string text;
+  if (mappings.empty()) return "0 0 4294967295\n";
   for (const auto& one : mappings)
     text += std::to_string(one.container_id) + " " + std::to_string(one.host_id) + " " + std::to_string(one.size) + "\n";
   return text;
 }
 
+namespace {
+
 Result<void> write_maps(pid_t pid, const oci::Linux& config) {
   const std::string proc = "/proc/" + std::to_string(pid);
-  if (!config.gid_mappings.empty()) {
-    auto written = write_file(proc + "/gid_map", map_text(config.gid_mappings));
-    if (!written && written.error().code == EPERM) {
-      // Without privilege one's own id may still be mapped, if setgroups is given up first.
-      BERTH_TRY(write_file(proc + "/setgroups", "deny"));
-      written = write_file(proc + "/gid_map", map_text(config.gid_mappings));
-    }
-    BERTH_TRY(std::move(written));
+  auto written = write_file(proc + "/gid_map", map_text(config.gid_mappings));
+  if (!written && written.error().code == EPERM) {
+    // Without privilege one's own id may still be mapped, if setgroups is given up first.
+    BERTH_TRY(write_file(proc + "/setgroups", "deny"));
+    written = write_file(proc + "/gid_map", map_text(config.gid_mappings));
   }
-  if (!config.uid_mappings.empty()) BERTH_TRY(write_file(proc + "/uid_map", map_text(config.uid_mappings)));
-  return {};
+  BERTH_TRY(std::move(written));
+  return write_file(proc + "/uid_map", map_text(config.uid_mappings));
 }
 
 Result<void> write_time_offsets(const oci::Linux& config) {

@@ -50,6 +50,10 @@ struct Spawned {
 Result<Spawned> spawn(const oci::Spec& spec, const NamespacePlan& plan, int cgroup_fd, Sync& parent, Sync& child,
                       const std::function<void()>& body);
 
+/// The lines of /proc/PID/uid_map. Without mappings the whole host, one to one: root stays root, but the capabilities are
+/// the new namespace's only.
+std::string map_text(const std::vector<oci::IdMapping>& mappings);
+
 /// Becomes uid and gid 0 of the user namespace just entered, where it maps them.
 void become_namespace_root();
 

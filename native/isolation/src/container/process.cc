@@ -126,10 +126,9 @@ Result<CapabilitySets> wanted_capabilities(const ProcessPlan& plan) {
 
 /// Loads the filter and hands its notifications to whoever listens.
 Result<void> apply_seccomp(const ProcessPlan& plan, const UniqueFd& listener) {
-  BERTH_ASSIGN(const UniqueFd notify, load_seccomp(*plan.seccomp));
+  BERTH_ASSIGN(const UniqueFd notify, load_seccomp(*plan.seccomp, listener.valid()));
   if (!notify) return {};
-  if (!listener) return bad_input("linux.seccomp.listenerPath", "a path, since a rule says SCMP_ACT_NOTIFY");
-  return send_seccomp_state(listener.get(), notify.get());
+  return send_seccomp_state(listener.get(), notify.get(), plan.seccomp_state);
 }
 
 }  // namespace
@@ -146,7 +145,7 @@ Result<UniqueFd> give_terminal(const ProcessPlan& plan, int root, Sync& sync) {
   return std::move(terminal.slave);
 }
 
-Result<Prepared> prepare_process(const ProcessPlan& plan, UniqueFd terminal, UniqueFd seccomp_listener) {
+Result<Prepared> prepare_process(const ProcessPlan& plan, UniqueFd terminal, const UniqueFd& seccomp_listener) {
   const oci::Process& process = plan.process;
   Prepared prepared;
   if (plan.new_keyring) new_session_keyring("_ses." + plan.keyring);
@@ -156,6 +155,7 @@ Result<Prepared> prepare_process(const ProcessPlan& plan, UniqueFd terminal, Uni
     BERTH_TRY(set_stdio(*plan.stdio));
   if (plan.personality != nullptr) BERTH_TRY(set_personality(*plan.personality));
   BERTH_TRY(set_scheduling(process));
+  if (plan.memory_policy != nullptr) BERTH_TRY(set_memory_policy(*plan.memory_policy));
   BERTH_TRY(set_security_labels(plan));
 
   const UniqueFd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));

@@ -28,6 +28,8 @@ struct ProcessPlan {
   const oci::Personality* personality = nullptr;
   int proc = -1;  // the host's /proc (O_PATH)
   std::string keyring{};
+  std::string seccomp_state{};  // told to the agent that listens
+  const oci::MemoryPolicy* memory_policy = nullptr;
 };
 
 /// A process that is ready but for the last steps.
@@ -40,7 +42,7 @@ struct Prepared {
 /// Makes the pty below `root`, hands the master over; the slave becomes stdio. Before the root is entered.
 Result<UniqueFd> give_terminal(const ProcessPlan& plan, int root, Sync& sync);
 /// Everything up to the look-up of the program.
-Result<Prepared> prepare_process(const ProcessPlan& plan, UniqueFd terminal, UniqueFd seccomp_listener);
+Result<Prepared> prepare_process(const ProcessPlan& plan, UniqueFd terminal, const UniqueFd& seccomp_listener);
 /// Seccomp if it is not loaded yet, then execve; gives the Error if that fails.
 Error run_program(const ProcessPlan& plan, const Prepared& prepared, const UniqueFd& seccomp_listener);
 

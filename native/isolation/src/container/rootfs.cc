@@ -160,7 +160,7 @@ Result<void> make_readonly(const Setup& setup, const std::string& path) {
   if (::mount(at.c_str(), at.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) return sys_error("mount bind", path);
   // Look again: the descriptor still shows what the new mount covers.
   BERTH_ASSIGN(const UniqueFd top, open_in_root(setup.root.get(), path, O_PATH));
-  return remount("/proc/self/fd/" + std::to_string(top.get()), MS_BIND | MS_RDONLY | MS_REC, path);
+  return remount_readonly("/proc/self/fd/" + std::to_string(top.get()), path);
 }
 
 }  // namespace
@@ -176,7 +176,7 @@ Result<void> seal_rootfs(const Setup& setup) {
   }
   if (!setup.spec.root->readonly) return {};
   if (!own_mounts) return bad_input("root.readonly", "a mount namespace in linux.namespaces");
-  return remount(fd_path(setup.root.get()), MS_BIND | MS_RDONLY, "/");
+  return remount_readonly(fd_path(setup.root.get()), "/");
 }
 
 }  // namespace berth::container

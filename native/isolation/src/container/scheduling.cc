@@ -54,6 +54,24 @@ bool find(const Table& table, const std::string& name, T& out) {
   return false;
 }
 
+/// What the kernel only calls EINVAL. Its bounds: at least 1024 ns, in 63 bits, runtime <= deadline <= period.
+Result<void> check_deadline(const oci::Scheduler& wanted) {
+  const auto refuse = [](const std::string& text) {
+    return Error{EINVAL, "sched_setattr", "", "`SCHED_DEADLINE` " + text};
+  };
+  if (!wanted.runtime) return refuse("requires `runtime`");
+  if (!wanted.deadline) return refuse("requires `deadline`");
+  const uint64_t runtime = *wanted.runtime, deadline = *wanted.deadline, period = wanted.period.value_or(deadline);
+  if (runtime == 0) return refuse("runtime must be greater than 0");
+  if (runtime < 1024 || runtime > INT64_MAX)
+    return refuse("runtime " + std::to_string(runtime) + " must be between 1024 and " + std::to_string(INT64_MAX));
+  if (runtime > deadline)
+    return refuse("runtime " + std::to_string(runtime) + " must be <= deadline " + std::to_string(deadline));
+  if (deadline > period)
+    return refuse("deadline " + std::to_string(deadline) + " must be <= period " + std::to_string(period));
+  return {};
+}
+
 Result<void> set_scheduler(const oci::Scheduler& wanted) {
   SchedulerAttributes attributes{};
   attributes.size = sizeof attributes;
@@ -66,9 +84,10 @@ Result<void> set_scheduler(const oci::Scheduler& wanted) {
   }
   attributes.nice = wanted.nice;
   attributes.priority = static_cast<uint32_t>(wanted.priority);
-  attributes.runtime = wanted.runtime;
-  attributes.deadline = wanted.deadline;
-  attributes.period = wanted.period;
+  if (wanted.policy == "SCHED_DEADLINE") BERTH_TRY(check_deadline(wanted));
+  attributes.runtime = wanted.runtime.value_or(0);
+  attributes.deadline = wanted.deadline.value_or(0);
+  attributes.period = wanted.period.value_or(0);
   if (::syscall(SYS_sched_setattr, 0, &attributes, 0) != 0) return sys_error("sched_setattr", wanted.policy);
   return {};
 }
@@ -85,29 +104,42 @@ Result<void> set_io_priority(const oci::IoPriority& wanted) {
   return {};
 }
 
-/// "0-3,7" as a CPU set.
-Result<void> set_affinity(const std::string& list) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
+/// Calls `one` with each number of "0-3,7" below `limit`; false if the text is no such list.
+template <typename One>
+bool each_number(const std::string& list, unsigned long limit, One one) {
   const char* at = list.c_str();
   while (*at != '\0') {
     char* end = nullptr;
     const unsigned long first = std::strtoul(at, &end, 10);
+    if (end == at) return false;
     unsigned long last = first;
-    if (end == at) return bad_input("process.execCPUAffinity", "a list of CPUs, got " + list);
     if (*end == '-') {
       at = end + 1;
       last = std::strtoul(at, &end, 10);
-      if (end == at) return bad_input("process.execCPUAffinity", "a list of CPUs, got " + list);
+      if (end == at) return false;
     }
-    if (last >= CPU_SETSIZE || first > last || (*end != '\0' && *end != ','))
-      return bad_input("process.execCPUAffinity", "a list of CPUs, got " + list);
-    for (unsigned long cpu = first; cpu <= last; ++cpu) CPU_SET(cpu, &set);
+    if (first > last || last >= limit || (*end != '\0' && *end != ',')) return false;
+    for (unsigned long number = first; number <= last; ++number) one(number);
     at = *end == ',' ? end + 1 : end;
   }
+  return true;
+}
+
+Result<void> set_affinity(const std::string& list) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (!each_number(list, CPU_SETSIZE, [&](unsigned long cpu) { CPU_SET(cpu, &set); }))
+    return bad_input("process.execCPUAffinity", "a list of CPUs, got " + list);
   if (::sched_setaffinity(0, sizeof set, &set) != 0) return sys_error("sched_setaffinity", list);
   return {};
 }
+
+constexpr std::pair<const char*, int> kMemoryModes[] = {
+    {"MPOL_DEFAULT", 0}, {"MPOL_PREFERRED", 1},      {"MPOL_BIND", 2},
+    {"MPOL_INTERLEAVE", 3}, {"MPOL_LOCAL", 4}, {"MPOL_PREFERRED_MANY", 5}, {"MPOL_WEIGHTED_INTERLEAVE", 6},
+};
+constexpr std::pair<const char*, int> kMemoryFlags[] = {
+    {"MPOL_F_STATIC_NODES", 1 << 15}, {"MPOL_F_RELATIVE_NODES", 1 << 14}, {"MPOL_F_NUMA_BALANCING", 1 << 13}};
 
 }  // namespace
 
@@ -138,9 +170,27 @@ Result<void> set_personality(const oci::Personality& wanted) {
   return {};
 }
 
-Result<void> send_seccomp_state(int listener, int notify) {
-  char byte = 0;
-  iovec part{&byte, 1};
+Result<void> set_memory_policy(const oci::MemoryPolicy& policy) {
+  int mode = 0;
+  if (!find(kMemoryModes, policy.mode, mode))
+    return bad_input("linux.memoryPolicy.mode", "a known mode, got " + policy.mode);
+  for (const auto& flag : policy.flags) {
+    int bit = 0;
+    if (!find(kMemoryFlags, flag, bit)) return bad_input("linux.memoryPolicy.flags", "a known flag, got " + flag);
+    mode |= bit;
+  }
+  constexpr unsigned long kNodes = 1024, kBits = 8 * sizeof(unsigned long);
+  unsigned long nodes[kNodes / kBits] = {};
+  if (!each_number(policy.nodes, kNodes, [&](unsigned long node) { nodes[node / kBits] |= 1UL << (node % kBits); }))
+    return bad_input("linux.memoryPolicy.nodes", "a list of nodes, got " + policy.nodes);
+  const bool none = policy.nodes.empty();
+  if (::syscall(SYS_set_mempolicy, mode, none ? nullptr : nodes, none ? 0 : kNodes) != 0)
+    return sys_error("set_mempolicy", policy.mode);
+  return {};
+}
+
+Result<void> send_seccomp_state(int listener, int notify, const std::string& state) {
+  iovec part{const_cast<char*>(state.data()), state.size()};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;

@@ -1,4 +1,4 @@
-// linux.seccomp through libseccomp.
+// linux.seccomp of a container's process (the compiler is seccomp/filter.h).
 #pragma once
 
 #include <string>
@@ -10,9 +10,9 @@
 
 namespace berth::container {
 
-/// Loads the filter into the calling thread. Needs CAP_SYS_ADMIN or no_new_privs. Gives the notification descriptor if
-/// an action is SCMP_ACT_NOTIFY, else an invalid one.
-Result<UniqueFd> load_seccomp(const oci::Seccomp& config);
+/// Loads the filter into the calling thread. Needs CAP_SYS_ADMIN or no_new_privs. The descriptor is the
+/// listener of a profile that notifies (EINVAL without `notify`), else invalid.
+Result<UniqueFd> load_seccomp(const oci::Seccomp& config, bool notify = false);
 
 struct SeccompNames {
   std::vector<std::string> actions, operators, architectures, flags;

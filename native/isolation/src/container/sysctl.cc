@@ -39,7 +39,11 @@ Result<void> check_sysctls(const oci::Spec& spec, const NamespacePlan& plan) {
       needed = CLONE_NEWIPC;
     else if (path.starts_with("net/"))
       needed = CLONE_NEWNET;
-    else if (path == "kernel/domainname" || path == "kernel/hostname")
+    else if (path == "kernel/hostname")
+      return bad_input(field, "the hostname field instead");
+    else if (path == "kernel/domainname" && !spec.domainname.empty())
+      return bad_input(field, "either this or the domainname field");
+    else if (path == "kernel/domainname")
       needed = CLONE_NEWUTS;
     else
       return bad_input(field, "a sysctl that has a namespace of its own");

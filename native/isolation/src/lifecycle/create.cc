@@ -65,7 +65,6 @@ Result<Made> make(Store& store, const CreateOptions& options, const oci::Spec& s
   if (for_start) {
     BERTH_ASSIGN(launch.start_socket, listen_at(store.start_socket(options.id)));
   }
-  BERTH_TRY(store.save(made.state));
   BERTH_ASSIGN(made.launched, container::launch(spec, std::move(launch)));
   made.state.pid = made.launched->pid();
   made.state.start_time = process_start_time(made.state.pid);
@@ -79,6 +78,11 @@ Result<oci::Spec> usable_spec(const CreateOptions& options, bool detached, std::
   const std::string path = options.config.empty() ? options.bundle + "/config.json" : options.config;
   BERTH_ASSIGN(text, read_file(path, oci::kMaxDocumentBytes));
   BERTH_ASSIGN(oci::Spec spec, oci::parse_spec(text));
+  // systemd's socket activation goes on into the container: the sockets are descriptors 3 and up, of its process 1.
+  if (const char* listen = ::getenv("LISTEN_FDS"); listen != nullptr && spec.process) {
+    spec.process->env.push_back(std::string("LISTEN_FDS=") + listen);
+    spec.process->env.push_back("LISTEN_PID=1");
+  }
   const bool terminal = spec.process && spec.process->terminal;
   if (terminal && detached && options.console_socket.empty())
     return bad_input("process.terminal", "a --console-socket for the terminal");
@@ -144,8 +148,10 @@ Result<void> start(Store& store, const std::string& id) {
   if (!received.end) return Error{EPROTO, "start", id, "unexpected answer"};
   ::unlink(store.start_socket(id).c_str());
   const std::string text = container::state_json(spec, id, state.bundle, "running", state.pid);
-  // The runtime-spec: a failing poststart hook is a warning, the container runs.
-  return container::run_hooks(spec.hooks.poststart, text, "poststart", state.bundle);
+  auto hooked = container::run_hooks(spec.hooks.poststart, text, "poststart", state.bundle);
+  // The runtime-spec: an error, and the container is stopped and deleted.
+  if (!hooked) (void)remove(store, id, true);
+  return hooked;
 }
 
 Result<Running> run(Store& store, const CreateOptions& options) {
@@ -164,7 +170,10 @@ Result<Running> run(Store& store, const CreateOptions& options) {
     }
     BERTH_TRY(made.launched->release());
     const std::string state = container::state_json(spec, options.id, options.bundle, "running", running.pid);
-    (void)container::run_hooks(spec.hooks.poststart, state, "poststart", options.bundle);
+    if (auto hooked = container::run_hooks(spec.hooks.poststart, state, "poststart", options.bundle); !hooked) {
+      (void)remove(store, options.id, true);
+      return hooked.error();
+    }
     return running;
   };
   auto done = work();

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 
 #include "container/hooks.h"
 #include "lifecycle/lifecycle.h"
@@ -73,7 +74,11 @@ Result<void> remove(Store& store, const std::string& id, bool force) {
   auto loaded = store.load(id);
   if (!loaded) {
     if (!force) return loaded.error();
-    return store.forget(id);  // also what a `create` that was killed left
+    // A `create` that was killed midway has left at most this: no process, as that died with its set-up socket.
+    if (auto spec = store.spec(id))
+      if (auto path = cgroup_path(*spec, id, false))
+        if (auto group = cgroup::open(*path); group && (*group)->kill_all()) (void)(*group)->remove();
+    return store.forget(id);
   }
   const State state = *loaded;
   const Status status = status_of(store, state);
@@ -84,8 +89,10 @@ Result<void> remove(Store& store, const std::string& id, bool force) {
   BERTH_TRY(store.forget(id));
   if (!spec) return {};
   const std::string text = container::state_json(*spec, id, state.bundle, "stopped", 0);
-  // The container is gone whatever they say.
-  return container::run_hooks(spec->hooks.poststop, text, "poststop", state.bundle);
+  // The container is gone whatever they say: a warning (runtime-spec, "Lifecycle").
+  if (auto hooked = container::run_hooks(spec->hooks.poststop, text, "poststop", state.bundle); !hooked)
+    std::fprintf(stderr, "berth-runtime: warning: %s\n", hooked.error().message().c_str());
+  return {};
 }
 
 Result<void> pause(Store& store, const std::string& id) {

@@ -34,8 +34,10 @@ Result<void> check_id(const std::string& id) {
   const auto good = [](unsigned char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view("_+-.").find(static_cast<char>(c)) != std::string_view::npos;
   };
-  if (id.empty() || id.size() > 1024 || id == "." || id == ".." || !std::all_of(id.begin(), id.end(), good))
-    return bad_input("container id", "letters, digits and \"_+-.\", got \"" + id.substr(0, 64) + "\"");
+  const auto bad = std::find_if_not(id.begin(), id.end(), good);
+  if (bad != id.end()) return Error{EINVAL, "", "", std::string("invalid character `") + *bad + "` in the container ID"};
+  if (id.empty() || id.size() > 1024 || id[0] == '.')
+    return Error{EINVAL, "", "", "invalid container ID: 1 to 1024 characters, the first no dot"};
   return {};
 }
 

@@ -118,6 +118,13 @@ void read_linux(ObjectReader& in, Linux& out) {
     part.read("flags", personality.flags);
   });
   read_time_offsets(in, out.time_offsets);
+  in.read_object("memoryPolicy", [&](ObjectReader& part) {
+    MemoryPolicy& policy = out.memory_policy.emplace();
+    part.read("mode", policy.mode);
+    part.read("nodes", policy.nodes);
+    part.read("flags", policy.flags);
+    if (policy.mode.empty()) part.fail("mode", "a policy");
+  });
   in.read_object("intelRdt", [&](ObjectReader& part) {
     IntelRdt& rdt = out.intel_rdt.emplace();
     part.read("closID", rdt.clos_id);

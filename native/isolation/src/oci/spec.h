@@ -63,7 +63,7 @@ struct Scheduler {
   int32_t nice = 0;
   int32_t priority = 0;
   std::vector<std::string> flags;
-  uint64_t runtime = 0, deadline = 0, period = 0;  // ns
+  std::optional<uint64_t> runtime, deadline, period;  // ns
 };
 
 struct IoPriority {
@@ -96,8 +96,8 @@ struct Process {
 struct Hook {
   std::string path;
   std::vector<std::string> args;
-  std::vector<std::string> env;
-  std::optional<uint32_t> timeout;  // seconds, > 0
+  std::optional<std::vector<std::string>> env;  // absent: the runtime's own
+  std::optional<uint32_t> timeout;              // seconds, > 0
 };
 
 struct Hooks {
@@ -234,6 +234,12 @@ struct Personality {
   std::vector<std::string> flags;
 };
 
+struct MemoryPolicy {
+  std::string mode;   // "MPOL_BIND"
+  std::string nodes;  // list, "0-3,7"
+  std::vector<std::string> flags;
+};
+
 struct IntelRdt {
   std::string clos_id, l3_cache_schema, mem_bw_schema;
 };
@@ -253,6 +259,7 @@ struct Linux {
   std::optional<Personality> personality;
   std::vector<TimeOffset> time_offsets;
   std::optional<IntelRdt> intel_rdt;
+  std::optional<MemoryPolicy> memory_policy;
 };
 
 struct Spec {
