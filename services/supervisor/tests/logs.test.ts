@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -89,7 +90,7 @@ test("the last lines over rotated files, and the file that follows one", async (
   await writeFile(`${path}.2`, "1\n2\n3\n");
   await writeFile(`${path}.1`, `4\n${"5".repeat(200_000)}\n`);
   await writeFile(path, "6\n7\n");
-  const files = await openAll(path);
+  const files = openAll(path);
   expect(files).toHaveLength(3);
   expect(await findTail(files, 1)).toEqual({ index: 2, offset: 2 });
   expect(await findTail(files, 2)).toEqual({ index: 2, offset: 0 });
@@ -98,11 +99,11 @@ test("the last lines over rotated files, and the file that follows one", async (
   expect(await findTail(files, 99)).toEqual({ index: 0, offset: 0 });
   const [, , current] = files;
   if (!current) throw new Error("no file");
-  expect(await openSuccessor(path, current.inode)).toBeUndefined();
+  expect(openSuccessor(path, current.inode)).toBeUndefined();
   await rename(path, `${path}.1`);
   await writeFile(path, "8\n");
-  const next = await openSuccessor(path, current.inode);
-  expect(await next?.handle.readFile("utf8")).toBe("8\n");
-  await closeAll([...files, ...(next ? [next] : [])]);
+  const next = openSuccessor(path, current.inode);
+  expect(next && readFileSync(next.fd, "utf8")).toBe("8\n");
+  closeAll([...files, ...(next ? [next] : [])]);
   await rm(dir, { recursive: true });
 });

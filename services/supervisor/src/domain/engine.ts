@@ -1,8 +1,8 @@
+import { removeParentGroup } from "./cgroups.ts";
 import type { Container } from "./containers/container.ts";
 import { type Created, type CreateOptions, create, type PendingCreates } from "./containers/create.ts";
 import type { Parts } from "./containers/parts.ts";
 import { isRunning } from "./containers/state.ts";
-import { removeParentCgroup } from "./sweep.ts";
 
 /** The calls on one node's containers: what rpc/ translates to. The functions of containers/, exec/, logs/ do the work. */
 export class Engine {
@@ -31,6 +31,6 @@ export class Engine {
       if (container.listener !== undefined) this.parts.launcher.close(container.listener);
     }
     await this.parts.networks.bridge.close();
-    if (!this.parts.registry.all().some(({ record }) => isRunning(record))) await removeParentCgroup();
+    if (!this.parts.registry.all().some(({ record }) => isRunning(record))) await removeParentGroup();
   }
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { errorMessage } from "@berth/errors";
 import { Container } from "./containers/container.ts";
 import { containerEvent, networkEvent } from "./containers/events.ts";
-import { afterExit, handleExit, readExit, scheduleRestart, tidy, watchMonitor } from "./containers/exit.ts";
+import { afterExit, handleExit, lostExit, readExit, scheduleRestart, tidy, watchMonitor } from "./containers/exit.ts";
 import type { Parts } from "./containers/parts.ts";
 import { startsAtBoot } from "./containers/restart-policy.ts";
 import { start } from "./containers/start.ts";
@@ -158,18 +158,9 @@ async function settle(parts: Parts, container: Container, exit: ExitRecord | und
     record.hasBeenStartedBefore = true;
     await parts.records.commitLazily({ put: record, events: [containerEvent(parts.nodeId, record, "start")] });
   }
-  await container.mutex.run(async () => handleExit(parts, container, exit ?? unknownExit(record)));
+  await container.mutex.run(async () => handleExit(parts, container, exit ?? (await lostExit(parts, record))));
   return true;
 }
-
-const unknownExit = (record: ContainerRecord): ExitRecord => ({
-  exitCode: 137,
-  signal: 9,
-  oomKilled: false,
-  startedAt: record.state.startedAt,
-  finishedAt: new Date().toISOString(),
-  error: "",
-});
 
 /** After a boot of the host, or of the engine with containers that went while it was away: restart policies. */
 async function startAgain(parts: Parts, booted: boolean, ended: readonly Container[]): Promise<void> {

@@ -1,6 +1,7 @@
-import { readdir, rm, rmdir } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errorMessage } from "@berth/errors";
+import { sweepGroups } from "./cgroups.ts";
 import type { Parts } from "./containers/parts.ts";
 
 /**
@@ -24,7 +25,7 @@ export async function sweep(parts: Parts): Promise<void> {
     sweepDirectory(paths.volumes, (name) => volumes.has(name)),
     sweepDirectory(paths.bundles, (name) => running.has(name)),
     sweepSockets(parts, running),
-    sweepCgroups([...ours].filter((id) => !running.has(id))),
+    sweepGroups([...ours].filter((id) => !running.has(id))),
   ]);
   // Not waited for: a service that is away must not keep this one from serving.
   void sweepRemote(parts).catch((error: unknown) => {
@@ -47,23 +48,6 @@ async function sweepSockets({ paths }: Parts, running: ReadonlySet<string>): Pro
 }
 
 const namesIn = (path: string): Promise<string[]> => readdir(path).catch(() => []);
-const cgroupRoots = async (): Promise<string[]> =>
-  ["", ...(await namesIn("/sys/fs/cgroup"))].map((name) => join("/sys/fs/cgroup", name));
-
-/** rmdir takes only what is empty: a group with a process in it stays in any case. */
-async function sweepCgroups(dead: readonly string[]): Promise<void> {
-  for (const root of await cgroupRoots()) {
-    const present = new Set(await namesIn(join(root, "berth")));
-    for (const id of dead) {
-      if (present.has(id)) await rmdir(join(root, "berth", id)).catch(() => undefined);
-    }
-  }
-}
-
-/** The empty parent group, when no container is left on this host. */
-export async function removeParentCgroup(): Promise<void> {
-  for (const root of await cgroupRoots()) await rmdir(join(root, "berth")).catch(() => undefined);
-}
 
 async function sweepRemote(parts: Parts): Promise<void> {
   const isOurs = (id: string) => parts.registry.get(id) !== undefined || parts.registry.creating.has(id);

@@ -124,6 +124,7 @@ test("killed while containers run: one goes on, one ends, one is killed with its
   expect(await state(counting.id)).toMatchObject({ status: ContainerStatus.RUNNING });
   expect(await state(ending.id)).toMatchObject({ status: ContainerStatus.EXITED, exitCode: 12 });
   expect(await state(doomed.id)).toMatchObject({ status: ContainerStatus.EXITED, exitCode: 137 });
+  expect(await readdir("/sys/fs/cgroup/memory/berth")).not.toContain(doomed.id);
   expect(await node.supervisor.inspectExec({ exec: exec.id })).toMatchObject({ running: true });
   await eventually("the restart policy is obeyed", async () => {
     const found = (await node.supervisor.inspect({ container: unwilling.id })).container;

@@ -113,6 +113,11 @@ test("a container of --rm goes by itself, and waiting for it gives its exit code
   await node.supervisor.start({ container: id });
   expect((await wait.next()).value).toMatchObject({ exitCode: 9 });
   expect((await failure(node.supervisor.inspect({ container: id }))).reason).toBe("NO_SUCH_CONTAINER");
+  const broken = await node.supervisor.create({ spec: node.spec(["nope"], {}, { autoRemove: true }) });
+  const gone = node.supervisor.wait({ container: broken.id, condition: 3 })[Symbol.asyncIterator]();
+  await gone.next();
+  expect((await failure(node.supervisor.start({ container: broken.id }))).reason).toBe("START_FAILED");
+  expect((await gone.next()).value).toMatchObject({ exitCode: 127 });
 });
 
 test("restart policies run it again, with a count, until it is stopped", async () => {

@@ -2,9 +2,11 @@ import { rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { EventRecord } from "@berth/bus";
 import { errorMessage } from "@berth/errors";
+import { endGroup } from "../cgroups.ts";
 import { execExited, execStarted } from "../exec/progress.ts";
 import type { ContainerRecord } from "../model.ts";
 import type { ExitRecord, MonitorEvent } from "../monitor/protocol.ts";
+import { cgroupPath } from "../spec/bundle.ts";
 import { fromNano, nowNano, toNano } from "../time.ts";
 import type { Container } from "./container.ts";
 import { containerEvent, networkEvent } from "./events.ts";
@@ -61,6 +63,7 @@ function onProgress(parts: Parts, container: Container, event: Exclude<MonitorEv
 export async function lostExit(parts: Parts, record: ContainerRecord): Promise<ExitRecord> {
   const written = await readExit(parts, record);
   if (written) return written;
+  await endGroup(cgroupPath(record));
   const finishedAt = fromNano(nowNano());
   return { exitCode: 137, signal: 9, oomKilled: false, startedAt: record.state.startedAt, finishedAt, error: "" };
 }

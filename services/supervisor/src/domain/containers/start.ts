@@ -15,23 +15,36 @@ import type { Container } from "./container.ts";
 import { containerEvent, networkEvent } from "./events.ts";
 import { tidy, watchMonitor } from "./exit.ts";
 import type { Parts } from "./parts.ts";
+import { remove } from "./remove.ts";
 import { startFailure } from "./start-failure.ts";
 import { isRunning, transit } from "./state.ts";
 
 /** Starts a container that does not run. Throws NOT_MODIFIED, CONFLICT, START_FAILED (with Docker's text). */
-export function start(parts: Parts, container: Container): Promise<void> {
-  return container.mutex.run(async () => {
-    const { record } = container;
-    if (record.state.status === "paused") throw conflict("cannot start a paused container, try unpause instead");
-    if (isRunning(record) || record.state.status === "restarting") {
-      throw new BerthError("NOT_MODIFIED", `container ${record.id} is already running`);
+export async function start(parts: Parts, container: Container): Promise<void> {
+  let launching = false;
+  try {
+    await container.mutex.run(async () => {
+      const { record } = container;
+      if (record.state.status === "paused") throw conflict("cannot start a paused container, try unpause instead");
+      if (isRunning(record) || record.state.status === "restarting") {
+        throw new BerthError("NOT_MODIFIED", `container ${record.id} is already running`);
+      }
+      if (container.removed || record.removing) {
+        throw conflict("container is marked for removal and cannot be started");
+      }
+      record.hasBeenManuallyStopped = false;
+      record.restartCount = 0;
+      container.restartDelayMs = 0;
+      launching = true;
+      await launch(parts, container);
+    });
+  } catch (error) {
+    // --rm holds for one that could not be started too: who waits for its removal would wait for ever.
+    if (launching && container.record.spec.hostConfig.autoRemove) {
+      await remove(parts, container, { force: true, volumes: true });
     }
-    if (container.removed || record.removing) throw conflict("container is marked for removal and cannot be started");
-    record.hasBeenManuallyStopped = false;
-    record.restartCount = 0;
-    container.restartDelayMs = 0;
-    await launch(parts, container);
-  });
+    throw error;
+  }
 }
 
 /** Opens the container's socket if it is not: from now on an attach waits there for the monitor. */

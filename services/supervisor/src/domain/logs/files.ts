@@ -1,70 +1,100 @@
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { closeSync, fstatSync, openSync, read, statSync } from "node:fs";
+import { promisify } from "node:util";
 
 /** A log file of a container, held open: rotation renames it under us and changes nothing of what we read. */
 export interface LogFile {
-  handle: FileHandle;
-  inode: bigint;
+  readonly fd: number;
+  readonly inode: number;
 }
+
+const readInto = promisify(read);
+
+export const readAt = async (
+  { fd }: LogFile,
+  buffer: Buffer,
+  offset: number,
+  length: number,
+  position: number,
+): Promise<number> => (await readInto(fd, buffer, offset, length, position)).bytesRead;
+
+export const sizeOf = ({ fd }: LogFile): number => fstatSync(fd).size;
 
 /** `.1` is the newest rotated one. */
 const pathOf = (path: string, index: number): string => (index === 0 ? path : `${path}.${index}`);
 const maxFiles = 10_000;
-const attempts = 16;
+const attempts = 1_000;
 
-/** All files of a log, oldest first, as they were at one moment (a rotation while they are opened is noticed). */
-export async function openAll(path: string): Promise<LogFile[]> {
-  for (let attempt = 0; ; attempt++) {
-    const files = await openChain(path);
-    const current = await inodeOf(path);
-    if (current === (files.at(-1)?.inode ?? undefined) || attempt === attempts) return files;
-    await closeAll(files);
+/**
+ * The inodes of a log's files at one moment, newest first. Without a thread: looking takes microseconds, and so a rotation (a
+ * row of renames from the oldest file to the current one) rarely falls into it. When it does it shows as a gap, as a file met
+ * twice or as another current file, and we look again.
+ */
+function snapshot(path: string): number[] {
+  let found: number[] = [];
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    found = [];
+    let index = 0;
+    for (; index < maxFiles; index++) {
+      const inode = inodeOf(pathOf(path, index));
+      if (inode === undefined) break;
+      found.push(inode);
+    }
+    const gap = inodeOf(pathOf(path, index + 1)) !== undefined;
+    const steady = !gap && new Set(found).size === found.length && inodeOf(path) === found[0];
+    if (steady) return found;
   }
+  return found;
 }
 
-async function openChain(path: string): Promise<LogFile[]> {
-  const files: LogFile[] = [];
-  for (let index = 0; index < maxFiles; index++) {
-    const file = await openOne(pathOf(path, index));
-    if (file === undefined) break;
-    // The same file twice: it was rotated between two of our opens.
-    if (files.some(({ inode }) => inode === file.inode)) await file.handle.close();
-    else files.unshift(file);
-  }
-  return files;
+function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino;
 }
 
-async function openOne(path: string): Promise<LogFile | undefined> {
+/** Opens the file met at `index`, which may have been moved on since; undefined when it is gone. */
+function openInode(path: string, inode: number, index: number): LogFile | undefined {
+  for (let at = index; at < index + 8; at++) {
+    const fd = tryOpen(pathOf(path, at));
+    if (fd === undefined) continue;
+    if (fstatSync(fd).ino === inode) return { fd, inode };
+    closeSync(fd);
+  }
+  return undefined;
+}
+
+function tryOpen(path: string): number | undefined {
   try {
-    const handle = await open(path, "r");
-    const { ino } = await handle.stat({ bigint: true });
-    return { handle, inode: ino };
+    return openSync(path, "r");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
 }
 
-export async function inodeOf(path: string): Promise<bigint | undefined> {
-  return stat(path, { bigint: true }).then(
-    ({ ino }) => ino,
-    () => undefined,
-  );
+/** All files of a log, oldest first. Throws the file system's error. */
+export function openAll(path: string): LogFile[] {
+  return snapshot(path)
+    .map((inode, index) => openInode(path, inode, index))
+    .filter((file) => file !== undefined)
+    .reverse();
 }
 
-/** The file that follows one that was rotated; undefined when that one is still current, or nothing follows yet. */
-export async function openSuccessor(path: string, inode: bigint): Promise<LogFile | undefined> {
-  if ((await inodeOf(path)) === inode) return undefined;
-  for (let index = 1; index < maxFiles; index++) {
-    const found = await inodeOf(pathOf(path, index));
-    if (found === inode) return openOne(pathOf(path, index - 1));
-    // Rotated out: what there is of the oldest is what comes next.
-    if (found === undefined) return openOne(pathOf(path, index - 1));
+/** The file that follows one that was rotated; undefined when that one is still current. */
+export function openSuccessor(path: string, inode: number): LogFile | undefined {
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const inodes = snapshot(path);
+    const own = inodes.indexOf(inode);
+    // Not there at all: rotated out, and the oldest of what is left comes next.
+    const next = own < 0 ? inodes.length - 1 : own - 1;
+    const wanted = inodes[next];
+    if (wanted === undefined) return undefined;
+    const file = openInode(path, wanted, next);
+    if (file !== undefined) return file;
   }
   return undefined;
 }
 
-export async function closeAll(files: readonly LogFile[]): Promise<void> {
-  await Promise.all(files.map(({ handle }) => handle.close()));
+export function closeAll(files: readonly LogFile[]): void {
+  for (const { fd } of files) closeSync(fd);
 }
 
 const blockSize = 64 * 1024;
@@ -73,9 +103,7 @@ const blockSize = 64 * 1024;
 export async function findTail(files: readonly LogFile[], count: number): Promise<{ index: number; offset: number }> {
   let wanted = count;
   for (let index = files.length - 1; index >= 0; index--) {
-    const { handle } = files[index] as LogFile;
-    const { size } = await handle.stat();
-    const found = await findInFile(handle, size, wanted);
+    const found = await findInFile(files[index] as LogFile, wanted);
     if (found.offset !== undefined) return { index, offset: found.offset };
     wanted -= found.lines;
     if (wanted <= 0) return { index, offset: 0 };
@@ -84,21 +112,15 @@ export async function findTail(files: readonly LogFile[], count: number): Promis
 }
 
 /** Offset behind the newline before the last `count` lines, or how many lines there are when they are fewer. */
-async function findInFile(
-  handle: FileHandle,
-  size: number,
-  count: number,
-): Promise<{ offset: number | undefined; lines: number }> {
+async function findInFile(file: LogFile, count: number): Promise<{ offset: number | undefined; lines: number }> {
   const block = Buffer.allocUnsafe(blockSize);
+  const size = sizeOf(file);
   let lines = 0;
   for (let end = size; end > 0; ) {
     const begin = Math.max(0, end - blockSize);
-    const { bytesRead } = await handle.read(block, 0, end - begin, begin);
-    for (
-      let at = block.subarray(0, bytesRead).lastIndexOf(10);
-      at >= 0;
-      at = at === 0 ? -1 : block.lastIndexOf(10, at - 1)
-    ) {
+    const bytesRead = await readAt(file, block, 0, end - begin, begin);
+    let at = block.subarray(0, bytesRead).lastIndexOf(10);
+    for (; at >= 0; at = at === 0 ? -1 : block.lastIndexOf(10, at - 1)) {
       // The newline at the very end closes the last line and begins none.
       if (begin + at === size - 1) continue;
       lines++;

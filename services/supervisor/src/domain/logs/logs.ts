@@ -5,7 +5,7 @@ import type { Container } from "../containers/container.ts";
 import type { Parts } from "../containers/parts.ts";
 import { isRunning } from "../containers/state.ts";
 import { fromNano, nowNano } from "../time.ts";
-import { closeAll, findTail, type LogFile, openAll, openSuccessor } from "./files.ts";
+import { closeAll, findTail, type LogFile, openAll, openSuccessor, readAt, sizeOf } from "./files.ts";
 import { LogFormatter } from "./format.ts";
 
 export interface LogOptions {
@@ -69,21 +69,23 @@ class LogReader {
   async *run(): AsyncGenerator<Buffer> {
     // Before the first byte is read, so that nothing that comes later is missed.
     const stopWatching = this.#options.follow ? this.#watch() : () => {};
-    const files = await openAll(this.#path);
+    const files = openAll(this.#path);
     try {
       const { index, offset } = await this.#begin(files);
-      for (let i = index; i < files.length; i++) {
+      // Following adds to `files` what it opens.
+      const count = files.length;
+      for (let i = index; i < count; i++) {
         const file = files[i] as LogFile;
-        const last = i === files.length - 1;
+        const last = i === count - 1;
         const end = yield* this.#readFrom(file, i === index ? offset : 0);
         if (last && this.#options.follow) yield* this.#follow(file, end, files);
         if (this.#done()) break;
       }
-      if (files.length === 0 && this.#options.follow) yield* this.#followNew(files);
+      if (count === 0 && this.#options.follow) yield* this.#followNew(files);
       if (this.#formatter.pending > 0) yield this.#formatter.take();
     } finally {
       stopWatching();
-      await closeAll(files);
+      closeAll(files);
     }
   }
 
@@ -96,14 +98,14 @@ class LogReader {
     if (tail === undefined || tail < 0) return { index: 0, offset: 0 };
     if (tail > 0) return findTail(files, tail);
     const last = files.at(-1);
-    return { index: Math.max(0, files.length - 1), offset: last ? (await last.handle.stat()).size : 0 };
+    return { index: Math.max(0, files.length - 1), offset: last ? sizeOf(last) : 0 };
   }
 
   /** Reads one file to its end; returns the offset it came to. */
-  async *#readFrom({ handle }: LogFile, from: number): AsyncGenerator<Buffer, number> {
+  async *#readFrom(file: LogFile, from: number): AsyncGenerator<Buffer, number> {
     let position = from;
     while (!this.#done()) {
-      const { bytesRead } = await handle.read(this.#buffer, this.#carried, readSize, position);
+      const bytesRead = await readAt(file, this.#buffer, this.#carried, readSize, position);
       if (bytesRead === 0) break;
       position += bytesRead;
       yield* this.#consume(bytesRead);
@@ -139,7 +141,7 @@ class LogReader {
       position = yield* this.#readFrom(file, position);
       if (this.#formatter.pending > 0) yield this.#formatter.take();
       if (this.#done()) return;
-      const next = await openSuccessor(this.#path, file.inode);
+      const next = openSuccessor(this.#path, file.inode);
       if (next) {
         // Once more: lines may have come between our last read and the rotation.
         yield* this.#readFrom(file, position);
@@ -158,9 +160,9 @@ class LogReader {
     for (;;) {
       const running = isRunning(this.#container.record);
       this.#changed = false;
-      const [file] = await openAll(this.#path);
+      files.push(...openAll(this.#path));
+      const [file] = files;
       if (file) {
-        files.push(file);
         yield* this.#follow(file, 0, files);
         return;
       }
