@@ -54,7 +54,7 @@ export class OverlaySnapshotter implements Snapshotter {
     this.#catalog = catalog;
     this.#directories = directories;
     this.#fault = fault;
-    this.#syncer = new Syncer(catalog, directories, fault, onError);
+    this.#syncer = new Syncer(catalog, directories, this.#locks, fault, onError);
     const slots = new Slots(options.parallel);
     this.#unpacker = new Unpacker({
       catalog,
@@ -62,6 +62,7 @@ export class OverlaySnapshotter implements Snapshotter {
       syncer: this.#syncer,
       blobs,
       slots,
+      locks: this.#locks,
       fault,
       maxLayerBytes,
       bootId,

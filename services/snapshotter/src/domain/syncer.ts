@@ -1,7 +1,7 @@
 import type { Catalog } from "./catalog.ts";
 import type { Directories } from "./directories.ts";
 import type { Fault } from "./fault.ts";
-import type { Change } from "./records.ts";
+import type { KeyLocks } from "./locks.ts";
 
 /**
  * Puts unpacked layers on the medium behind the caller's back. A layer can be unpacked again from its blob, so a pull need not wait
@@ -13,14 +13,22 @@ import type { Change } from "./records.ts";
 export class Syncer {
   readonly #catalog: Catalog;
   readonly #directories: Directories;
+  readonly #locks: KeyLocks;
   readonly #fault: Fault;
   readonly #onError: (error: unknown) => void;
   readonly #pending = new Set<string>();
   #running: Promise<void> | undefined;
 
-  constructor(catalog: Catalog, directories: Directories, fault: Fault, onError: (error: unknown) => void) {
+  constructor(
+    catalog: Catalog,
+    directories: Directories,
+    locks: KeyLocks,
+    fault: Fault,
+    onError: (error: unknown) => void,
+  ) {
     this.#catalog = catalog;
     this.#directories = directories;
+    this.#locks = locks;
     this.#fault = fault;
     this.#onError = onError;
     for (const [key, record] of catalog.entries()) if (record.unsyncedBoot !== undefined) this.add(key);
@@ -44,7 +52,7 @@ export class Syncer {
       try {
         await this.#directories.sync();
         this.#fault("unpack-synced");
-        await this.#catalog.write(keys.flatMap((key) => this.#cleared(key)));
+        await Promise.all(keys.map((key) => this.#clear(key)));
       } catch (error) {
         // They stay marked: worse than unpacking again after a power cut does not follow from it.
         this.#onError(error);
@@ -54,10 +62,13 @@ export class Syncer {
     this.#running = undefined;
   }
 
-  #cleared(key: string): Change[] {
-    const record = this.#catalog.find(key);
-    if (record?.unsyncedBoot === undefined) return [];
-    const { unsyncedBoot: _, ...rest } = record;
-    return [{ key, record: rest }];
+  /** In the key's turn: a removal that is under way must not be undone. */
+  #clear(key: string): Promise<void> {
+    return this.#locks.run(key, async () => {
+      const record = this.#catalog.find(key);
+      if (record?.unsyncedBoot === undefined) return;
+      const { unsyncedBoot: _, ...rest } = record;
+      await this.#catalog.write([{ key, record: rest }]);
+    });
   }
 }

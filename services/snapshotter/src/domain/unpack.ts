@@ -6,7 +6,7 @@ import type { Catalog } from "./catalog.ts";
 import { type Directories, plainRoot } from "./directories.ts";
 import { extractLayer } from "./extract.ts";
 import type { Fault } from "./fault.ts";
-import { KeyLocks, type Slots } from "./locks.ts";
+import type { KeyLocks, Slots } from "./locks.ts";
 import type { Layer, UnpackProgress } from "./snapshotter.ts";
 import type { Syncer } from "./syncer.ts";
 
@@ -16,6 +16,7 @@ export interface UnpackerParts {
   readonly syncer: Syncer;
   readonly blobs: BlobSource;
   readonly slots: Slots;
+  readonly locks: KeyLocks;
   readonly fault: Fault;
   readonly maxLayerBytes: number;
   /** Id of this boot of the host. */
@@ -42,7 +43,6 @@ export class Unpacker {
   readonly #flights = new Map<Digest, Flight>();
   /** Also those that have failed and are being cleared away. */
   readonly #ending = new Set<Promise<void>>();
-  readonly #commits = new KeyLocks();
 
   constructor(parts: UnpackerParts) {
     this.#parts = parts;
@@ -178,7 +178,7 @@ export class Unpacker {
       // The slot is for disk and processor; waiting for the layer below needs neither, and the one below may need the slot.
       release();
       await abortable(below, signal);
-      await this.#commits.run(layer.chainId, () => this.#commit(layer, parent, dir, implied, fileBytes));
+      await this.#parts.locks.run(layer.chainId, () => this.#commit(layer, parent, dir, implied, fileBytes));
       say("done", bytesIn);
     } catch (error) {
       this.#fail(flight);
