@@ -43,7 +43,6 @@ export class Containers {
     if (body === null || Object.keys(body).length === 0) {
       throw new BerthError("INVALID_ARGUMENT", "config cannot be empty in order to create a container");
     }
-    checkName(name);
     const wanted = platform === "" ? undefined : parsePlatform(platform);
     checkCreate(body);
     const reference = body.Image ?? "";
@@ -52,6 +51,7 @@ export class Containers {
     if (wanted !== undefined && image.platform !== undefined && !matchesPlatform(wanted, image.platform)) {
       throw platformMismatch(reference, image, platform);
     }
+    checkName(name);
     const merged = mergeImage(body, defaultsOf(image));
     const spec = specOf(body, merged, image);
     const node = await this.nodes.forNew();
