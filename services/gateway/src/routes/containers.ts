@@ -256,7 +256,9 @@ async function wait({ name, query, res, minor, signal }: Call, containers: Conta
       if (hasEarlyHeaders) startStream(res, "application/json");
       continue;
     }
-    const answer = { ...(error === "" ? {} : { Error: { Message: error } }), StatusCode: exitCode };
+    // Who waits for the removal is told the code alone, as Docker does it: why a start failed, the start's caller knows.
+    const tellsWhy = error !== "" && condition !== WaitCondition.REMOVED;
+    const answer = { ...(tellsWhy ? { Error: { Message: error } } : {}), StatusCode: exitCode };
     if (res.headersSent) res.end(`${JSON.stringify(answer)}\n`);
     else sendJson(res, 200, answer);
     return;
