@@ -1,10 +1,4 @@
 import { createServiceContext, type ServiceContext } from "@berth/rpc";
-import {
-  ImageStoreDefinition,
-  RegistryProxyDefinition,
-  SnapshotterDefinition,
-  SupervisorDefinition,
-} from "./clients/types.ts";
 import type { GatewayConfig } from "./config.ts";
 import { Containers } from "./domain/containers.ts";
 import { EventFeed } from "./domain/events.ts";
@@ -12,6 +6,12 @@ import { Images } from "./domain/images.ts";
 import { Nodes } from "./domain/nodes.ts";
 import { Api } from "./http/server.ts";
 import { addRoutes } from "./routes/index.ts";
+import {
+  ImageStoreDefinition,
+  RegistryProxyDefinition,
+  SnapshotterDefinition,
+  SupervisorDefinition,
+} from "./rpc/types.ts";
 
 export interface GatewayContext extends ServiceContext {
   api: Api;

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import type { Image } from "../src/clients/types.ts";
 import { type CreateBody, createRequest } from "../src/domain/create/body.ts";
 import { mergeImage } from "../src/domain/create/merge.ts";
 import { specOf } from "../src/domain/create/spec.ts";
 import { checkCreate, checkName } from "../src/domain/create/validate.ts";
 import { parseJson } from "../src/json/decode.ts";
+import type { Image } from "../src/rpc/types.ts";
 
 const body = (value: unknown) => parseJson(JSON.stringify(value), createRequest) as CreateBody;
 const host = (value: unknown) => body({ Image: "busybox", HostConfig: value });

@@ -2,10 +2,10 @@ import type { Bus, Instance } from "@berth/bus";
 import { BerthError } from "@berth/errors";
 import { createLogger } from "@berth/log";
 import { describe, expect, it } from "vitest";
-import type { Container, Supervisor } from "../src/clients/types.ts";
 import { Containers } from "../src/domain/containers.ts";
 import { Images } from "../src/domain/images.ts";
 import { Nodes } from "../src/domain/nodes.ts";
+import type { Container, Supervisor } from "../src/rpc/types.ts";
 
 const id = (letter: string) => letter.repeat(64);
 

@@ -1,6 +1,6 @@
 import { BerthError } from "@berth/errors";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { StreamResponse } from "../src/clients/types.ts";
+import type { StreamResponse } from "../src/rpc/types.ts";
 import { connectStream } from "../src/streams/connect.ts";
 import { type Joined, join, RemoteStream } from "../src/streams/remote.ts";
 import { readAll, splitAnswer, TestGateway } from "./support.ts";

@@ -1,7 +1,7 @@
 import { BerthError, isBerthError } from "@berth/errors";
 import type { Logger } from "@berth/log";
 import { familiarString, matchesPlatform, parseAnyReference, parsePlatform, withDefaultTag } from "@berth/oci";
-import type { Container, Image, Supervisor } from "../clients/types.ts";
+import type { Container, Image, Supervisor } from "../rpc/types.ts";
 import type { CreateBody } from "./create/body.ts";
 import { type ImageDefaults, mergeImage } from "./create/merge.ts";
 import { specOf } from "./create/spec.ts";

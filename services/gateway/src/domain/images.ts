@@ -1,5 +1,5 @@
 import type { Bus } from "@berth/bus";
-import type { Image, ImageStore, Layer, Platform, Snapshotter } from "../clients/types.ts";
+import type { Image, ImageStore, Layer, Platform, Snapshotter } from "../rpc/types.ts";
 
 /** Answers remembered; one is a few KB (the image's config). */
 const maxImages = 256;

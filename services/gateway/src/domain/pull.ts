@@ -1,5 +1,5 @@
-import type { Layer, PullResponse, RegistryAuth, RegistryProxy, Snapshotter } from "../clients/types.ts";
-import { LayerStatus, UnpackStatus } from "../clients/types.ts";
+import type { Layer, PullResponse, RegistryAuth, RegistryProxy, Snapshotter } from "../rpc/types.ts";
+import { LayerStatus, UnpackStatus } from "../rpc/types.ts";
 import type { ProgressMessage } from "../shapes/progress.ts";
 
 export interface PullParts {

@@ -1,5 +1,4 @@
 import { BerthError } from "@berth/errors";
-import { WaitCondition } from "../clients/types.ts";
 import type { Containers } from "../domain/containers.ts";
 import { createRequest, updateRequest } from "../domain/create/body.ts";
 import { checkResources, checkRestartPolicy } from "../domain/create/limits.ts";
@@ -10,6 +9,7 @@ import { readJson } from "../http/body.ts";
 import type { Call } from "../http/call.ts";
 import type { Filters } from "../http/query.ts";
 import type { Api } from "../http/server.ts";
+import { WaitCondition } from "../rpc/types.ts";
 import { inspectJson } from "../shapes/inspect.ts";
 import { summaryJson } from "../shapes/list.ts";
 

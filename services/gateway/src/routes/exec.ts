@@ -1,11 +1,11 @@
 import { BerthError } from "@berth/errors";
-import type { InspectExecResponse } from "../clients/types.ts";
 import type { Containers } from "../domain/containers.ts";
 import { sendEmpty, sendJson } from "../http/answer.ts";
 import { readJson } from "../http/body.ts";
 import type { HijackCall } from "../http/call.ts";
 import type { Api } from "../http/server.ts";
 import { flag, int64, list, parseJson, struct, text, words } from "../json/decode.ts";
+import type { InspectExecResponse } from "../rpc/types.ts";
 import { connectStream } from "../streams/connect.ts";
 import { parseDetachKeys } from "../streams/detach.ts";
 import type { MonitorAnswer, MonitorError } from "../streams/local.ts";

@@ -1,13 +1,13 @@
 import { BerthError } from "@berth/errors";
 import { familiarName, parseAnyReference, parsePlatform, parseReference } from "@berth/oci";
-import type { Image, ImageUse } from "../clients/types.ts";
-import { ContainerStatus } from "../clients/types.ts";
 import { type Containers, familiar } from "../domain/containers.ts";
 import type { Images } from "../domain/images.ts";
 import { sendEmpty, sendJson } from "../http/answer.ts";
 import type { Call } from "../http/call.ts";
 import { filterFlag } from "../http/query.ts";
 import type { Api } from "../http/server.ts";
+import type { Image, ImageUse } from "../rpc/types.ts";
+import { ContainerStatus } from "../rpc/types.ts";
 import { imageHistory, imageInspect, imageSummary } from "../shapes/image.ts";
 import { parseUntil, toFilterValues } from "./containers.ts";
 

@@ -1,8 +1,8 @@
 import { BerthError } from "@berth/errors";
-import type { Network } from "../clients/types.ts";
 import type { Containers } from "../domain/containers.ts";
 import { sendJson } from "../http/answer.ts";
 import type { Api } from "../http/server.ts";
+import type { Network } from "../rpc/types.ts";
 import { networkJson } from "../shapes/inspect.ts";
 
 const listFilters = ["dangling", "driver", "id", "label", "name", "scope", "type"];

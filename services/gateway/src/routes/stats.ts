@@ -1,7 +1,7 @@
-import type { StatsResponse } from "../clients/types.ts";
 import type { Containers } from "../domain/containers.ts";
 import { sendJson, startStream } from "../http/answer.ts";
 import type { Api } from "../http/server.ts";
+import type { StatsResponse } from "../rpc/types.ts";
 import { statsJson } from "../shapes/stats.ts";
 import { write } from "../streams/remote.ts";
 

@@ -1,11 +1,11 @@
 import { BerthError } from "@berth/errors";
-import type { Supervisor } from "../clients/types.ts";
 import type { Containers } from "../domain/containers.ts";
 import { startStream } from "../http/answer.ts";
 import type { Call, HijackCall } from "../http/call.ts";
 import type { PeerStream } from "../http/hijack.ts";
 import type { Query } from "../http/query.ts";
 import type { Api } from "../http/server.ts";
+import type { Supervisor } from "../rpc/types.ts";
 import { parseUnixTime } from "../shapes/time.ts";
 import { connectStream } from "../streams/connect.ts";
 import { parseDetachKeys } from "../streams/detach.ts";

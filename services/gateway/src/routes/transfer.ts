@@ -1,13 +1,13 @@
 import type { IncomingMessage } from "node:http";
 import { BerthError, errorMessage } from "@berth/errors";
 import { familiarName, parseReference, type Reference } from "@berth/oci";
-import type { RegistryAuth, RegistryProxy, Snapshotter } from "../clients/types.ts";
 import { applyChanges } from "../domain/changes.ts";
 import type { Images } from "../domain/images.ts";
 import { type PullParts, pull } from "../domain/pull.ts";
 import { commonHeaders, sendJson, startStream } from "../http/answer.ts";
 import type { Call } from "../http/call.ts";
 import type { Api } from "../http/server.ts";
+import type { RegistryAuth, RegistryProxy, Snapshotter } from "../rpc/types.ts";
 import { errorLine, jsonLine, progressLine } from "../shapes/progress.ts";
 import { write } from "../streams/remote.ts";
 import { platformOf, targetOf } from "./images.ts";

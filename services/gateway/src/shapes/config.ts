@@ -1,4 +1,4 @@
-import type { Container, Healthcheck, HostConfig, MountSpec, Resources } from "../clients/types.ts";
+import type { Container, Healthcheck, HostConfig, MountSpec, Resources } from "../rpc/types.ts";
 
 /** Go prints lists that were never set as null. */
 export function orNull<T>(list: readonly T[]): readonly T[] | null {

@@ -1,4 +1,4 @@
-import type { Image } from "../clients/types.ts";
+import type { Image } from "../rpc/types.ts";
 import { orNull } from "./config.ts";
 import { rfc3339, zeroTime } from "./time.ts";
 

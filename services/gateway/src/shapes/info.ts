@@ -1,6 +1,6 @@
 import { cpus, hostname, release, totalmem } from "node:os";
-import type { NodeInfoResponse } from "../clients/types.ts";
 import { dockerVersion } from "../http/version.ts";
+import type { NodeInfoResponse } from "../rpc/types.ts";
 
 export interface InfoExtras {
   images: number;

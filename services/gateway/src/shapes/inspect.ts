@@ -1,5 +1,5 @@
-import type { Container, ContainerState, Endpoint, EndpointSpec, Network, PublishedPort } from "../clients/types.ts";
-import { ContainerStatus } from "../clients/types.ts";
+import type { Container, ContainerState, Endpoint, EndpointSpec, Network, PublishedPort } from "../rpc/types.ts";
+import { ContainerStatus } from "../rpc/types.ts";
 import { configJson, hostConfigJson, orNull } from "./config.ts";
 import { rfc3339 } from "./time.ts";
 

@@ -1,5 +1,5 @@
-import type { Container } from "../clients/types.ts";
-import { ContainerStatus } from "../clients/types.ts";
+import type { Container } from "../rpc/types.ts";
+import { ContainerStatus } from "../rpc/types.ts";
 import { mountsJson, networksJson, statusName } from "./inspect.ts";
 import { humanDuration, toMillis } from "./time.ts";
 

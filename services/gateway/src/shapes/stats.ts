@@ -1,4 +1,4 @@
-import type { InterfaceStats, StatsResponse } from "../clients/types.ts";
+import type { InterfaceStats, StatsResponse } from "../rpc/types.ts";
 import { rfc3339, zeroTime } from "./time.ts";
 
 interface Cpu {

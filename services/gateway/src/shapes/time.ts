@@ -1,4 +1,4 @@
-import type { Timestamp } from "../clients/types.ts";
+import type { Timestamp } from "../rpc/types.ts";
 
 /** What Go prints for a time that was never set. */
 export const zeroTime = "0001-01-01T00:00:00Z";

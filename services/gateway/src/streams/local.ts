@@ -1,7 +1,7 @@
 import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { BerthError, errorMessage } from "@berth/errors";
-import type { LocalStream } from "../clients/types.ts";
+import type { LocalStream } from "../rpc/types.ts";
 
 /** bytes; the monitor's answers are short (native/isolation/PROTOCOL.md). */
 const maxAnswer = 65_536;

@@ -1,5 +1,5 @@
 import type { Readable, Writable } from "node:stream";
-import type { LocalStream, StreamResponse } from "../clients/types.ts";
+import type { LocalStream, StreamResponse } from "../rpc/types.ts";
 
 type Input = { $case: "stdin"; value: Buffer } | { $case: "closeStdin"; value: object };
 export type StreamRequest<Start> = { message: { $case: "start"; value: Start } | Input };

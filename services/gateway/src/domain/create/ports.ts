@@ -1,5 +1,5 @@
 import { BerthError } from "@berth/errors";
-import type { PortBinding } from "../../clients/types.ts";
+import type { PortBinding } from "../../rpc/types.ts";
 import type { HostConfigBody } from "./body.ts";
 
 type PortBindings = NonNullable<HostConfigBody["PortBindings"]>;

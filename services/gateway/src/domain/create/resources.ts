@@ -1,4 +1,4 @@
-import type { Resources } from "../../clients/types.ts";
+import type { Resources } from "../../rpc/types.ts";
 import type { ResourcesBody } from "./body.ts";
 
 /** The limits of a create or update body, typed. What is not given stays zero or absent. */

@@ -7,7 +7,7 @@ import type {
   HostConfig,
   Image,
   MountSpec,
-} from "../../clients/types.ts";
+} from "../../rpc/types.ts";
 import type { CreateBody, HealthcheckBody, HostConfigBody, MountBody } from "./body.ts";
 import type { MergedConfig } from "./merge.ts";
 import { portBindings } from "./ports.ts";
