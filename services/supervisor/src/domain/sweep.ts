@@ -1,8 +1,10 @@
+import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errorMessage } from "@berth/errors";
 import { sweepGroups } from "./cgroups.ts";
 import type { Parts } from "./containers/parts.ts";
+import { keptMark } from "./containers/remove.ts";
 
 /**
  * Removes what no record names: creates that a crash cut short, directories, sockets, writable layers, names, empty cgroups.
@@ -22,7 +24,7 @@ export async function sweep(parts: Parts): Promise<void> {
   const ours = new Set([...known, ...(await namesIn(paths.bundles)), ...(await namesIn(paths.containers))]);
   await Promise.all([
     sweepDirectory(paths.containers, (name) => known.has(name)),
-    sweepDirectory(paths.volumes, (name) => volumes.has(name)),
+    sweepDirectory(paths.volumes, (name) => volumes.has(name) || existsSync(join(paths.volumes, name, keptMark))),
     sweepDirectory(paths.bundles, (name) => running.has(name)),
     sweepSockets(parts, running),
     sweepGroups([...ours].filter((id) => !running.has(id))),

@@ -163,6 +163,25 @@ test("what no record names is swept at the start", async () => {
   expect(await readdir("/sys/fs/cgroup/memory/berth").catch(() => [])).not.toContain(id);
 });
 
+test("volumes: gone with rm -v, kept without, also over a restart", async () => {
+  const spec = node.spec(["sh", "-c", "echo data > /v/f"], { volumes: ["/v"] });
+  const run = async (volumes: boolean) => {
+    const { id } = await node.supervisor.create({ spec });
+    await node.supervisor.start({ container: id });
+    await waitExit(node, id);
+    const { container } = await node.supervisor.inspect({ container: id });
+    await node.supervisor.remove({ container: id, volumes });
+    return container?.mounts[0]?.name ?? "";
+  };
+  const [gone, kept] = [await run(true), await run(false)];
+  await node.end("supervisor", "SIGKILL");
+  node.startService("supervisor");
+  await node.serving();
+  const left = await readdir(join(node.stateDir, "volumes"));
+  expect(left).toContain(kept);
+  expect(left).not.toContain(gone);
+});
+
 test("NATS away: what runs can be managed, a create says so in time", async () => {
   const { id } = await node.supervisor.create({ name: "offline", spec: node.spec(["sleep", "1000"]) });
   await node.supervisor.start({ container: id });

@@ -150,14 +150,16 @@ async function claimName(parts: Parts, id: string, wanted: string): Promise<stri
 
 const isNameInUse = (error: unknown): error is BerthError => isBerthError(error) && error.reason === "NAME_IN_USE";
 
-/** A name whose container was removed a moment ago may still be on its way back: then it is taken at once. */
+/** A name whose container was removed or renamed a moment ago may still be on its way back: then it is taken at once. */
 export async function claimOrHeal(parts: Parts, name: string, id: string): Promise<void> {
   try {
     await parts.names.claim(name, id);
   } catch (error) {
     if (!isNameInUse(error)) throw error;
     const owner = error.details.containerId ?? "";
-    if (!parts.registry.wasRemovedHere(owner)) throw error;
+    const renamed = parts.registry.get(owner);
+    const given = parts.registry.wasRemovedHere(owner) || (renamed !== undefined && renamed.record.name !== name);
+    if (!given) throw error;
     await parts.names.release(name, owner);
     await parts.names.claim(name, id);
   }

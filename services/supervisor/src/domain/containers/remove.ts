@@ -1,4 +1,4 @@
-import { rm, rmdir, unlink } from "node:fs/promises";
+import { rm, rmdir, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errorMessage } from "@berth/errors";
 import { conflict, noSuchContainer } from "../errors.ts";
@@ -10,6 +10,9 @@ import type { Parts } from "./parts.ts";
 import { closeListener } from "./start.ts";
 import { isRunning } from "./state.ts";
 import { endContainer } from "./stop.ts";
+
+/** In the directory of a volume that has outlived its container. */
+export const keptMark = "kept";
 
 export interface RemoveOptions {
   /** Kill it first if it runs. */
@@ -51,6 +54,7 @@ async function erase(parts: Parts, container: Container, volumes: boolean): Prom
   const { id, name } = record;
   record.removing = true;
   await closeListener(parts, container);
+  if (!volumes) await keepVolumes(parts, record);
   await parts.records.commit({
     del: id,
     delExecs: [...container.execs],
@@ -65,13 +69,11 @@ async function erase(parts: Parts, container: Container, volumes: boolean): Prom
 
 /** Data of a container whose record has gone. Never throws: the sweep at the next start takes what is left. */
 async function discard(parts: Parts, record: Container["record"], volumes: boolean): Promise<void> {
-  const { id, name } = record;
+  const { id } = record;
   const own = volumes
     ? record.mounts.filter((mount) => mount.type === "volume").map((mount) => join(parts.paths.volumes, mount.name))
     : [];
   const results = await Promise.allSettled([
-    // The outbox gives the name back too; this only makes it free for whoever asks next.
-    parts.names.release(name, id),
     parts.snapshots.remove(id),
     removeDirectory(parts, id),
     ...own.map((path) => rm(path, { recursive: true, force: true })),
@@ -90,4 +92,10 @@ async function removeDirectory(parts: Parts, id: string): Promise<void> {
   const directory = parts.paths.container(id);
   await Promise.all([parts.paths.log(id), parts.paths.exitFile(id)].map((path) => unlink(path).catch(() => undefined)));
   await rmdir(directory).catch(() => rm(directory, { recursive: true, force: true }));
+}
+
+/** rm without -v leaves anonymous volumes, as Docker does: marked, so that the sweep does too. */
+async function keepVolumes(parts: Parts, record: Container["record"]): Promise<void> {
+  const own = record.mounts.filter((mount) => mount.type === "volume");
+  await Promise.all(own.map(({ name }) => writeFile(join(parts.paths.volumes, name, keptMark), "")));
 }

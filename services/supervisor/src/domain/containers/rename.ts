@@ -28,7 +28,6 @@ export function rename(parts: Parts, container: Container, newName: string): Pro
       releaseName: { name: oldName, containerId: record.id },
       events: [containerEvent(parts.nodeId, record, "rename", { oldName: `/${oldName}` })],
     });
-    await parts.names.release(oldName, record.id).catch(() => undefined);
   });
 }
 
