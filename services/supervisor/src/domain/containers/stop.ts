@@ -176,7 +176,10 @@ async function signalContainer(parts: Parts, container: Container, number: numbe
   await parts.records.commitLazily({ put: record, events: [containerEvent(parts.nodeId, record, "kill", attributes)] });
 }
 
+/** The monitor thaws by itself for some signals: then there is nothing to resume. */
 async function thaw(container: Container): Promise<void> {
-  await container.monitor.request({ op: "resume" });
+  await container.monitor.request({ op: "resume" }).catch((error: unknown) => {
+    if (!(error instanceof MonitorError)) throw error;
+  });
   container.record.state.status = "running";
 }
