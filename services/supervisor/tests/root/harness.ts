@@ -81,12 +81,7 @@ export class Node {
 
   /** With extra settings, for instance a fault point. */
   startService(name: string, extra: NodeJS.ProcessEnv = {}): ChildProcess {
-    return this.#spawn(
-      name,
-      process.execPath,
-      [join(services, name, process.env["SUP_DIST"] ? "dist/main.js" : "src/main.ts")],
-      { ...this.#env, ...extra },
-    );
+    return this.#spawn(name, process.execPath, [join(services, name, "src/main.ts")], { ...this.#env, ...extra });
   }
 
   #spawn(name: string, command: string, args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
