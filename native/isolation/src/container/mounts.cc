@@ -1,13 +1,17 @@
 // The mounts of config.json, in order, each on a destination that can't lead out of the root file system.
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
+#include <string_view>
 
 #include "base/file.h"
 #include "container/mount_options.h"
@@ -42,11 +46,32 @@ unsigned long locked_flags(const std::string& path) {
 constexpr unsigned long kPerMount =
     MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RELATIME | 256 /* MS_NOSYMFOLLOW */;
 
+/// What other runtimes and lxcfs put over files of proc, and what does no harm there.
+constexpr std::string_view kInProc[] = {
+    "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat",   "/proc/swaps",
+    "/proc/uptime",  "/proc/loadavg",   "/proc/slabinfo", "/proc/net/dev", "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled",
+};
+
+/// A mount inside proc could make writes of ours (labels to /proc/self/attr, sysctls) go somewhere else, and an image's
+/// links can lead any destination there.
+Result<void> check_not_in_proc(const Job& job, int target) {
+  struct statfs info;
+  if (::fstatfs(target, &info) != 0) return sys_error("fstatfs", job.mount.destination);
+  if (info.f_type != PROC_SUPER_MAGIC || job.mount.type == "proc") return {};
+  const std::string path = clean_path(job.mount.destination);
+  if (std::find(std::begin(kInProc), std::end(kInProc), path) != std::end(kInProc)) return {};
+  return Error{EPERM, "mount", job.mount.destination, "the destination is inside proc"};
+}
+
 /// The mount point: made if missing, a file for a bind of a file.
 Result<UniqueFd> destination(const Setup& setup, const Job& job, Make kind) {
-  if (job.options.destination_nofollow)
-    if (auto link = open_in_root(setup.root.get(), job.mount.destination, O_PATH | O_NOFOLLOW)) return link;
-  return ensure_in_root(setup.root.get(), job.mount.destination, kind);
+  auto target = job.options.destination_nofollow
+                    ? open_in_root(setup.root.get(), job.mount.destination, O_PATH | O_NOFOLLOW)
+                    : Result<UniqueFd>(Error{ENOENT, "", "", ""});
+  if (!target) target = ensure_in_root(setup.root.get(), job.mount.destination, kind);
+  if (target) BERTH_TRY(check_not_in_proc(job, target->get()));
+  return target;
 }
 
 /// What is mounted at the destination now.
@@ -195,8 +220,13 @@ Result<void> file_system(Setup& setup, const Job& job) {
     } else if (type == "sysfs" && error.code == EPERM && setup.plan.has_user) {
       // The network namespace is another user namespace's: sysfs is tied to it, but the host's may be shown.
       if (::mount("/sys", path.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) return error;
+      // With everything below it: the host's control groups are there.
       BERTH_ASSIGN(const UniqueFd top, mounted(setup, job));
-      BERTH_TRY(remount(fd_path(top.get()), MS_BIND | (job.options.flags & kPerMount), job.mount.destination));
+      mount_attr attr{};
+      attr.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+                      ((job.options.flags & MS_RDONLY) != 0 ? MOUNT_ATTR_RDONLY : 0);
+      if (::syscall(SYS_mount_setattr, top.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) != 0)
+        return sys_error("mount_setattr", job.mount.destination);
     } else {
       return error;
     }

@@ -5,9 +5,14 @@
 namespace berth::container {
 
 Result<UniqueFd> load_seccomp(const oci::Seccomp& config, bool notify) {
-  BERTH_ASSIGN(const seccomp::Program program, seccomp::compile(config));
+  BERTH_ASSIGN(seccomp::Program program, seccomp::compile(config));
   if (program.notifies && !notify)
     return bad_input("linux.seccomp.listenerPath", "a path, since a rule says SCMP_ACT_NOTIFY");
+  if (notify && !program.notifies) {
+    // An agent was named though no rule asks it: it gets its descriptor all the same, as with other runtimes.
+    program.notifies = true;
+    program.flags &= ~1u;  // SECCOMP_FILTER_FLAG_TSYNC, which can't be together with a listener
+  }
   return seccomp::install(program);
 }
 

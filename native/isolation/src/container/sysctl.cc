@@ -41,8 +41,8 @@ Result<void> check_sysctls(const oci::Spec& spec, const NamespacePlan& plan) {
       needed = CLONE_NEWNET;
     else if (path == "kernel/hostname")
       return bad_input(field, "the hostname field instead");
-    else if (path == "kernel/domainname" && !spec.domainname.empty())
-      return bad_input(field, "either this or the domainname field");
+    else if (path == "kernel/domainname" && !spec.domainname.empty() && spec.domainname != value)
+      return bad_input(field, "the same as the domainname field, or none");
     else if (path == "kernel/domainname")
       needed = CLONE_NEWUTS;
     else
