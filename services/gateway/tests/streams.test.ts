@@ -39,7 +39,10 @@ describe("streams through the gateway", () => {
       };
       send();
     });
-    for (const [name, path] of Object.entries({ echo, late, source })) {
+    const silent = await gateway.monitor("silent", (socket) => {
+      setTimeout(() => socket.end(), 50);
+    });
+    for (const [name, path] of Object.entries({ echo, late, source, silent })) {
       gateway.api.onHijack(`/${name}/{name}/attach`, ({ peer }) => connectStream(peer, local(path), options));
     }
     gateway.api.onHijack("/refusing/{name}/attach", ({ peer }) =>
@@ -85,6 +88,25 @@ describe("streams through the gateway", () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(16 * megabyte);
     const { body } = splitAnswer(await readAll(socket));
     expect(body).toHaveLength(64 * megabyte);
+  });
+
+  it("ends with a monitor that ends without a word", async () => {
+    const { head, body } = splitAnswer(await readAll(gateway.upgrade("/silent/x/attach")));
+    expect(head).toMatch(/^HTTP\/1\.1 101/);
+    expect(body).toHaveLength(0);
+  });
+
+  it("gives every byte to readers that stop and go", async () => {
+    const socket = gateway.upgrade("/echo/x/attach");
+    const input = Buffer.alloc(4 * megabyte);
+    for (let at = 0; at < input.length; at += 4) input.writeUInt32LE(at, at);
+    socket.end(input);
+    const chunks: Buffer[] = [];
+    for await (const chunk of socket as AsyncIterable<Buffer>) {
+      chunks.push(chunk);
+      if (chunks.length % 7 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(splitAnswer(Buffer.concat(chunks)).body.equals(input)).toBe(true);
   });
 
   it("tells of a refusal in a frame", async () => {

@@ -1,8 +1,7 @@
-import type { Duplex } from "node:stream";
 import { errorMessage } from "@berth/errors";
 import type { Peer, PeerStream } from "../http/hijack.ts";
 import { DetachFilter } from "./detach.ts";
-import { lingerThenClose, type MonitorAnswer, openLocal, readAnswer, splice } from "./local.ts";
+import { lingerThenClose, type MonitorAnswer, MonitorConnection, splice } from "./local.ts";
 import type { Joined } from "./remote.ts";
 
 export interface ConnectOptions {
@@ -31,13 +30,13 @@ export async function connectStream(peer: Peer, joined: Joined, options: Connect
     await close(stream);
     return;
   }
-  const container = await openLocal(joined.local, peer.signal);
+  const container = await MonitorConnection.open(joined.local, peer.signal);
   const stream = peer.accept(options.contentType);
   await options.before?.(stream);
-  const stop = () => container.destroy();
+  const stop = () => container.socket.destroy();
   peer.signal.addEventListener("abort", stop, { once: true });
   try {
-    const answer = await readAnswer(container);
+    const answer = await container.answer();
     if (!answer.ok) {
       // An attach is refused when its container could not be started: whoever started it is told why.
       if (options.explain !== undefined) tell(stream, options.explain(answer), options.framed);
@@ -50,23 +49,24 @@ export async function connectStream(peer: Peer, joined: Joined, options: Connect
     await close(stream);
   } finally {
     peer.signal.removeEventListener("abort", stop);
-    container.destroy();
+    container.socket.destroy();
   }
 }
 
-async function spliceWithKeys(stream: PeerStream, container: Duplex, keys: Buffer | undefined): Promise<void> {
+async function spliceWithKeys(
+  stream: PeerStream,
+  container: MonitorConnection,
+  keys: Buffer | undefined,
+): Promise<void> {
   if (keys === undefined && stream.socket !== undefined) {
     await splice(stream.socket, container);
     return;
   }
   const { input, detached } = withDetach(stream, keys);
-  input.pipe(container);
-  container.pipe(stream.output, { end: false });
-  const ended = new Promise<void>((resolve) => container.once("end", resolve).once("close", resolve));
-  await Promise.race([ended, detached]);
-  container.unpipe();
+  input.pipe(container.socket);
+  await Promise.race([container.pumpTo(stream.output), detached]);
   input.unpipe();
-  container.destroy();
+  container.socket.destroy();
   await close(stream);
 }
 

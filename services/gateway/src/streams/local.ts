@@ -1,5 +1,5 @@
 import { connect, type Socket } from "node:net";
-import type { Duplex } from "node:stream";
+import type { Duplex, Writable } from "node:stream";
 import { BerthError, errorMessage } from "@berth/errors";
 import type { LocalStream } from "../rpc/types.ts";
 
@@ -7,34 +7,8 @@ import type { LocalStream } from "../rpc/types.ts";
 const maxAnswer = 65_536;
 /** ms that a client is given to take its last bytes and close after the container's stream has ended. */
 const lingerMs = 2_000;
-/**
- * bytes read at once. Larger than Node's 64 KiB default means fewer turns of the event loop for each megabyte; measured
- * here, beyond 256 KiB nothing is gained.
- */
-export const chunkSize = 256 * 1024;
-
-/** Connects to the container's monitor and sends the request. What follows is one line of JSON, then the stream. */
-export async function openLocal(local: LocalStream, signal: AbortSignal): Promise<Socket> {
-  const socket = connect({ path: local.socket, allowHalfOpen: true });
-  try {
-    await new Promise<void>((resolve, reject) => {
-      socket.once("connect", resolve);
-      socket.once("error", reject);
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    });
-  } catch (error) {
-    socket.destroy();
-    throw new BerthError(
-      "UNAVAILABLE",
-      `the container's monitor does not answer: ${errorMessage(error)}`,
-      {},
-      { cause: error },
-    );
-  }
-  socket.on("error", () => socket.destroy());
-  socket.write(local.request);
-  return socket;
-}
+/** bytes of the one buffer that a container's output passes through; larger ones were no faster here. */
+const bufferSize = 256 * 1024;
 
 export interface MonitorError {
   /** errno's name */
@@ -50,58 +24,114 @@ export interface MonitorAnswer {
   error?: MonitorError;
 }
 
-/** Reads the monitor's line; the bytes behind it stay on the socket, which is left paused. */
-export async function readAnswer(socket: Socket): Promise<MonitorAnswer> {
-  let seen: Buffer = Buffer.alloc(0);
-  for (;;) {
-    const chunk = await nextChunk(socket);
-    if (chunk === undefined) throw new BerthError("UNAVAILABLE", "the container's monitor closed the connection");
-    seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
-    const end = seen.indexOf(10);
-    if (end !== -1) {
-      if (end + 1 < seen.length) socket.unshift(seen.subarray(end + 1));
-      return JSON.parse(seen.subarray(0, end).toString("utf8")) as MonitorAnswer;
+/**
+ * A connection to a container's monitor. Output is read into one buffer that is used again as soon as the client has
+ * taken its bytes: hundreds of megabytes pass without an allocation, and a client that stops reading stops the
+ * container.
+ */
+export class MonitorConnection {
+  readonly socket: Socket;
+  #line: Buffer = Buffer.alloc(0);
+  #onLine: ((line: Buffer | undefined) => void) | undefined;
+  #output: Writable | undefined;
+  #rest: Buffer = Buffer.alloc(0);
+  #ended = false;
+  readonly #end: Promise<void>;
+
+  private constructor(path: string) {
+    const callback = (length: number, buffer: Uint8Array): boolean => this.#take(buffer as Buffer, length);
+    this.socket = connect({
+      path,
+      allowHalfOpen: true,
+      onread: { buffer: Buffer.allocUnsafeSlow(bufferSize), callback },
+    });
+    this.#end = new Promise((resolve) => this.socket.once("end", resolve).once("close", resolve));
+    void this.#end.then(() => {
+      this.#ended = true;
+      this.#onLine?.(undefined);
+    });
+  }
+
+  /** Connects and sends the request. @throws UNAVAILABLE */
+  static async open(local: LocalStream, signal: AbortSignal): Promise<MonitorConnection> {
+    const connection = new MonitorConnection(local.socket);
+    const { socket } = connection;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        socket.once("connect", resolve);
+        socket.once("error", reject);
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      });
+    } catch (error) {
+      socket.destroy();
+      const message = `the container's monitor does not answer: ${errorMessage(error)}`;
+      throw new BerthError("UNAVAILABLE", message, {}, { cause: error });
     }
-    if (seen.length > maxAnswer) throw new BerthError("INTERNAL", "the container's monitor sent no answer");
+    socket.on("error", () => socket.destroy());
+    socket.write(local.request);
+    // Flowing, or the end of a connection that never said anything would not be seen.
+    socket.resume();
+    return connection;
+  }
+
+  /** The monitor's line. What follows it waits for {@link pumpTo}. @throws UNAVAILABLE, INTERNAL */
+  async answer(): Promise<MonitorAnswer> {
+    const line = await new Promise<Buffer | undefined>((resolve) => {
+      this.#onLine = resolve;
+      if (this.#ended) resolve(undefined);
+    });
+    this.#onLine = undefined;
+    if (line === undefined) throw new BerthError("UNAVAILABLE", "the container's monitor closed the connection");
+    return JSON.parse(line.toString("utf8")) as MonitorAnswer;
+  }
+
+  /** Writes all output to `output`; resolves when the container's side has ended and everything is handed over. */
+  async pumpTo(output: Writable): Promise<void> {
+    if (this.#rest.length > 0) output.write(this.#rest);
+    this.#output = output;
+    if (!this.#ended) this.socket.resume();
+    await this.#end;
+  }
+
+  /** Called with what was read. False: read no more until resume(). */
+  #take(buffer: Buffer, length: number): boolean {
+    const chunk = buffer.subarray(0, length);
+    const output = this.#output;
+    if (output === undefined) {
+      this.#takeLine(chunk);
+      return false;
+    }
+    if (output.destroyed) return false;
+    // Nothing waiting means that the kernel has the bytes, and the buffer is free again.
+    const isFree = () => output.writableLength === 0;
+    output.write(chunk, () => {
+      if (isFree()) this.socket.resume();
+    });
+    return isFree();
+  }
+
+  #takeLine(chunk: Buffer): void {
+    this.#line = Buffer.concat([this.#line, chunk]);
+    const end = this.#line.indexOf(10);
+    if (end === -1 && this.#line.length <= maxAnswer) {
+      process.nextTick(() => this.socket.resume());
+      return;
+    }
+    this.#rest = this.#line.subarray(end + 1);
+    this.#onLine?.(this.#line.subarray(0, Math.max(0, end)));
   }
 }
 
-function nextChunk(socket: Socket): Promise<Buffer | undefined> {
-  return new Promise((resolve) => {
-    const end = (chunk: Buffer | undefined) => {
-      socket.off("readable", onReadable).off("end", onEnd).off("close", onEnd);
-      resolve(chunk);
-    };
-    const onReadable = () => {
-      const chunk = socket.read() as Buffer | null;
-      if (chunk !== null) end(chunk);
-    };
-    const onEnd = () => end(undefined);
-    if (socket.destroyed || socket.readableEnded) {
-      end(undefined);
-      return;
-    }
-    socket.on("readable", onReadable).on("end", onEnd).on("close", onEnd);
-    onReadable();
-  });
-}
-
 /**
- * Joins two connections byte for byte until the container's side ends. Each side's end of writing is passed on alone
+ * Joins a client with a container until the container's side ends. Each side's end of writing is passed on alone
  * (half-close); a side that does not read stops the other one's writer.
  */
-export function splice(client: Duplex, container: Duplex): Promise<void> {
-  return new Promise((resolve) => {
-    client.pipe(container);
-    container.pipe(client);
-    client.once("close", () => container.destroy());
-    const finish = () => {
-      container.destroy();
-      lingerThenClose(client).then(resolve, resolve);
-    };
-    container.once("end", finish);
-    container.once("close", finish);
-  });
+export async function splice(client: Duplex, container: MonitorConnection): Promise<void> {
+  client.pipe(container.socket);
+  client.once("close", () => container.socket.destroy());
+  await container.pumpTo(client);
+  container.socket.destroy();
+  await lingerThenClose(client);
 }
 
 /**
