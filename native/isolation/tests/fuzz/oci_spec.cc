@@ -1,6 +1,7 @@
 // Any bytes as config.json: parsed or refused, never more. Also as a process and a resources object.
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "container/mount_options.h"
