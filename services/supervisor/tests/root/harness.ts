@@ -146,9 +146,16 @@ export class Node {
 
   /** Removes all containers, ends all processes. */
   async close(): Promise<void> {
-    const { containers } = await this.supervisor.list({ all: true }).catch(() => ({ containers: [] }));
-    for (const { id } of containers)
+    const list = async () => (await this.supervisor.list({ all: true }, { timeoutMs: 5_000 })).containers;
+    const containers = await list().catch(async () => {
+      // A test failed while the supervisor was down: its containers must go nevertheless.
+      this.startService("supervisor");
+      await this.serving();
+      return list();
+    });
+    for (const { id } of containers) {
       await this.supervisor.remove({ container: id, force: true, volumes: true }).catch(() => undefined);
+    }
     for (const name of ["supervisor", "snapshotter", "image-store", "nats"]) await this.end(name, "SIGTERM");
     this.#clients.close();
     await this.netns.remove();
