@@ -19,6 +19,15 @@ const spec = {
     max: 2 ** 53 - 1,
     doc: "bytes that one layer may unpack to; a larger one is refused",
   },
+  layerGrace: {
+    env: "BERTH_SNAPSHOTTER_LAYER_GRACE",
+    flag: "layer-grace",
+    type: "duration",
+    default: 120_000,
+    min: 0,
+    max: 86_400_000,
+    doc: "how long a layer that was just unpacked waits for an image to name it; then it is removed",
+  },
   faultPoint: {
     env: "BERTH_SNAPSHOTTER_FAULT_POINT",
     flag: "fault-point",

@@ -9,6 +9,7 @@ import { makeImage, memoryBlobs } from "./images.ts";
 const [directory = "", point] = process.argv.slice(2);
 const blobs = new Map<string, Buffer>();
 const { layers, chainId } = await makeImage(blobs, [{ "dir/a": "1", b: "2" }, { "dir/c": "3" }]);
+const unneeded = await makeImage(blobs, [{ c: "4" }, { d: "5" }]);
 const snapshotter = await OverlaySnapshotter.open({
   base: join(directory, "snapshots"),
   records: levelRecords(await openStore(join(directory, "records"))),
@@ -17,10 +18,14 @@ const snapshotter = await OverlaySnapshotter.open({
   parallel: 2,
   maxLayerBytes: 1 << 20,
   fault: dieAt(point),
+  named: { chainIds: async () => new Set(layers.map((layer) => layer.chainId)) },
+  graceMs: 0,
 });
 await snapshotter.prepare("kept", "");
 await snapshotter.prepare("c1", chainId, { layers });
 await snapshotter.commit("c1", "committed");
 await snapshotter.prepare("c2", "committed");
 await snapshotter.remove("c2");
+for await (const _ of snapshotter.unpack(unneeded.layers));
+await snapshotter.settle();
 await snapshotter.close();

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openStore } from "@berth/store";
+import type { NamedLayers } from "../src/domain/collector.ts";
 import { OverlaySnapshotter } from "../src/domain/overlay.ts";
 import { levelRecords } from "../src/store/records.ts";
 import { memoryBlobs } from "./images.ts";
@@ -17,10 +18,13 @@ export interface OpenOptions {
   readonly directory: string;
   readonly blobs: Map<string, Buffer>;
   readonly bootId?: string;
+  readonly named?: NamedLayers;
+  readonly graceMs?: number;
+  readonly onError?: (error: unknown) => void;
 }
 
 /** What went wrong in the background fails the test that closes the subject. */
-export async function openAt({ directory, blobs, bootId = "this boot" }: OpenOptions): Promise<LocalSubject> {
+export async function openAt({ directory, blobs, bootId = "this boot", ...rest }: OpenOptions): Promise<LocalSubject> {
   const failures: unknown[] = [];
   const snapshotter = await OverlaySnapshotter.open({
     base: join(directory, "snapshots"),
@@ -30,6 +34,7 @@ export async function openAt({ directory, blobs, bootId = "this boot" }: OpenOpt
     parallel: 4,
     maxLayerBytes: 1 << 30,
     onError: (error) => failures.push(error),
+    ...rest,
   });
   return {
     snapshotter,
@@ -43,9 +48,9 @@ export async function openAt({ directory, blobs, bootId = "this boot" }: OpenOpt
 }
 
 /** A fresh one; closing it checks that there is a directory for each record and no other. */
-export async function openSubject(): Promise<LocalSubject> {
+export async function openSubject(options: Partial<OpenOptions> = {}): Promise<LocalSubject> {
   const directory = await mkdtemp(join(tmpdir(), "berth-snapshotter-"));
-  const subject = await openAt({ directory, blobs: new Map() });
+  const subject = await openAt({ directory, blobs: new Map(), ...options });
   return {
     ...subject,
     async close() {

@@ -10,6 +10,8 @@ export class Catalog {
   readonly #byKey: Map<string, SnapshotRecord>;
   readonly #children = new Map<string, number>();
   readonly #pins = new Map<string, number>();
+  /** Removals being written. */
+  readonly #leaving = new Map<string, Promise<unknown>>();
 
   private constructor(records: Records, byKey: Map<string, SnapshotRecord>) {
     this.#records = records;
@@ -53,6 +55,30 @@ export class Catalog {
 
   inUse(key: string): boolean {
     return this.#children.has(key) || this.#pins.has(key);
+  }
+
+  /**
+   * Deletes a record, or gives false when it is in use. That is looked at once, before the write: who pins the key during the write
+   * is too late, and learns so by settled().
+   */
+  async remove(key: string): Promise<boolean> {
+    if (this.inUse(key)) return false;
+    const written = this.write([{ key, record: null }]);
+    this.#leaving.set(
+      key,
+      written.catch(() => {}),
+    );
+    try {
+      await written;
+    } finally {
+      this.#leaving.delete(key);
+    }
+    return true;
+  }
+
+  /** For keys that are pinned: from here on they stay what they are, there or not. */
+  async settled(keys: readonly string[]): Promise<void> {
+    for (const key of keys) await this.#leaving.get(key);
   }
 
   /** Keeps what is or will be called `key` from being removed until the returned function is called. */

@@ -1,11 +1,19 @@
-import { chmod, chown, lstat, mkdir, readdir } from "node:fs/promises";
+import { chmod, chown, lstat, mkdir, readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { diskUsage, removeTree, syncfs } from "@berth/isolation";
+import type { Fault } from "./fault.ts";
+import { Slots } from "./locks.ts";
 import type { SnapshotRecord } from "./records.ts";
 
 /** What a directory needs to be known of for the layers above. */
 export type RootStatus = SnapshotRecord["root"];
 export const plainRoot: RootStatus = { mode: 0o755, uid: 0, gid: 0 };
+
+/** What is on its way out has it in front of its number. */
+const aside = "gone-";
+/** Trees removed at once: the pool that does it has four threads, which everybody's file calls need too. */
+const removalsAtOnce = 2;
+const never = new AbortController().signal;
 
 /**
  * The snapshots' directories: BASE/N/fs holds the files, BASE/N/work is overlayfs's own (active ones only). Numbers keep the list of
@@ -15,11 +23,14 @@ export class Directories {
   readonly base: string;
   #next: number;
   readonly #removals = new Set<Promise<void>>();
+  readonly #slots = new Slots(removalsAtOnce);
+  readonly #fault: Fault;
   readonly #onError: (error: unknown) => void;
 
-  private constructor(base: string, next: number, onError: (error: unknown) => void) {
+  private constructor(base: string, next: number, fault: Fault, onError: (error: unknown) => void) {
     this.base = base;
     this.#next = next;
+    this.#fault = fault;
     this.#onError = onError;
   }
 
@@ -27,12 +38,14 @@ export class Directories {
   static async open(
     base: string,
     keep: ReadonlyMap<number, SnapshotRecord>,
+    fault: Fault,
     onError: (error: unknown) => void,
   ): Promise<Directories> {
     await mkdir(base, { recursive: true, mode: 0o700 });
     const names = await readdir(base);
-    const known = [...keep.keys(), ...names.map(Number).filter(Number.isSafeInteger)];
-    const directories = new Directories(base, known.reduce((most, n) => Math.max(most, n), 0) + 1, onError);
+    const numbers = names.map((name) => Number(name.startsWith(aside) ? name.slice(aside.length) : name));
+    const known = [...keep.keys(), ...numbers.filter(Number.isSafeInteger)];
+    const directories = new Directories(base, known.reduce((most, n) => Math.max(most, n), 0) + 1, fault, onError);
     for (const name of names) if (!keep.has(Number(name))) directories.removeSoon(name);
     const there = new Set(names.map(Number));
     for (const [dir, record] of keep) {
@@ -85,9 +98,29 @@ export class Directories {
 
   /** In the background: nobody can reach it any more, and a start removes what is left. */
   removeSoon(dir: number | string): void {
-    const removal = removeTree(join(this.base, String(dir))).catch(this.#onError);
+    const removal = this.#remove(dir).catch(this.#onError);
     this.#removals.add(removal);
     void removal.finally(() => this.#removals.delete(removal));
+  }
+
+  /** A tree may take seconds, and many wait for their turn: moved aside, it is out of sight at once. */
+  async #remove(dir: number | string): Promise<void> {
+    let path = join(this.base, String(dir));
+    if (typeof dir === "number") {
+      const away = join(this.base, `${aside}${dir}`);
+      const moved = await rename(path, away).then(
+        () => true,
+        () => false,
+      );
+      if (moved) path = away;
+      this.#fault("remove-aside");
+    }
+    const release = await this.#slots.acquire(never);
+    try {
+      await removeTree(path);
+    } finally {
+      release();
+    }
   }
 
   /** Resolves when what is being removed is gone. */

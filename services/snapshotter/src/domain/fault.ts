@@ -10,11 +10,13 @@ export const faultPoints = [
   "commit-synced",
   "commit-recorded",
   "remove-recorded",
+  "remove-aside",
   "unpack-made",
   "unpack-extracted",
   "unpack-inherited",
   "unpack-recorded",
   "unpack-synced",
+  "sweep-recorded",
 ] as const;
 export type FaultPoint = (typeof faultPoints)[number];
 

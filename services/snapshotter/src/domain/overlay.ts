@@ -2,6 +2,7 @@ import { BerthError } from "@berth/errors";
 import { diffLayer } from "@berth/isolation";
 import type { BlobSource } from "./blobs.ts";
 import { Catalog } from "./catalog.ts";
+import { Collector, type NamedLayers } from "./collector.ts";
 import { type Directories, plainRoot } from "./directories.ts";
 import { layerFailure } from "./failure.ts";
 import type { Fault } from "./fault.ts";
@@ -19,6 +20,7 @@ import type {
   UnpackProgress,
   Usage,
 } from "./snapshotter.ts";
+import { Sweeper } from "./sweeper.ts";
 import { Syncer } from "./syncer.ts";
 import { Unpacker } from "./unpack.ts";
 
@@ -33,11 +35,16 @@ export interface OverlayOptions {
   readonly parallel: number;
   /** Bytes one layer may unpack to. */
   readonly maxLayerBytes: number;
+  /** Who says which layers images need; without it unpacked layers stay until they are removed by name. */
+  readonly named?: NamedLayers;
+  /** How long a layer that was just unpacked or asked for waits for an image to name it, ms. */
+  readonly graceMs?: number;
   readonly fault?: Fault;
   /** Hears of failures in the background. */
   readonly onError?: (error: unknown) => void;
 }
 
+const defaultGraceMs = 120_000;
 const never = new AbortController().signal;
 
 /** Snapshots as overlayfs takes them. Order of writes: directories, syncfs, record. Order of deletes: record, then directories. */
@@ -46,15 +53,20 @@ export class OverlaySnapshotter implements Snapshotter {
   readonly #directories: Directories;
   readonly #syncer: Syncer;
   readonly #unpacker: Unpacker;
+  readonly #sweeper: Sweeper;
+  readonly #collector: Collector | undefined;
   readonly #locks = new KeyLocks();
   readonly #fault: Fault;
 
   private constructor(catalog: Catalog, directories: Directories, options: OverlayOptions) {
-    const { fault = () => {}, onError = () => {}, blobs, maxLayerBytes, bootId } = options;
+    const { fault = () => {}, onError = () => {}, blobs, maxLayerBytes, bootId, named } = options;
     this.#catalog = catalog;
     this.#directories = directories;
     this.#fault = fault;
     this.#syncer = new Syncer(catalog, directories, this.#locks, fault, onError);
+    const graceMs = options.graceMs ?? defaultGraceMs;
+    this.#sweeper = new Sweeper({ catalog, directories, locks: this.#locks, fault, graceMs });
+    this.#collector = named && new Collector({ named, sweeper: this.#sweeper, onError });
     const slots = new Slots(options.parallel);
     this.#unpacker = new Unpacker({
       catalog,
@@ -72,12 +84,19 @@ export class OverlaySnapshotter implements Snapshotter {
   /** Reads the records, drops layers that a power cut may have torn, removes directories that no record names. */
   static async open(options: OverlayOptions): Promise<OverlaySnapshotter> {
     const catalog = await Catalog.open(options.records);
-    const directories = await recover(catalog, options.base, options.bootId, options.onError ?? (() => {}));
+    const directories = await recover(
+      catalog,
+      options.base,
+      options.bootId,
+      options.fault ?? (() => {}),
+      options.onError ?? (() => {}),
+    );
     return new OverlaySnapshotter(catalog, directories, options);
   }
 
   /** Stops what is under way and closes the records. */
   async close(): Promise<void> {
+    await this.#collector?.close();
     await this.#unpacker.close();
     await this.#syncer.settle();
     await this.#directories.settle();
@@ -87,8 +106,14 @@ export class OverlaySnapshotter implements Snapshotter {
   /** Resolves when nothing is left to do in the background: unwritten layers, directories on their way out. */
   async settle(): Promise<void> {
     await this.#unpacker.settle();
+    await this.#collector?.settle();
     await this.#syncer.settle();
     await this.#directories.settle();
+  }
+
+  /** To be called when the images may be others than before: layers that none names any more go, in the background. */
+  imagesChanged(): void {
+    this.#collector?.soon();
   }
 
   prepare(key: string, parent: string, options: PrepareOptions = {}): Promise<MountPlan> {
@@ -120,7 +145,13 @@ export class OverlaySnapshotter implements Snapshotter {
         // What was written can't be made again from elsewhere, so the medium comes first here.
         await this.#directories.sync();
         this.#fault("commit-synced");
-        const committed: SnapshotRecord = { ...record, kind: "committed", size: usage.bytes, root };
+        const committed: SnapshotRecord = {
+          ...record,
+          kind: "committed",
+          size: usage.bytes,
+          root,
+          origin: "commit",
+        };
         await this.#catalog.write([
           { key, record: null },
           { key: name, record: committed },
@@ -133,11 +164,11 @@ export class OverlaySnapshotter implements Snapshotter {
   remove(key: string): Promise<void> {
     return this.#locks.run(key, async () => {
       const record = this.#catalog.get(key);
-      if (this.#catalog.inUse(key))
+      if (!(await this.#catalog.remove(key)))
         throw new BerthError("IN_USE", `snapshot ${key} is in use by others that stand on it`, { key });
-      await this.#catalog.write([{ key, record: null }]);
       this.#fault("remove-recorded");
       this.#directories.removeSoon(record.dir);
+      this.#collector?.left(record.parent);
     });
   }
 
@@ -182,6 +213,8 @@ export class OverlaySnapshotter implements Snapshotter {
       )
       .then((unpin) => unpin())
       .finally(() => {
+        this.#sweeper.touch(layers.map(({ chainId }) => chainId));
+        this.#collector?.left(layers.at(-1)?.chainId ?? "");
         ended = true;
         wake();
       });
@@ -219,6 +252,7 @@ export class OverlaySnapshotter implements Snapshotter {
     }
     const unpin = layers.length > 0 ? await this.#unpacker.unpack(layers, () => {}, signal) : this.#catalog.pin(parent);
     try {
+      await this.#catalog.settled([parent]);
       return await this.#locks.run(key, () => this.#makeLocked(kind, key, parent, labels));
     } finally {
       unpin();

@@ -18,6 +18,8 @@ export interface SnapshotRecord {
    * such a layer may be torn, and is dropped.
    */
   readonly unsyncedBoot?: string;
+  /** Made by commit(): there is no blob to make it from again, so it stays until it is removed by name. */
+  readonly origin?: "commit";
 }
 
 export type Change = { readonly key: string; readonly record: SnapshotRecord | null };

@@ -62,6 +62,7 @@ export class Unpacker {
     const leaving = new AbortController();
     const both = AbortSignal.any([signal, leaving.signal]);
     try {
+      await this.#parts.catalog.settled(layers.map(({ chainId }) => chainId));
       await Promise.all(layers.map((layer, index) => this.#join(layer, layers[index - 1]?.chainId ?? "", tell, both)));
       return unpin;
     } catch (error) {

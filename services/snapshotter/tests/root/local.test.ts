@@ -1,4 +1,4 @@
 import { snapshotterContract } from "../contract.ts";
 import { openSubject } from "../subject.ts";
 
-snapshotterContract("the local one", openSubject);
+snapshotterContract("the local one", () => openSubject());
