@@ -28,7 +28,10 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
 }
 
 async function lifecycle(engine: Engine): Promise<void> {
-  const { Id } = await engine.api.must<{ Id: string }>("POST", "/v1.44/containers/create", { Image: BUSYBOX, Cmd: ["true"] });
+  const { Id } = await engine.api.must<{ Id: string }>("POST", "/v1.44/containers/create", {
+    Image: BUSYBOX,
+    Cmd: ["true"],
+  });
   await engine.api.must("POST", `/v1.44/containers/${Id}/start`);
   await engine.api.must("POST", `/v1.44/containers/${Id}/wait`);
   await engine.api.must("DELETE", `/v1.44/containers/${Id}`);
@@ -53,7 +56,8 @@ async function drain(engine: Engine, args: readonly string[]): Promise<void> {
   });
   child.stderr.resume();
   const [code] = await ended(child);
-  if (code !== 0 || bytes !== STREAM_BYTES) throw new Error(`${engine.name}: exit ${code}, ${bytes} bytes of ${STREAM_BYTES}`);
+  if (code !== 0 || bytes !== STREAM_BYTES)
+    throw new Error(`${engine.name}: exit ${code}, ${bytes} bytes of ${STREAM_BYTES}`);
 }
 
 /** Sends bytes through a CLI's stdin; the container counts them. */
@@ -70,7 +74,8 @@ async function feed(engine: Engine): Promise<void> {
   if (code !== 0 || Number(text) !== STREAM_BYTES) throw new Error(`${engine.name}: exit ${code}, counted ${text}`);
 }
 
-const execTarget = (engine: Engine): string => `bench-exec-${createHash("sha1").update(engine.name).digest("hex").slice(0, 6)}`;
+const execTarget = (engine: Engine): string =>
+  `bench-exec-${createHash("sha1").update(engine.name).digest("hex").slice(0, 6)}`;
 
 const IDLE = 20;
 
@@ -86,15 +91,35 @@ async function memoryOfContainers(engine: Engine): Promise<number> {
   return (after - before) / IDLE;
 }
 
-const run = (...options: string[]) => (engine: Engine): Promise<number> =>
-  timed(() => engine.docker.must(["run", "--rm", ...options, BUSYBOX, "true"]));
+const run =
+  (...options: string[]) =>
+  (engine: Engine): Promise<number> =>
+    timed(() => engine.docker.must(["run", "--rm", ...options, BUSYBOX, "true"]));
 
 export const CASES: readonly Case[] = [
-  { name: "memory idle", unit: "bytes", rounds: 3, wanted: 3, measure: async (engine) => pss(await engine.processes()) },
+  {
+    name: "memory idle",
+    unit: "bytes",
+    rounds: 3,
+    wanted: 3,
+    measure: async (engine) => pss(await engine.processes()),
+  },
   { name: "run --rm busybox true (bridge)", unit: "ms", rounds: 11, wanted: 0.5, measure: run() },
   { name: "run --rm busybox true (none)", unit: "ms", rounds: 11, wanted: 0.5, measure: run("--network", "none") },
-  { name: "API create+start+wait+rm", unit: "ms", rounds: 15, wanted: 0.35, measure: (engine) => timed(() => lifecycle(engine)) },
-  { name: "40 of these, 8 at a time", unit: "ms", rounds: 3, wanted: 0.35, measure: (engine) => timed(() => burst(engine, 40, 8)) },
+  {
+    name: "API create+start+wait+rm",
+    unit: "ms",
+    rounds: 15,
+    wanted: 0.35,
+    measure: (engine) => timed(() => lifecycle(engine)),
+  },
+  {
+    name: "40 of these, 8 at a time",
+    unit: "ms",
+    rounds: 3,
+    wanted: 0.35,
+    measure: (engine) => timed(() => burst(engine, 40, 8)),
+  },
   {
     name: "exec true",
     unit: "ms",
@@ -114,7 +139,18 @@ export const CASES: readonly Case[] = [
     rounds: 3,
     wanted: 0.4,
     measure: (engine) =>
-      timed(() => drain(engine, ["run", "--rm", "--network", "none", BUSYBOX, "sh", "-c", `yes "${LINE}" | head -c ${STREAM_BYTES}`])),
+      timed(() =>
+        drain(engine, [
+          "run",
+          "--rm",
+          "--network",
+          "none",
+          BUSYBOX,
+          "sh",
+          "-c",
+          `yes "${LINE}" | head -c ${STREAM_BYTES}`,
+        ]),
+      ),
   },
   { name: "200 MB stdin", unit: "ms", rounds: 5, wanted: 1, measure: (engine) => timed(() => feed(engine)) },
   {

@@ -42,7 +42,9 @@ async function bigLayer(work: string, index: number): Promise<BuiltLayer> {
 
 /** Half text that compresses, half bytes that don't; the same at every run. */
 function content(layer: number, file: number): Buffer {
-  const text = `layer ${layer} file ${file} of the benchmark image\n`.repeat(Math.ceil(FILE_BYTES / 2 / 40)).slice(0, FILE_BYTES / 2);
+  const text = `layer ${layer} file ${file} of the benchmark image\n`
+    .repeat(Math.ceil(FILE_BYTES / 2 / 40))
+    .slice(0, FILE_BYTES / 2);
   const key = createHash("sha256").update(`${layer}/${file}`).digest();
   const noise = createCipheriv("aes-256-ctr", key, Buffer.alloc(16)).update(Buffer.alloc(FILE_BYTES / 2));
   return Buffer.concat([Buffer.from(text), noise]);

@@ -3,8 +3,17 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { findDocker } from "@berth/testkit";
-import { type Case, CASES } from "./cases.ts";
-import { BUSYBOX, dockerFor, type Engine, findPeer, prepareDirectory, REGISTRY_PORT, startBerth, startPeer } from "./engines.ts";
+import { CASES, type Case } from "./cases.ts";
+import {
+  BUSYBOX,
+  dockerFor,
+  type Engine,
+  findPeer,
+  prepareDirectory,
+  REGISTRY_PORT,
+  startBerth,
+  startPeer,
+} from "./engines.ts";
 import { fillRegistry } from "./images.ts";
 import { formatBytes, formatMs, median } from "./stats.ts";
 
@@ -16,7 +25,12 @@ interface Row {
 }
 
 const { values: options } = parseArgs({
-  options: { only: { type: "string" }, rounds: { type: "string" }, json: { type: "string" }, help: { type: "boolean" } },
+  options: {
+    only: { type: "string" },
+    rounds: { type: "string" },
+    json: { type: "string" },
+    help: { type: "boolean" },
+  },
 });
 
 if (options.help) {
@@ -31,11 +45,14 @@ The Docker side needs a script that starts one, named in BERTH_PEER_ENGINE; it i
 }
 
 async function main(): Promise<number> {
-  const registryDir = await prepareDirectory(process.env["BERTH_BENCH_CACHE"] ?? join(import.meta.dirname, "../../../.cache/bench"));
+  const registryDir = await prepareDirectory(
+    process.env["BERTH_BENCH_CACHE"] ?? join(import.meta.dirname, "../../../.cache/bench"),
+  );
   console.error("preparing images …");
   await fillRegistry(registryDir, REGISTRY_PORT + 1);
   const peerScript = await findPeer();
-  if (peerScript === undefined) console.error("no Docker Engine to compare with (BERTH_PEER_ENGINE): Berth's own figures only");
+  if (peerScript === undefined)
+    console.error("no Docker Engine to compare with (BERTH_PEER_ENGINE): Berth's own figures only");
   const engines: Engine[] = [];
   try {
     const docker = await dockerFor(peerScript, findDocker);
@@ -75,6 +92,11 @@ function print(row: Row): void {
   const berth = row.medians["berth"] ?? Number.NaN;
   const docker = row.medians["docker"];
   const ratio = docker === undefined ? "-" : (berth / docker).toFixed(2);
-  const columns = [row.name.padEnd(38), format(berth).padStart(10), format(docker ?? Number.NaN).padStart(10), ratio.padStart(7)];
+  const columns = [
+    row.name.padEnd(38),
+    format(berth).padStart(10),
+    format(docker ?? Number.NaN).padStart(10),
+    ratio.padStart(7),
+  ];
   console.log(`${columns.join("  ")}   wanted ≤ ${row.wanted}`);
 }

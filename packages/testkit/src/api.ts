@@ -20,16 +20,20 @@ export class Api {
   call(method: string, path: string, body?: unknown, timeoutMs = 60_000): Promise<ApiAnswer> {
     return new Promise((resolve, reject) => {
       const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-      const headers = payload === undefined ? {} : { "content-type": "application/json", "content-length": payload.length };
-      const call = request({ socketPath: this.#socket, method, path, headers, agent: this.#agent, timeout: timeoutMs }, (answer) => {
-        const chunks: Buffer[] = [];
-        answer.on("data", (chunk: Buffer) => chunks.push(chunk));
-        answer.once("error", reject);
-        answer.once("end", () => {
-          const text = Buffer.concat(chunks).toString();
-          resolve({ status: answer.statusCode ?? 0, headers: answer.headers, text, json: parse(text) });
-        });
-      });
+      const headers =
+        payload === undefined ? {} : { "content-type": "application/json", "content-length": payload.length };
+      const call = request(
+        { socketPath: this.#socket, method, path, headers, agent: this.#agent, timeout: timeoutMs },
+        (answer) => {
+          const chunks: Buffer[] = [];
+          answer.on("data", (chunk: Buffer) => chunks.push(chunk));
+          answer.once("error", reject);
+          answer.once("end", () => {
+            const text = Buffer.concat(chunks).toString();
+            resolve({ status: answer.statusCode ?? 0, headers: answer.headers, text, json: parse(text) });
+          });
+        },
+      );
       call.once("timeout", () => call.destroy(new Error(`${method} ${path}: no answer in ${timeoutMs} ms`)));
       call.once("error", reject);
       call.end(payload);

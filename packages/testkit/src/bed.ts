@@ -29,6 +29,8 @@ let beds = 0;
 
 export async function openBed(): Promise<Bed> {
   const work = await mkdtemp(join(tmpdir(), "berth-bed-"));
+  // Groups of other engines on this machine are none of this bed's business.
+  const others = new Set((await standing(work)).cgroups);
   const netns = await createNetns(`berth-bed-${process.pid}-${beds++}`);
   const registry = await startRegistry({ dir: join(work, "registry"), enter: netns.enter });
   const engine = await startEngine({ root: join(work, "root"), runDir: join(work, "run"), netns: netns.path });
@@ -43,7 +45,9 @@ export async function openBed(): Promise<Bed> {
     registry: registry.host,
     push: async (image) => {
       const script = join(import.meta.dirname, "push-image.ts");
-      await must([...netns.enter, process.execPath, script, image, registry.host, join(work, "cache")], { timeoutMs: 600_000 });
+      await must([...netns.enter, process.execPath, script, image, registry.host, join(work, "cache")], {
+        timeoutMs: 600_000,
+      });
       return image === "busybox" ? `${registry.host}/busybox:latest` : `${registry.host}/debian:bookworm`;
     },
     close: async () => {
@@ -53,7 +57,7 @@ export async function openBed(): Promise<Bed> {
       await engine.stop();
       await registry.stop();
       try {
-        await nothingLeft(work, netns);
+        await nothingLeft(work, netns, others);
       } finally {
         await netns.remove();
         await rm(work, { recursive: true, force: true });
@@ -63,13 +67,14 @@ export async function openBed(): Promise<Bed> {
 }
 
 /** The engine has stopped and no container is left: no process, mount, cgroup, link or table may be either. */
-async function nothingLeft(work: string, netns: NetworkNamespace): Promise<void> {
+async function nothingLeft(work: string, netns: NetworkNamespace, others: ReadonlySet<string>): Promise<void> {
   await eventually("nothing is left behind", async () => {
     const left = await standing(work);
     const links = await run(["ip", "-n", netns.name, "-o", "link", "show"]);
     const tables = await run([...netns.enter, "nft", "list", "tables"]);
     const own = links.stdout.split("\n").filter((line) => line !== "" && !/^\d+: lo:/.test(line));
-    const all = [...left.mounts, ...left.processes, ...left.cgroups, ...own, ...tables.stdout.split("\n").filter(Boolean)];
+    const groups = left.cgroups.filter((path) => !others.has(path));
+    const all = [...left.mounts, ...left.processes, ...groups, ...own, ...tables.stdout.split("\n").filter(Boolean)];
     if (all.length > 0) throw new Error(`left behind:\n${all.join("\n")}`);
     return true;
   });

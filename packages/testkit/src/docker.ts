@@ -1,5 +1,5 @@
 // The real docker CLI against an engine's socket.
-import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { must, type RunOptions, type RunResult, run } from "./process.ts";
@@ -7,9 +7,16 @@ import { must, type RunOptions, type RunResult, run } from "./process.ts";
 /** The docker client to test with: BERTH_TEST_DOCKER, or the one on PATH. */
 export async function findDocker(): Promise<string> {
   const named = process.env["BERTH_TEST_DOCKER"];
-  const candidates = named === undefined ? (process.env["PATH"] ?? "").split(delimiter).map((dir) => join(dir, "docker")) : [named];
+  const candidates =
+    named === undefined ? (process.env["PATH"] ?? "").split(delimiter).map((dir) => join(dir, "docker")) : [named];
   for (const file of candidates) {
-    if (await access(file, constants.X_OK).then(() => true, () => false)) return file;
+    if (
+      await access(file, constants.X_OK).then(
+        () => true,
+        () => false,
+      )
+    )
+      return file;
   }
   throw new Error("no docker client found: install one (Debian package docker.io) or name it in BERTH_TEST_DOCKER");
 }
@@ -39,9 +46,12 @@ export class Docker {
     return spawn(this.file, args, { env: this.#env, stdio: "pipe" });
   }
 
-  /** On a terminal: util-linux's script gives the client a pty. */
+  /** On a terminal of 30 rows and 100 columns: util-linux's script gives the client a pty. */
   terminal(args: readonly string[]): ChildProcessWithoutNullStreams {
     const words = [this.file, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-    return spawn("script", ["-qefc", words, "/dev/null"], { env: { ...this.#env, TERM: "xterm" }, stdio: "pipe" });
+    return spawn("script", ["-qefc", `stty rows 30 cols 100; exec ${words}`, "/dev/null"], {
+      env: { ...this.#env, TERM: "xterm" },
+      stdio: "pipe",
+    });
   }
 }

@@ -27,9 +27,61 @@ export interface BuiltLayer {
 }
 
 const APPLETS = [
-  "sh", "echo", "cat", "true", "false", "sleep", "ls", "ps", "head", "tail", "seq", "yes", "wc", "grep", "id", "env", "hostname",
-  "mount", "mkdir", "rm", "touch", "kill", "nc", "httpd", "wget", "ping", "ip", "dd", "sha256sum", "md5sum", "stty", "tty", "date", "test",
-  "printf", "pwd", "chmod", "chown", "ln", "cp", "mv", "find", "sort", "uname", "whoami", "vi", "stat", "trap", "usleep", "awk", "sed", "cut", "tr", "df", "free",
+  "sh",
+  "echo",
+  "cat",
+  "true",
+  "false",
+  "sleep",
+  "ls",
+  "ps",
+  "head",
+  "tail",
+  "seq",
+  "yes",
+  "wc",
+  "grep",
+  "id",
+  "env",
+  "hostname",
+  "mount",
+  "mkdir",
+  "rm",
+  "touch",
+  "kill",
+  "nc",
+  "httpd",
+  "wget",
+  "ping",
+  "ip",
+  "dd",
+  "sha256sum",
+  "md5sum",
+  "stty",
+  "tty",
+  "date",
+  "test",
+  "printf",
+  "pwd",
+  "chmod",
+  "chown",
+  "ln",
+  "cp",
+  "mv",
+  "find",
+  "sort",
+  "uname",
+  "whoami",
+  "vi",
+  "stat",
+  "trap",
+  "usleep",
+  "awk",
+  "sed",
+  "cut",
+  "tr",
+  "df",
+  "free",
 ];
 
 /** The root of a small system: busybox with its applets, users, and the directories programs expect. */
@@ -121,14 +173,18 @@ function send(
   headers: Record<string, string>,
 ): Promise<{ location: string | undefined }> {
   return new Promise((resolve, reject) => {
-    const call = request(`http://${host}${path}`, { method, headers: { ...headers, "content-length": size } }, (answer) => {
-      answer.resume();
-      answer.once("end", () => {
-        const status = answer.statusCode ?? 0;
-        if (status >= 200 && status < 300) resolve({ location: answer.headers.location });
-        else reject(new Error(`${method} ${path}: ${status}`));
-      });
-    });
+    const call = request(
+      `http://${host}${path}`,
+      { method, headers: { ...headers, "content-length": size } },
+      (answer) => {
+        answer.resume();
+        answer.once("end", () => {
+          const status = answer.statusCode ?? 0;
+          if (status >= 200 && status < 300) resolve({ location: answer.headers.location });
+          else reject(new Error(`${method} ${path}: ${status}`));
+        });
+      },
+    );
     call.once("error", reject);
     if (Buffer.isBuffer(body)) call.end(body);
     else body.pipe(call);
@@ -158,14 +214,19 @@ export async function pushDebian(host: string, cache: string): Promise<void> {
       timeoutMs: 300_000,
     });
     const layer = await packLayer(root, file, 1);
-    await pushImage(host, "debian", "bookworm", [layer], { Cmd: ["bash"], Env: ["PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"] });
+    await pushImage(host, "debian", "bookworm", [layer], {
+      Cmd: ["bash"],
+      Env: ["PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"],
+    });
   } finally {
     await rm(work, { recursive: true, force: true });
   }
 }
 
 async function aptSources(): Promise<string[]> {
-  const text = await readFile("/etc/apt/sources.list.d/debian.sources", "utf8").catch(() => readFile("/etc/apt/sources.list", "utf8"));
+  const text = await readFile("/etc/apt/sources.list.d/debian.sources", "utf8").catch(() =>
+    readFile("/etc/apt/sources.list", "utf8"),
+  );
   const mirror = /https?:\/\/[^\s]+\/debian\/?(?=\s|$)/.exec(text)?.[0];
   return mirror === undefined ? [] : [mirror];
 }

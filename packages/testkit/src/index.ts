@@ -1,7 +1,15 @@
 export { Api, type ApiAnswer } from "./api.ts";
 export { type Bed, openBed } from "./bed.ts";
 export { Docker, findDocker } from "./docker.ts";
-export { type BuiltLayer, busyboxRoot, type ImageConfig, packLayer, pushBusybox, pushDebian, pushImage } from "./images.ts";
+export {
+  type BuiltLayer,
+  busyboxRoot,
+  type ImageConfig,
+  packLayer,
+  pushBusybox,
+  pushDebian,
+  pushImage,
+} from "./images.ts";
 export { type Standing, standing } from "./leaks.ts";
 export { createNetns, type NetworkNamespace } from "./netns.ts";
 export { ended, eventually, must, type RunOptions, type RunResult, run, stop } from "./process.ts";

@@ -16,7 +16,10 @@ export async function standing(mark: string): Promise<Standing> {
 
 async function cgroupsNamed(name: string): Promise<string[]> {
   const found: string[] = [];
-  const roots = ["/sys/fs/cgroup", ...(await readdir("/sys/fs/cgroup").catch(() => [])).map((dir) => join("/sys/fs/cgroup", dir))];
+  const roots = [
+    "/sys/fs/cgroup",
+    ...(await readdir("/sys/fs/cgroup").catch(() => [])).map((dir) => join("/sys/fs/cgroup", dir)),
+  ];
   for (const root of roots) {
     const groups = await readdir(join(root, name), { withFileTypes: true }).catch(() => []);
     for (const group of groups) if (group.isDirectory()) found.push(join(root, name, group.name));

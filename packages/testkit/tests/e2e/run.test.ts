@@ -37,9 +37,9 @@ describe("docker run", () => {
       screen += chunk.toString();
     });
     await eventually("a prompt", () => screen.includes("#") || undefined);
-    child.stdin.write("tty; echo size=$(stty size | wc -w)\n");
+    child.stdin.write("tty; until [ \"$(stty size)\" = '30 100' ]; do sleep 0.1; done; echo si''ze-is-right\n");
     await eventually("the terminal's name", () => screen.includes("/dev/pts/") || undefined);
-    await eventually("its size", () => screen.includes("size=2") || undefined);
+    await eventually("its size", () => screen.includes("size-is-right") || undefined);
     child.stdin.write("exit 5\n");
     const [code] = await ended(child);
     expect(code).toBe(5);
@@ -64,7 +64,10 @@ describe("docker run", () => {
   it("exits with 137 when its container is killed", async () => {
     const child = bed.docker.start(["run", "--rm", "--name", "victim", busybox, "sleep", "100"]);
     child.stdin.end();
-    await eventually("it runs", async () => (await bed.docker.must(["ps", "-q", "-f", "name=victim"])) !== "" || undefined);
+    await eventually(
+      "it runs",
+      async () => (await bed.docker.must(["ps", "-q", "-f", "name=victim"])) !== "" || undefined,
+    );
     await bed.docker.must(["kill", "victim"]);
     expect((await ended(child))[0]).toBe(137);
   });
@@ -82,7 +85,16 @@ describe("docker run", () => {
   });
 
   it("has names, lists, follows, executes, stops, starts and removes", async () => {
-    await bed.docker.must(["run", "-d", "--name", "loop", busybox, "sh", "-c", "i=0; while :; do echo line $i; i=$((i+1)); sleep 0.1; done"]);
+    await bed.docker.must([
+      "run",
+      "-d",
+      "--name",
+      "loop",
+      busybox,
+      "sh",
+      "-c",
+      "i=0; while :; do echo line $i; i=$((i+1)); sleep 0.1; done",
+    ]);
     const follow = bed.docker.start(["logs", "-f", "loop"]);
     let lines = "";
     follow.stdout.on("data", (chunk: Buffer) => {
@@ -111,7 +123,18 @@ describe("docker run", () => {
   });
 
   it("publishes a port to the host", async () => {
-    await bed.docker.must(["run", "-d", "--name", "web", "-p", "8080:80", busybox, "sh", "-c", "mkdir /www; echo hello > /www/index.html; exec httpd -f -p 80 -h /www"]);
+    await bed.docker.must([
+      "run",
+      "-d",
+      "--name",
+      "web",
+      "-p",
+      "8080:80",
+      busybox,
+      "sh",
+      "-c",
+      "mkdir /www; echo hello > /www/index.html; exec httpd -f -p 80 -h /www",
+    ]);
     const body = await eventually("an answer on port 8080", async () => {
       const got = await run([...bed.netns.enter, "busybox", "wget", "-qO-", "http://127.0.0.1:8080/index.html"]);
       return got.code === 0 ? got.stdout : undefined;
@@ -125,15 +148,37 @@ describe("docker run", () => {
 
   it("enforces a memory limit", async () => {
     const script = "head -c 200m /dev/zero | tail | wc -c";
-    const id = (await bed.docker.must(["run", "-d", "-m", "64m", "--memory-swap", "64m", busybox, "sh", "-c", `${script}; exec tail -c 200m /dev/zero`])).trim();
+    const id = (
+      await bed.docker.must([
+        "run",
+        "-d",
+        "-m",
+        "64m",
+        "--memory-swap",
+        "64m",
+        busybox,
+        "sh",
+        "-c",
+        `${script}; exec tail -c 200m /dev/zero`,
+      ])
+    ).trim();
     const code = Number(await bed.docker.must(["wait", id], { timeoutMs: 60_000 }));
     expect(code).toBe(137);
-    expect(await bed.docker.must(["inspect", "-f", "{{.State.OOMKilled}} {{.HostConfig.Memory}}", id])).toBe("true 67108864\n");
+    expect(await bed.docker.must(["inspect", "-f", "{{.State.OOMKilled}} {{.HostConfig.Memory}}", id])).toBe(
+      "true 67108864\n",
+    );
     await bed.docker.must(["rm", id]);
   });
 
   it("carries 200 MB out unharmed", async () => {
-    const child = bed.docker.start(["run", "--rm", busybox, "sh", "-c", `yes 0123456789abcdefghijklmnopqrstuvwxyz | head -c ${BYTES}`]);
+    const child = bed.docker.start([
+      "run",
+      "--rm",
+      busybox,
+      "sh",
+      "-c",
+      `yes 0123456789abcdefghijklmnopqrstuvwxyz | head -c ${BYTES}`,
+    ]);
     child.stdin.end();
     child.stderr.resume();
     const hash = createHash("sha256");
@@ -151,7 +196,8 @@ describe("docker run", () => {
     child.stderr.resume();
     const unit = "the quick brown fox\n";
     const block = Buffer.from(unit.repeat(50_000));
-    for (let sent = 0; sent < BYTES; sent += block.length) if (!child.stdin.write(block)) await once(child.stdin, "drain");
+    for (let sent = 0; sent < BYTES; sent += block.length)
+      if (!child.stdin.write(block)) await once(child.stdin, "drain");
     child.stdin.end();
     expect((await ended(child))[0]).toBe(0);
     expect(text.split(" ")[0]).toBe(expected(unit, BYTES));
