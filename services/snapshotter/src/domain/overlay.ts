@@ -214,7 +214,8 @@ export class OverlaySnapshotter implements Snapshotter {
       .then((unpin) => unpin())
       .finally(() => {
         this.#sweeper.touch(layers.map(({ chainId }) => chainId));
-        this.#collector?.left(layers.at(-1)?.chainId ?? "");
+        // Whether an image names them by now decides between waiting and not, when it goes.
+        this.#collector?.soon();
         ended = true;
         wake();
       });
