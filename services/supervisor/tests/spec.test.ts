@@ -5,8 +5,6 @@ import { applyDefaults } from "../src/domain/spec/defaults.ts";
 import { deviceNumbers } from "../src/domain/spec/devices.ts";
 import { parseMounts } from "../src/domain/spec/mountpoints.ts";
 import { resolveProfile } from "../src/domain/spec/seccomp.ts";
-import { defaultProfile } from "../src/domain/spec/seccomp-default.ts";
-import { defaultCapabilities } from "../src/domain/validate/security.ts";
 import { facts, makeRecord, makeSpec } from "./support.ts";
 
 const id = "732588d1561f19c62a2ada0d499690c9be28553c0bf31199ec02a4e29ab21960";
@@ -183,7 +181,7 @@ test("many options", async () => {
 });
 
 test("privileged in the host's network", async () => {
-  const { config } = await bundle({ privileged: true, networkMode: "host" });
+  const { config, monitor } = await bundle({ privileged: true, networkMode: "host" });
   expect(config.process.capabilities?.bounding).toEqual(facts.capabilities);
   expect(config.linux).toMatchObject({
     maskedPaths: [],
@@ -191,6 +189,7 @@ test("privileged in the host's network", async () => {
     namespaces: [{ type: "mount" }, { type: "uts" }, { type: "pid" }, { type: "ipc" }],
   });
   expect(config.linux.seccomp).toBeUndefined();
+  expect(monitor.seccomp).toBeUndefined();
   expect(config.linux.sysctl).toBeUndefined();
   expect(config.linux.resources.devices).toEqual([{ allow: true, access: "rwm" }]);
   expect(config.linux.devices.map(({ path }) => path)).toContain("/dev/null");
@@ -221,24 +220,16 @@ test("what the user mounts takes the engine's place, and the user's TERM the def
   expect(config.process.env).toEqual(["HOSTNAME=732588d1561f", "TERM=vt100"]);
 });
 
+test("seccomp: the default is the runtime's own, a user's profile goes into config.json", async () => {
+  const plain = await bundle();
+  expect(plain.config.linux.seccomp).toBeUndefined();
+  expect(plain.monitor.seccomp).toBe("default");
+  const own = await bundle({ securityOpt: ['seccomp={"defaultAction":"SCMP_ACT_ALLOW","syscalls":[]}'] });
+  expect(own.config.linux.seccomp).toMatchObject({ defaultAction: "SCMP_ACT_ALLOW" });
+  expect(own.monitor.seccomp).toBeUndefined();
+});
+
 test("seccomp: conditions by capability, architecture and kernel", () => {
-  interface Rule {
-    names: string[];
-    action: string;
-    errnoRet?: number;
-    args?: object[];
-  }
-  const rules = (capabilities: readonly string[]) =>
-    (defaultProfile(capabilities, "6.18.0") as { syscalls: Rule[] }).syscalls;
-  const has = (list: Rule[], name: string) =>
-    list.some(({ names, action, args }) => names.includes(name) && action === "SCMP_ACT_ALLOW" && !args);
-  const plain = rules(defaultCapabilities);
-  expect(has(plain, "read")).toBe(true);
-  expect(has(plain, "chroot")).toBe(true);
-  expect(has(plain, "mount")).toBe(false);
-  expect(has(plain, "bpf")).toBe(false);
-  expect(plain.find(({ names }) => names.includes("clone3"))).toMatchObject({ action: "SCMP_ACT_ERRNO", errnoRet: 38 });
-  expect(has(rules([...defaultCapabilities, "CAP_SYS_ADMIN"]), "mount")).toBe(true);
   const profile = {
     defaultAction: "SCMP_ACT_ERRNO",
     archMap: [{ architecture: "SCMP_ARCH_X86_64", subArchitectures: ["SCMP_ARCH_X86"] }],
@@ -249,7 +240,7 @@ test("seccomp: conditions by capability, architecture and kernel", () => {
       { names: ["d"], action: "SCMP_ACT_ALLOW", includes: { minKernel: "99.0" } },
     ],
   };
-  const resolved = resolveProfile(profile, [], "6.1.0-x") as { syscalls: Rule[] };
+  const resolved = resolveProfile(profile, [], "6.1.0-x") as { syscalls: { names: string[] }[] };
   expect(resolved.syscalls.map(({ names }) => names[0])).toEqual(["b", "c"]);
   expect(() => resolveProfile({ defaultAction: "SCMP_ACT_ALLOW", syscalls: 3 }, [], "6")).toThrow(
     "Decoding seccomp profile failed",

@@ -49,6 +49,10 @@ Result<Config> parse_config(std::string_view text) {
   in.read("stdinOnce", config.stdin_once);
   in.read("rows", config.rows);
   in.read("cols", config.cols);
+  std::string seccomp;
+  in.read("seccomp", seccomp);
+  if (!seccomp.empty() && seccomp != "default") in.fail("seccomp", "\"default\"");
+  config.default_seccomp = !seccomp.empty();
   if (in.error()) return *in.error();
   return config;
 }

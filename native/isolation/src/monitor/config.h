@@ -22,6 +22,7 @@ struct Config {
   bool stdin_open = false;
   bool stdin_once = false;
   uint16_t rows = 0, cols = 0;
+  bool default_seccomp = false;  // config.json names no profile: the built-in one
 };
 
 Result<Config> parse_config(std::string_view json);

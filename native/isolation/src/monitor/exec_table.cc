@@ -79,7 +79,14 @@ void ExecTable::process_gone(Exec& exec) {
 
 void ExecTable::announce(Exec& exec) {
   if (std::exchange(exec.announced, true)) return;
-  options_.on_exit(exec);
+  ended({exec.id, exec.status.exit_code});
+}
+
+void ExecTable::failed(const std::string& id, int exit_code) { ended({id, exit_code, true}); }
+
+void ExecTable::ended(ExecEnd end) {
+  if (ends_.size() >= kExitsKept) ends_.pop_front();
+  options_.on_exit(ends_.emplace_back(std::move(end)));
 }
 
 void ExecTable::settle(const std::string& id) {
@@ -109,6 +116,18 @@ std::string ExecTable::running_json() const {
   for (const auto& [pid, exec] : by_pid_) {
     if (list.size() > 1) list += ',';
     list += JsonLine().text("id", exec->id).number("pid", pid).done();
+  }
+  return list + "]";
+}
+
+std::string ExecTable::exits_json() const {
+  std::string list = "[";
+  for (const ExecEnd& end : ends_) {
+    if (list.size() > 1) list += ',';
+    JsonLine line;
+    line.text("id", end.id).number("exitCode", end.exit_code);
+    if (end.failed) line.boolean("failed", true);
+    list += line.done();
   }
   return list + "]";
 }

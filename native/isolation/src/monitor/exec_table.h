@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,6 +16,8 @@
 namespace berth::monitor {
 
 inline constexpr size_t kMaxExecs = 1024;
+/// Ends remembered for a supervisor that was away: what a burst of health checks makes while it restarts.
+inline constexpr size_t kExitsKept = 256;
 
 struct Exec {
   std::string id;
@@ -23,6 +26,13 @@ struct Exec {
   ExitStatus status;
   bool reaped = false;     // the pid is not ours any more
   bool announced = false;  // its exit has been told
+};
+
+/// How an exec ended, as it is told and remembered.
+struct ExecEnd {
+  std::string id;
+  int exit_code = 0;
+  bool failed = false;  // it never ran
 };
 
 /// Where execs are started into.
@@ -38,13 +48,15 @@ class ExecTable {
     Loop* loop = nullptr;
     Scratch* scratch = nullptr;
     Budget* budget = nullptr;
-    std::function<void(const Exec&)> on_exit;  // called once each, with the output read
+    std::function<void(const ExecEnd&)> on_exit;  // called once each, with the output read
   };
 
   explicit ExecTable(Options options) : options_(std::move(options)) {}
 
   /// Starts a process. EEXIST: the id is taken; EAGAIN: too many. `exit_code` is 126/127 where the process is at fault.
   Result<Exec*> start(const Request& request, const ExecTarget& target, int& exit_code);
+  /// An exec that could not be started: told and remembered as one that has ended.
+  void failed(const std::string& id, int exit_code);
   /// Null if there is none that still runs or streams.
   Exec* find(const std::string& id);
   /// True if the pid was an exec's.
@@ -54,13 +66,17 @@ class ExecTable {
   void resume_all();
   /// [{"id":…,"pid":…}] of those that run.
   [[nodiscard]] std::string running_json() const;
+  /// [{"id":…,"exitCode":…,"failed":true if so}] of the last kExitsKept that have ended, oldest first.
+  [[nodiscard]] std::string exits_json() const;
 
  private:
   void process_gone(Exec& exec);
   void announce(Exec& exec);
   void settle(const std::string& id);
+  void ended(ExecEnd end);
 
   Options options_;
+  std::deque<ExecEnd> ends_;
   std::unordered_map<std::string, std::unique_ptr<Exec>> execs_;
   std::unordered_map<pid_t, Exec*> by_pid_;
 };

@@ -17,6 +17,7 @@
 #include "monitor/monitor.h"
 #include "monitor/time_text.h"
 #include "oci/parse.h"
+#include "seccomp/default_profile.h"
 
 namespace berth::monitor {
 
@@ -117,12 +118,24 @@ int fail_config(const Error& error, const std::string& exit_file, UniqueFd repor
   return 1;
 }
 
+/// For a bundle that names no profile and is to have the built-in one. config.json stays small, and there is one table of it.
+Result<void> add_default_seccomp(oci::Spec& spec) {
+  if (!spec.process || spec.linux_.seccomp) return {};
+  const auto& capabilities = spec.process->capabilities;
+  BERTH_ASSIGN(spec.linux_.seccomp,
+               seccomp::default_seccomp(capabilities ? capabilities->bounding : std::vector<std::string>{}));
+  return {};
+}
+
 int serve(const Arguments& arguments) {
   UniqueFd listener(arguments.listen_fd), report(arguments.report_fd);
   auto config = load_config(arguments.bundle);
   if (!config.ok()) return fail_config(config.error(), "", std::move(report));
   auto spec = oci::load_spec(arguments.bundle);
   if (!spec.ok()) return fail_config(spec.error(), config->exit_file, std::move(report));
+  if (config->default_seccomp)
+    if (auto added = add_default_seccomp(*spec); !added.ok())
+      return fail_config(added.error(), config->exit_file, std::move(report));
   protect_from_oom(*spec);
   Monitor monitor(std::move(*config), std::move(*spec), arguments.bundle, std::move(listener), std::move(report));
   return monitor.run();

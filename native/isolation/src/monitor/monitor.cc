@@ -48,12 +48,11 @@ Monitor::Monitor(Config config, oci::Spec spec, std::string bundle, UniqueFd lis
       bundle_(std::move(bundle)),
       listener_(std::move(listener)),
       report_(std::move(report)),
-      execs_({&loop_, &scratch_, &budget_, [this](const Exec& exec) {
-                publish(JsonLine()
-                            .text("event", "exec-exit")
-                            .text("exec", exec.id)
-                            .number("exitCode", exec.status.exit_code)
-                            .done());
+      execs_({&loop_, &scratch_, &budget_, [this](const ExecEnd& end) {
+                JsonLine line;
+                line.text("event", "exec-exit").text("exec", end.id).number("exitCode", end.exit_code);
+                if (end.failed) line.boolean("failed", true);
+                publish(line.done());
               }}) {
   context_.loop = &loop_;
   context_.scratch = &scratch_;

@@ -6,6 +6,13 @@
 
 namespace berth::monitor {
 
+namespace {
+
+/// Exit code of an exec that was refused (paused, too many): it never came to running anything.
+constexpr int kRefused = 126;
+
+}  // namespace
+
 void Monitor::on_request(Connection& connection, std::string_view line) {
   auto request = parse_request(line);
   if (!request.ok()) {
@@ -71,7 +78,7 @@ std::string Monitor::state() const {
   JsonLine line;
   line.boolean("ok", true).number("pid", pid_).text("status", kNames[static_cast<int>(status_)]);
   line.text("startedAt", record_.started_ns != 0 ? rfc3339(record_.started_ns) : "");
-  return line.raw("execs", execs_.running_json()).done();
+  return line.raw("execs", execs_.running_json()).raw("exits", execs_.exits_json()).done();
 }
 
 Result<std::string> Monitor::stats() {
@@ -113,6 +120,9 @@ void Monitor::exec(Connection& connection, const Request& request) {
   };
   Result<Exec*> started = start();
   if (!started.ok()) {
+    // Told before the answer: who asks the supervisor for the code because of the answer finds it there. Not of an id that is
+    // in use: that exec is another one, and runs.
+    if (execs_.find(request.id) == nullptr && !concluded_) execs_.failed(request.id, exit_code < 0 ? kRefused : exit_code);
     connection.send_line(error_line(started.error(), exit_code));
     connection.finish();
     return;

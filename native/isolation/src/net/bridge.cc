@@ -83,6 +83,23 @@ Result<void> make_veth(Socket& socket, const EndpointOptions& options, const Mac
   return socket.request(std::move(message), "create veth", options.host_interface);
 }
 
+/// Lets the bridge send a frame back out where it came in: a container that reaches its own published port, by way of the
+/// host's address, where bridged packets pass the firewall (br_netfilter). A request of its own: the kernel looks at a port's
+/// settings only once the device is a port.
+Result<void> set_hairpin(Socket& socket, const std::string& name) {
+  Message message(RTM_NEWLINK, 0);
+  message.header(ifinfomsg{});
+  message.put_string(IFLA_IFNAME, name);
+  const size_t info = message.open(IFLA_LINKINFO);
+  message.put_string(IFLA_INFO_SLAVE_KIND, "bridge");
+  const size_t data = message.open(IFLA_INFO_SLAVE_DATA);
+  const uint8_t on = 1;
+  message.put(IFLA_BRPORT_MODE, &on, sizeof on);
+  message.close(data);
+  message.close(info);
+  return socket.request(std::move(message), "set hairpin mode", name);
+}
+
 }  // namespace
 
 Result<void> ensure_bridge(const BridgeOptions& options) {
@@ -109,13 +126,14 @@ Result<void> create_endpoint(const EndpointOptions& options) {
   if (bridge == 0) return sys_error("if_nametoindex", options.bridge);
   BERTH_ASSIGN(Socket socket, Socket::open());
   BERTH_TRY(make_veth(socket, options, mac, bridge));
-  const Result<void> configured = run_inside(options.namespace_fd, [&]() -> Result<void> {
+  Result<void> configured = run_inside(options.namespace_fd, [&]() -> Result<void> {
     BERTH_ASSIGN(Socket inside, Socket::open());
     BERTH_TRY(add_address(inside, options.name, prefix));
     BERTH_TRY(set_up(inside, options.name));
     if (options.gateway.empty()) return {};
     return add_default_route(inside, gateway);
   });
+  if (configured.ok()) configured = set_hairpin(socket, options.host_interface);
   if (!configured.ok()) (void)remove_link(options.host_interface);
   return configured;
 }

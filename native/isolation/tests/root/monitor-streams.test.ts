@@ -142,7 +142,15 @@ test("execs: exit codes, output whole before the end, events, resize, kill", { t
   await subscriber.line();
   const run = async (id: string, args: string[]) => {
     const { client, answer } = await container.exec(id, args);
-    if (answer["ok"] !== true) return { answer, text: "" };
+    if (answer["ok"] !== true) {
+      expect(await subscriber.line()).toEqual({
+        event: "exec-exit",
+        exec: id,
+        exitCode: answer["exitCode"],
+        failed: true,
+      });
+      return { answer, text: "" };
+    }
     expect(await subscriber.line()).toEqual({ event: "exec-start", exec: id, pid: answer["pid"] });
     const text = await client.text();
     return { answer: await subscriber.line(), text };
@@ -163,7 +171,17 @@ test("execs: exit codes, output whole before the end, events, resize, kill", { t
   });
   expect(answer).toMatchObject({ ok: true });
   expect((await container.exec("tty", ["true"])).answer).toMatchObject({ ok: false, error: { code: "EEXIST" } });
-  expect(await container.ask({ op: "state" })).toMatchObject({ execs: [{ id: "tty", pid: answer["pid"] }] });
+  expect(await container.ask({ op: "state" })).toMatchObject({
+    execs: [{ id: "tty", pid: answer["pid"] }],
+    exits: [
+      { id: "zero", exitCode: 0 },
+      { id: "code", exitCode: 42 },
+      { id: "signal", exitCode: 137 },
+      { id: "none", exitCode: 127, failed: true },
+      { id: "directory", exitCode: 126, failed: true },
+      { id: "much", exitCode: 0 },
+    ],
+  });
   expect(await container.ask({ op: "resize", exec: "tty", rows: 11, cols: 22 })).toEqual({ ok: true });
   await client.write("\n");
   expect((await client.raw()).toString()).toContain("11 22\r\n");
@@ -194,6 +212,22 @@ test("an exec whose child keeps its output open ends after two seconds", { timeo
   expect(await client.text()).toBe("said\n");
   expect(Date.now() - start).toBeGreaterThan(1900);
   expect(Date.now() - start).toBeLessThan(6000);
+  await container.kill();
+});
+
+test("an exec into a paused container is refused, told and remembered; of many the last 256 are", {
+  timeout: 60_000,
+}, async () => {
+  const container = await bed.start(["sleep", "100"]);
+  const subscriber = await container.connect({ op: "subscribe" });
+  await subscriber.line();
+  await container.ask({ op: "pause" });
+  expect((await container.exec("early", ["true"])).answer).toMatchObject({ ok: false, error: { code: "EBUSY" } });
+  expect(await subscriber.line()).toEqual({ event: "exec-exit", exec: "early", exitCode: 126, failed: true });
+  for (let i = 0; i < 256; i++) await container.exec(`refused-${i}`, ["true"]);
+  const { exits } = (await container.ask({ op: "state" })) as { exits: { id: string }[] };
+  expect(exits.map(({ id }) => id)).toEqual(Array.from({ length: 256 }, (_, i) => `refused-${i}`));
+  await container.ask({ op: "resume" });
   await container.kill();
 });
 

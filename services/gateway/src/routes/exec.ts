@@ -31,7 +31,6 @@ const startBody = struct("container.ExecStartOptions", { Detach: flag, Tty: flag
 
 /** Engine API, "Exec". */
 export function execRoutes(api: Api, containers: Containers, hostId: string): void {
-  const refusals = new Refusals();
   api.on("POST", "/containers/{name}/exec", async ({ name, req, res }) => {
     const body = await readJson(req, createBody);
     if ((body.Cmd ?? []).length === 0) throw new BerthError("INVALID_ARGUMENT", "No exec command specified");
@@ -56,7 +55,7 @@ export function execRoutes(api: Api, containers: Containers, hostId: string): vo
   });
   api.on("GET", "/exec/{name}/json", async ({ name, res, signal }) => {
     const node = await containers.nodes.ofExec(name, signal);
-    sendJson(res, 200, execJson(await node.supervisor.inspectExec({ exec: name }, { signal }), refusals.get(name)));
+    sendJson(res, 200, execJson(await node.supervisor.inspectExec({ exec: name }, { signal })));
   });
   api.on("POST", "/exec/{name}/resize", async ({ name, query, res }) => {
     const size = windowSize(query.text("h"), query.text("w"));
@@ -64,15 +63,10 @@ export function execRoutes(api: Api, containers: Containers, hostId: string): vo
     await node.supervisor.resize({ container: "", exec: name, ...size });
     sendEmpty(res, 200);
   });
-  api.onHijack("/exec/{name}/start", (call) => start(call, containers, hostId, refusals));
+  api.onHijack("/exec/{name}/start", (call) => start(call, containers, hostId));
 }
 
-async function start(
-  { peer, name, minor }: HijackCall,
-  containers: Containers,
-  hostId: string,
-  refusals: Refusals,
-): Promise<void> {
+async function start({ peer, name, minor }: HijackCall, containers: Containers, hostId: string): Promise<void> {
   const raw = await peer.body();
   const body = raw.length === 0 ? undefined : parseJson(raw.toString("utf8"), startBody);
   const detach = body?.Detach ?? false;
@@ -96,33 +90,10 @@ async function start(
   await connectStream(peer, joined, {
     contentType: peer.headers["upgrade"] === undefined ? rawStream : streamType(tty, minor),
     framed: !tty,
-    explain: (answer) => {
-      refusals.set(name, answer.exitCode ?? 126);
-      return execFailure(answer, programOf(joined));
-    },
+    explain: (answer) => execFailure(answer, programOf(joined)),
     detachKeys: tty ? parseDetachKeys(detachKeys) : undefined,
   });
 }
-
-/**
- * Exit codes of execs that the monitor refused. It tells whoever asked it, which on one host is the gateway and not the
- * supervisor, so for these the gateway answers GET /exec/{id}/json.
- */
-class Refusals {
-  readonly #codes = new Map<string, number>();
-
-  set(exec: string, exitCode: number): void {
-    if (this.#codes.size >= maxRefusals) this.#codes.clear();
-    this.#codes.set(exec, exitCode);
-  }
-
-  get(exec: string): number | undefined {
-    return this.#codes.get(exec);
-  }
-}
-
-/** Clients ask for the code within moments of the refusal. */
-const maxRefusals = 1_000;
 
 /** The program of an exec, as its request to the monitor has it. */
 function programOf(joined: Joined): string {
@@ -151,11 +122,11 @@ function consoleSize(size: number[] | undefined): number[] {
   return size.map((value) => Math.max(0, Math.min(value, 65_535)));
 }
 
-function execJson(exec: InspectExecResponse, refused: number | undefined): Record<string, unknown> {
+function execJson(exec: InspectExecResponse): Record<string, unknown> {
   return {
     ID: exec.id,
     Running: exec.running,
-    ExitCode: exec.exitCode ?? refused ?? null,
+    ExitCode: exec.exitCode ?? null,
     ProcessConfig: {
       tty: exec.tty,
       entrypoint: exec.cmd[0] ?? "",

@@ -8,6 +8,7 @@ import type { Parts } from "./containers/parts.ts";
 import { startsAtBoot } from "./containers/restart-policy.ts";
 import { start } from "./containers/start.ts";
 import { isRunning, transit } from "./containers/state.ts";
+import { execExited, execStarted } from "./exec/progress.ts";
 import type { ContainerRecord, Endpoint, ExecRecord, PublishedPort } from "./model.ts";
 import { MonitorError, MonitorGone } from "./monitor/client.ts";
 import type { ExitRecord, MonitorState } from "./monitor/protocol.ts";
@@ -119,21 +120,22 @@ async function takeUp(parts: Parts, container: Container, state: MonitorState): 
     events.push(containerEvent(parts.nodeId, record, paused ? "pause" : "unpause"));
   }
   await parts.records.commitLazily({ put: record, events });
-  watchMonitor(parts, container);
-  await reconcileExecs(parts, container, state);
+  const { state: latest } = watchMonitor(parts, container);
+  // What ended between the two answers is in the second alone; a monitor that has gone in between has said its last.
+  await reconcileExecs(parts, container, await latest.catch(() => state));
 }
 
-/** Execs that have ended while nobody listened; their exit codes are not known any more. */
+/** Execs that began or ended while nobody listened. The monitor remembers many; a code that it has forgotten is taken for 137. */
 async function reconcileExecs(parts: Parts, container: Container, state: MonitorState): Promise<void> {
   const running = new Map(state.execs.map(({ id, pid }) => [id, pid]));
+  const ended = new Map((state.exits ?? []).map((end) => [end.id, end]));
   for (const id of container.execs) {
     const exec = parts.registry.execs.get(id);
     if (!exec || exec.exitCode !== null) continue;
     const pid = running.get(id);
-    if (pid !== undefined) Object.assign(exec, { started: true, running: true, pid });
-    else if (exec.running) Object.assign(exec, { running: false, exitCode: 137 });
-    else continue;
-    await parts.records.commitLazily({ putExec: exec });
+    const end = ended.get(id) ?? (exec.running ? { exitCode: 137, failed: undefined } : undefined);
+    if (pid !== undefined) await execStarted(parts, container, id, pid);
+    else if (end !== undefined) await execExited(parts, container, id, end.exitCode, end.failed);
   }
 }
 

@@ -43,6 +43,8 @@ test("capabilities, no_new_privs and seccomp", async () => {
   expect(await status("CapEff", { capDrop: ["ALL"], capAdd: ["net_admin"] })).toBe("CapEff: 0000000000001000");
   expect(await status("NoNewPrivs", { securityOpt: ["no-new-privileges"] })).toBe("NoNewPrivs: 1");
   expect(await status("Seccomp:")).toBe("Seccomp: 2");
+  expect((await sh("mkdir /m && mount -t tmpfs none /m", {}, { capAdd: ["SYS_ADMIN"] })).err).toBe("");
+  expect((await sh("unshare -n true")).err).toMatch(/Operation not permitted/);
   expect(await status("Seccomp:", { securityOpt: ["seccomp=unconfined"] })).toBe("Seccomp: 0");
   expect(await status("Seccomp:", { privileged: true })).toBe("Seccomp: 0");
   const profile = JSON.stringify({

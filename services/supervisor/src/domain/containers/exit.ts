@@ -5,6 +5,7 @@ import { errorMessage } from "@berth/errors";
 import { endGroup } from "../cgroups.ts";
 import { execExited, execStarted } from "../exec/progress.ts";
 import type { ContainerRecord } from "../model.ts";
+import type { Subscription } from "../monitor/client.ts";
 import type { ExitRecord, MonitorEvent } from "../monitor/protocol.ts";
 import { cgroupPath } from "../spec/bundle.ts";
 import { fromNano, nowNano, toNano } from "../time.ts";
@@ -17,7 +18,7 @@ import { launch } from "./start.ts";
 import { isRunning, transit } from "./state.ts";
 
 /** Follows the monitor from its start, or from recovery, to its end. */
-export function watchMonitor(parts: Parts, container: Container): void {
+export function watchMonitor(parts: Parts, container: Container): Subscription {
   let exit: ExitRecord | undefined;
   const onEvent = (event: MonitorEvent) => {
     if (event.event === "exit") {
@@ -42,6 +43,7 @@ export function watchMonitor(parts: Parts, container: Container): void {
     if (exit === undefined) void finish(undefined);
   });
   container.subscription = subscription;
+  return subscription;
 }
 
 function onProgress(parts: Parts, container: Container, event: Exclude<MonitorEvent, { event: "exit" }>): void {
@@ -52,7 +54,7 @@ function onProgress(parts: Parts, container: Container, event: Exclude<MonitorEv
   } else if (event.event === "exec-start") {
     done = execStarted(parts, container, event.exec, event.pid);
   } else {
-    done = execExited(parts, container, event.exec, event.exitCode);
+    done = execExited(parts, container, event.exec, event.exitCode, event.failed);
   }
   done.catch((error: unknown) =>
     parts.log.error({ err: error, container: record.id }, "cannot record what a container did"),

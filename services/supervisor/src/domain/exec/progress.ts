@@ -10,13 +10,20 @@ export async function execStarted(parts: Parts, _container: Container, id: strin
   await parts.records.commitLazily({ putExec: exec });
 }
 
-export async function execExited(parts: Parts, container: Container, id: string, exitCode: number): Promise<void> {
+/** An exec has ended; `failed`: it never ran, and then there is no event of its death. */
+export async function execExited(
+  parts: Parts,
+  container: Container,
+  id: string,
+  exitCode: number,
+  failed = false,
+): Promise<void> {
   const exec = parts.registry.execs.get(id);
   if (!exec || exec.exitCode !== null) return;
   Object.assign(exec, { started: true, running: false, exitCode });
   const attributes = { execID: id, exitCode: String(exitCode) };
   await parts.records.commitLazily({
     putExec: exec,
-    events: [containerEvent(parts.nodeId, container.record, "exec_die", attributes)],
+    events: failed ? [] : [containerEvent(parts.nodeId, container.record, "exec_die", attributes)],
   });
 }

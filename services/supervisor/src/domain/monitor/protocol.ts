@@ -32,6 +32,8 @@ export interface MonitorState {
   status: "created" | "running" | "paused" | "stopped";
   startedAt: string;
   execs: { id: string; pid: number }[];
+  /** Execs that have ended, the last 256. Absent: the monitor is of an older version. */
+  exits?: { id: string; exitCode: number; failed?: true }[];
 }
 
 export interface ExitRecord {
@@ -46,7 +48,7 @@ export interface ExitRecord {
 export type MonitorEvent =
   | ({ event: "exit" } & ExitRecord)
   | { event: "exec-start"; exec: string; pid: number }
-  | { event: "exec-exit"; exec: string; exitCode: number }
+  | { event: "exec-exit"; exec: string; exitCode: number; failed?: true }
   | { event: "oom" };
 
 export type StartReport =

@@ -11,7 +11,6 @@ import type { MonitorSpec, OciSpec } from "./oci.ts";
 import { processOf } from "./process.ts";
 import { resourcesOf } from "./resources.ts";
 import { resolveProfile } from "./seccomp.ts";
-import { defaultProfile } from "./seccomp-default.ts";
 
 /** What a bundle is made from besides the container's own record. */
 export interface BundleInput {
@@ -53,13 +52,13 @@ export async function bundleOf(record: ContainerRecord, input: BundleInput): Pro
       cgroupsPath: cgroupPath(record),
       namespaces: namespacesOf(host, input.namespaces),
       devices: devices.nodes,
-      ...(seccomp !== undefined && { seccomp }),
+      ...(seccomp !== undefined && seccomp !== "default" && { seccomp }),
       rootfsPropagation: rootPropagation(input.mounts),
       maskedPaths: host.maskedPaths?.paths ?? [],
       readonlyPaths: host.readonlyPaths?.paths ?? [],
     },
   };
-  return { config: oci, monitor: monitorOf(record, input) };
+  return { config: oci, monitor: { ...monitorOf(record, input), ...(seccomp === "default" && { seccomp }) } };
 }
 
 function monitorOf(record: ContainerRecord, input: BundleInput): MonitorSpec {
@@ -99,13 +98,12 @@ function sysctlsOf({ hostConfig: host }: ContainerSpec, ownNetwork: boolean): Re
   return { ...defaults, ...Object.fromEntries(own) };
 }
 
-function seccompOf({ hostConfig: host }: ContainerSpec, facts: HostFacts): unknown {
+/** A user's profile as OCI has it, or "default": that one the runtime holds itself. */
+function seccompOf({ hostConfig: host }: ContainerSpec, facts: HostFacts): object | "default" | undefined {
   const { seccomp } = parseSecurityOptions(host.securityOpt);
   if (seccomp === "unconfined" || (host.privileged && seccomp === "default")) return undefined;
-  const capabilities = capabilitiesOf(host, facts);
-  return seccomp === "default"
-    ? defaultProfile(capabilities, facts.kernelVersion)
-    : resolveProfile(seccomp, capabilities, facts.kernelVersion);
+  if (seccomp === "default") return seccomp;
+  return resolveProfile(seccomp, capabilitiesOf(host, facts), facts.kernelVersion);
 }
 
 /** What is mounted shared or as a slave inside works only if the root is so as well. */

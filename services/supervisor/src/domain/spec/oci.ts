@@ -95,6 +95,8 @@ export interface MonitorSpec {
   log: { path: string; maxSize: number; maxFiles: number } | null;
   rootfsMounts: { type: string; source: string; base: string; options: string[] }[];
   user: string;
+  /** The runtime's own default profile, for the container's capabilities; config.json names none then. */
+  seccomp?: "default";
   stdinOpen: boolean;
   stdinOnce: boolean;
   rows: number;

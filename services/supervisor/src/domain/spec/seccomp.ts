@@ -17,7 +17,7 @@ export function resolveProfile(
   profile: Record<string, unknown>,
   capabilities: readonly string[],
   kernel: string,
-): unknown {
+): object {
   const syscalls = listOf(profile.syscalls, "syscalls").flatMap((entry) => {
     const rule = entry as {
       name?: unknown;
