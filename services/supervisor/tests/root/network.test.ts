@@ -2,7 +2,7 @@
 
 import { createNetns, eventually, must, type NetworkNamespace, run } from "@berth/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { failure, Node, runToEnd } from "./harness.ts";
+import { execToEnd, failure, Node, runToEnd } from "./harness.ts";
 
 let node: Node;
 let outside: NetworkNamespace;
@@ -93,6 +93,9 @@ test("published ports: from outside, from the host, by 127.0.0.1, from other con
   await serves(node.enter, "192.0.2.1", 8080);
   await serves(node.enter, "127.0.0.1", 8080);
   expect((await runToEnd(node, ["sh", "-c", request("192.0.2.1", 8080)], {}, bridge)).out).toBe("hello\n");
+  // Its own, by way of the host: where bridged packets pass the firewall (br_netfilter) they go back out of the same port.
+  const itself = { cmd: ["sh", "-c", request("192.0.2.1", 8080)] };
+  expect((await execToEnd(node, all.id, itself)).out).toBe("hello\n");
   const taken = await node.supervisor.create({
     name: "late",
     spec: node.spec(httpd(80, "x"), {}, { ...bridge, ...binding("", "8080") }),
