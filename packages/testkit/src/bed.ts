@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { type RunningEngine, startEngine } from "@berth/launcher";
 import { Api } from "./api.ts";
 import { Docker, findDocker } from "./docker.ts";
+import { buildDebian } from "./images.ts";
 import { standing } from "./leaks.ts";
 import { createNetns, type NetworkNamespace } from "./netns.ts";
 import { eventually, must, run } from "./process.ts";
@@ -19,13 +20,16 @@ export interface Bed {
   readonly work: string;
   /** "127.0.0.1:5000", as image names start. */
   readonly registry: string;
-  /** Pushes a standard image into the bed's registry; Debian's is built once into `cache`. */
+  /** Pushes a standard image into the bed's registry; Debian's is built once. */
   push(image: "busybox" | "debian"): Promise<string>;
   /** Removes every container, stops all, and fails if anything is left behind. */
   close(): Promise<void>;
 }
 
 let beds = 0;
+
+/** Kept between runs: making it takes most of a minute. */
+const debianLayer = join(import.meta.dirname, "../../../.cache/testkit/debian-bookworm.gz");
 
 export async function openBed(): Promise<Bed> {
   const work = await mkdtemp(join(tmpdir(), "berth-bed-"));
@@ -44,10 +48,10 @@ export async function openBed(): Promise<Bed> {
     work,
     registry: registry.host,
     push: async (image) => {
+      // Built out here, where the network is; pushed from inside, where the registry is.
+      if (image === "debian") await buildDebian(debianLayer);
       const script = join(import.meta.dirname, "push-image.ts");
-      await must([...netns.enter, process.execPath, script, image, registry.host, join(work, "cache")], {
-        timeoutMs: 600_000,
-      });
+      await must([...netns.enter, process.execPath, script, image, registry.host, debianLayer], { timeoutMs: 300_000 });
       return image === "busybox" ? `${registry.host}/busybox:latest` : `${registry.host}/debian:bookworm`;
     },
     close: async () => {

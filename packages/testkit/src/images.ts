@@ -1,11 +1,12 @@
 // Real images for tests and benchmarks, pushed to a registry by the distribution API.
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { createGunzip } from "node:zlib";
 import { must } from "./process.ts";
 
 export interface ImageConfig {
@@ -106,9 +107,11 @@ export async function packLayer(dir: string, file: string, level = 6): Promise<B
   return { file, digest: await sha256(file), diffId, size: (await stat(file)).size };
 }
 
-async function sha256(file: string): Promise<string> {
+const sha256 = (file: string): Promise<string> => sha256Of(createReadStream(file, { highWaterMark: 1 << 20 }));
+
+async function sha256Of(stream: NodeJS.ReadableStream): Promise<string> {
   const hash = createHash("sha256");
-  await pipeline(createReadStream(file, { highWaterMark: 1 << 20 }), hash);
+  await pipeline(stream, hash);
   return `sha256:${hash.digest("hex")}`;
 }
 
@@ -203,24 +206,31 @@ export async function pushBusybox(host: string): Promise<void> {
   }
 }
 
-/** Builds a small Debian from the machine's own configured mirror and pushes it as "host/debian:bookworm". */
-export async function pushDebian(host: string, cache: string): Promise<void> {
-  const file = join(cache, "debian-bookworm.gz");
-  await mkdir(cache, { recursive: true });
+/** Builds a small Debian from the machine's own configured mirror into a layer file, once. */
+export async function buildDebian(file: string): Promise<void> {
+  if ((await stat(file).catch(() => undefined)) !== undefined) return;
+  await mkdir(dirname(file), { recursive: true });
   const work = await mkdtemp(join(tmpdir(), "berth-debian-"));
   try {
     const root = join(work, "root");
     await must(["mmdebstrap", "-q", "--variant=essential", "bookworm", root, ...(await aptSources())], {
       timeoutMs: 300_000,
     });
-    const layer = await packLayer(root, file, 1);
-    await pushImage(host, "debian", "bookworm", [layer], {
-      Cmd: ["bash"],
-      Env: ["PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"],
-    });
+    await packLayer(root, `${file}.part`, 1);
+    await rename(`${file}.part`, file);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+
+/** Pushes the layer that buildDebian() made as "host/debian:bookworm". */
+export async function pushDebian(host: string, file: string): Promise<void> {
+  const diffId = await sha256Of(createReadStream(file).pipe(createGunzip()));
+  const layer = { file, digest: await sha256(file), diffId, size: (await stat(file)).size };
+  await pushImage(host, "debian", "bookworm", [layer], {
+    Cmd: ["bash"],
+    Env: ["PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"],
+  });
 }
 
 async function aptSources(): Promise<string[]> {

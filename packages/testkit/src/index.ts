@@ -3,6 +3,7 @@ export { type Bed, openBed } from "./bed.ts";
 export { Docker, findDocker } from "./docker.ts";
 export {
   type BuiltLayer,
+  buildDebian,
   busyboxRoot,
   type ImageConfig,
   packLayer,
