@@ -89,7 +89,8 @@ class LevelStore implements Store {
   }
 
   #enqueue(ops: readonly Op[], sync: boolean): Promise<void> {
-    if (this.#closing) return Promise.reject(new BerthError("UNAVAILABLE", `the store ${this.path} is closed`));
+    if (this.#closing !== undefined)
+      return Promise.reject(new BerthError("UNAVAILABLE", `the store ${this.path} is closed`));
     return new Promise((resolve, reject) => {
       this.#queue.push({ ops, sync, resolve, reject });
       this.#flushing ??= this.#flush();

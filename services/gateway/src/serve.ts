@@ -23,9 +23,11 @@ export async function serve(_server: RpcServer, context: GatewayContext, config:
 async function closeAll(servers: readonly Server[]): Promise<void> {
   const closed = Promise.all(servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))));
   for (const server of servers) server.closeIdleConnections();
-  const timer = setTimeout(() => {
-    for (const server of servers) server.closeAllConnections();
-  }, drainMs);
-  await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, drainMs + 500))]);
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, drainMs);
+  });
+  await Promise.race([closed, deadline]);
   clearTimeout(timer);
+  for (const server of servers) server.closeAllConnections();
 }

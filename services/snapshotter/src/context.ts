@@ -1,6 +1,5 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { ImageStoreDefinition } from "@berth/api/images";
 import { createServiceContext, type ServiceContext } from "@berth/rpc";
 import { openStore } from "@berth/store";
 import type { SnapshotterConfig } from "./config.ts";
@@ -8,7 +7,7 @@ import { dieAt } from "./domain/fault.ts";
 import { OverlaySnapshotter } from "./domain/overlay.ts";
 import { followImages } from "./follow.ts";
 import { imageStoreBlobs } from "./rpc/blobs.ts";
-import { imageStoreLayers } from "./rpc/images.ts";
+import { ImageStoreDefinition, imageStoreLayers } from "./rpc/images.ts";
 import { levelRecords } from "./store/records.ts";
 
 export interface SnapshotterContext extends ServiceContext {

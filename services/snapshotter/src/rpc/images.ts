@@ -4,6 +4,8 @@ import { BerthError } from "@berth/errors";
 import type { Clients } from "@berth/rpc";
 import type { NamedLayers } from "../domain/collector.ts";
 
+export { ImageStoreDefinition };
+
 /**
  * All image stores there are, the site's own among them: layers may come from the images of any, and a store that is away
  * must not look like one without images.
