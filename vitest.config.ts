@@ -1,4 +1,8 @@
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+
+// Programs that the bootstrap took from Debian packages without installing them.
+process.env["PATH"] = `${process.env["PATH"] ?? ""}:${join(import.meta.dirname, ".cache/bin")}`;
 
 const groups = ["packages", "services", "native"];
 const files = (pattern: string) => groups.map((group) => `${group}/*/tests/${pattern}`);

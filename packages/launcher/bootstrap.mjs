@@ -53,7 +53,7 @@ async function setUp(purposes) {
   await withLock(join(root, ".cache"), async () => {
     await ensureNpmPackages(root, say);
     await ensureAptPackages(root, purposes, say);
-    await ensureBuilt(root, say);
+    await ensureBuilt(root, purposes, say);
   });
 }
 
@@ -64,7 +64,7 @@ function hand(file, rest) {
   const argv = [node, join(root, file), ...rest];
   // npm runs this with its own settings in the environment; they are nobody else's business.
   const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith("npm_")));
-  env.PATH = `${join(root, "node_modules/.bin")}:${process.env.PATH ?? ""}`;
+  env.PATH = `${join(root, "node_modules/.bin")}:${process.env.PATH ?? ""}:${join(root, ".cache/bin")}`;
   if (typeof process.execve === "function") process.execve(node, argv, env);
   return run(argv, { env, stdio: "inherit" });
 }

@@ -3,21 +3,23 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** What the outputs are made of, below each of which every file counts; directories of outputs and of tests don't. */
+/** What the outputs are made of, below each of which every file counts; directories of outputs don't. */
 const sources = ["proto", "packages", "services", "native", "package-lock.json", "turbo.json"];
-const ignored = new Set(["node_modules", "dist", "build", "gen", "tests", ".turbo", "coverage"]);
+const ignored = new Set(["node_modules", "dist", "build", "gen", ".turbo", "coverage"]);
 
 /**
  * Builds, unless the sources are as they were at the last good build. Sizes and times of all files tell that in a few
- * milliseconds; when they differ, turbo finds out by content what really has to be made again.
+ * milliseconds; when they differ, turbo finds out by content what really has to be made again. Native test programs are
+ * made for the purpose "test" alone: they double the time that a first start takes.
  */
-export async function ensureBuilt(root, say) {
-  const stampFile = join(root, ".cache/built");
-  const stamp = fingerprint(root);
+export async function ensureBuilt(root, purposes, say) {
+  const forTests = purposes.includes("test");
+  const stampFile = join(root, forTests ? ".cache/built-tests" : ".cache/built");
+  const stamp = fingerprint(root, forTests);
   if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp && outputsExist(root)) return;
   say("building");
   const turbo = join(root, "node_modules/.bin/turbo");
-  const tasks = ["generate", "build", "build:native"];
+  const tasks = ["generate", "build", forTests ? "build:native-tests" : "build:native"];
   const env = {
     ...process.env,
     TURBO_TELEMETRY_DISABLED: "1",
@@ -31,6 +33,7 @@ export async function ensureBuilt(root, say) {
   if (status !== 0) throw new Error(`the build failed (exit code ${status})`);
   mkdirSync(join(root, ".cache"), { recursive: true });
   writeFileSync(stampFile, stamp);
+  if (forTests) writeFileSync(join(root, ".cache/built"), fingerprint(root, false));
 }
 
 function outputsExist(root) {
@@ -38,14 +41,14 @@ function outputsExist(root) {
   return outputs.every((path) => existsSync(join(root, path)));
 }
 
-function fingerprint(root) {
+function fingerprint(root, withTests) {
   const hash = createHash("sha256");
   const visit = (path, name) => {
     const stat = statSync(path, { throwIfNoEntry: false });
     if (stat === undefined) return;
     if (stat.isDirectory()) {
       for (const child of readdirSync(path).sort())
-        if (!ignored.has(child)) visit(join(path, child), `${name}/${child}`);
+        if (!ignored.has(child) && (withTests || child !== "tests")) visit(join(path, child), `${name}/${child}`);
     } else {
       hash.update(`${name} ${stat.size} ${stat.mtimeMs}\n`);
     }

@@ -13,6 +13,7 @@ const totals = { passed: 0, failed: 0 };
 const failures = [];
 
 try {
+  await check("nats-server", [process.execPath, join(root, "packages/launcher/scripts/nats-server.mjs")]);
   await check("types", [join(bin, "tsc"), "-p", "."]);
   await check("lint", [process.execPath, join(root, "packages/launcher/scripts/lint.mjs")]);
   for (const workspace of nativeWorkspaces()) await nativeTests(workspace);
@@ -66,7 +67,9 @@ async function nativeTests(directory) {
   const name = directory.slice(root.length + 1);
   heading(`${name} native tests`);
   const { status, output } = await run(["npm", "run", "--silent", "test:native"], { cwd: directory, keep: true });
-  const said = [...output.matchAll(/(\d+) passed[^\n]*?(\d+) failed/g)].at(-1);
+  // doctest counts assertions as well, in a line of their own.
+  const cases = output.replace(/^.*assertions:.*$/gm, "");
+  const said = [...cases.matchAll(/(\d+) passed[^\n]*?(\d+) failed/g)].at(-1);
   const counts = said
     ? { passed: Number(said[1]), failed: Number(said[2]) }
     : { passed: status === 0 ? 1 : 0, failed: 0 };
@@ -74,7 +77,7 @@ async function nativeTests(directory) {
 }
 
 function heading(name) {
-  console.log(`\n== ${name}`);
+  console.log(`\n== ${name} (after ${Math.round(performance.now() / 1000)} s)`);
 }
 
 function count(name, { passed, failed }) {
