@@ -12,7 +12,6 @@ const run = promisify(execFile);
 const leastVersion = [2, 10] as const;
 /** Newer than the oldest Debian we run on, stable before unstable. */
 const suites = ["trixie", "sid"] as const;
-const fallbackMirror = "http://deb.debian.org/debian";
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const aptTimeoutMs = 180_000;
 
@@ -102,15 +101,15 @@ function aptOptions(work: string, sources: string): string[] {
 
 /** The mirror that this machine takes Debian's main archive from, so that its proxies and firewalls are content. */
 async function debianMirror(): Promise<string> {
-  try {
-    const { stdout } = await run("apt-get", ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"], {
-      timeout: 10_000,
-    });
-    const uris = [...new Set(stdout.split("\n"))].map((uri) => uri.trim().replace(/\/$/, ""));
-    return uris.find((uri) => /\/debian$/.test(uri)) ?? fallbackMirror;
-  } catch {
-    return fallbackMirror;
-  }
+  const { stdout } = await run("apt-get", ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"], {
+    timeout: 10_000,
+  });
+  const mirror = stdout
+    .split("\n")
+    .map((uri) => uri.trim().replace(/\/$/, ""))
+    .find((uri) => uri.endsWith("/debian"));
+  if (mirror === undefined) throw new BerthError("UNAVAILABLE", "apt knows no Debian mirror");
+  return mirror;
 }
 
 function lastLine(text: string): string {
