@@ -24,6 +24,8 @@ export interface ApplyOptions {
   readonly maxEntries?: number;
   /** syncfs() before success. */
   readonly sync?: boolean;
+  /** Hard links to files that this layer doesn't have are not refused but listed in the result's `links`, for copyUpLinks(). */
+  readonly deferLinks?: boolean;
   /** Called every 100 ms, and at the end, with the compressed bytes taken so far. */
   readonly onProgress?: (bytesIn: number) => void;
   readonly signal?: AbortSignal;
@@ -49,6 +51,7 @@ export class LayerApply {
       maxBytes: options.maxBytes ?? 0,
       maxEntries: options.maxEntries ?? 10_000_000,
       sync: options.sync ?? false,
+      deferLinks: options.deferLinks ?? false,
     });
     this.result = this.#run(options);
     // Whoever feeds the layer may be told of its failure only at the end; that must not count as unhandled until then.
@@ -105,6 +108,19 @@ export const applyLayer = (options: ApplyOptions & { source: { kind: "file"; pat
  */
 export const inheritDirectories = (target: string, lower: readonly string[], paths: readonly string[]): Promise<void> =>
   native.inheritDirectories(target, lower, paths);
+
+/**
+ * Makes the hard links that an unpacking deferred (`ApplyResult.links`: path, target, path, target …), once the layers below are
+ * there, `lower` with the top first: their targets are copied up, as overlayfs would. Gives the directories that were made for that,
+ * for inheritDirectories(), and the bytes copied. EBADMSG when no layer has a target, EFBIG beyond `maxBytes`.
+ */
+export const copyUpLinks = (
+  target: string,
+  lower: readonly string[],
+  links: readonly string[],
+  maxBytes: number,
+): Promise<{ readonly implied: readonly string[]; readonly fileBytes: number }> =>
+  native.copyUpLinks(target, lower, links, maxBytes);
 
 export interface DiffResult {
   /** Digest of the uncompressed tar. */

@@ -31,6 +31,7 @@ export interface NativeApplyOptions {
   readonly maxBytes: number;
   readonly maxEntries: number;
   readonly sync: boolean;
+  readonly deferLinks: boolean;
 }
 
 export interface NativeApplyResult {
@@ -41,6 +42,7 @@ export interface NativeApplyResult {
   readonly entries: number;
   readonly fileBytes: number;
   readonly implied: string[];
+  readonly links: string[];
 }
 
 export interface NativeLayerApply {
@@ -106,6 +108,12 @@ export interface Native {
   killPidfd(fd: number, signal: number): void;
   readonly LayerApply: new (options: NativeApplyOptions) => NativeLayerApply;
   inheritDirectories(target: string, lower: readonly string[], paths: readonly string[]): Promise<void>;
+  copyUpLinks(
+    target: string,
+    lower: readonly string[],
+    links: readonly string[],
+    maxBytes: number,
+  ): Promise<{ implied: string[]; fileBytes: number }>;
   readonly LayerDiff: new (options: { upper: string; whiteouts: boolean; gzip: boolean }) => NativeLayerDiff;
   removeTree(path: string): Promise<void>;
   diskUsage(path: string): Promise<{ bytes: number; inodes: number }>;

@@ -39,11 +39,18 @@ Napi::Value to_js(Napi::Env env, const tar::ApplyResult& result) {
   Napi::Array implied = Napi::Array::New(env, result.implied.size());
   for (size_t i = 0; i < result.implied.size(); ++i) implied.Set(static_cast<uint32_t>(i), result.implied[i]);
   object.Set("implied", implied);
+  Napi::Array links = Napi::Array::New(env, result.links.size() * 2);
+  uint32_t at = 0;
+  for (const auto& [path, target] : result.links) {
+    links.Set(at++, path);
+    links.Set(at++, target);
+  }
+  object.Set("links", links);
   return object;
 }
 
 /// new LayerApply({ source: { kind: "file"|"follow"|"push", path: string|null }, target, whiteouts, hashCompressed, maxBytes,
-/// maxEntries, sync }); .result: Promise
+/// maxEntries, sync, deferLinks }); .result: Promise
 class LayerApply final : public Napi::ObjectWrap<LayerApply> {
  public:
   static void init(Napi::Env env, Napi::Object exports) {
@@ -65,6 +72,7 @@ class LayerApply final : public Napi::ObjectWrap<LayerApply> {
     options.max_bytes = static_cast<uint64_t>(args.integer("maxBytes", 0, int64_t{1} << 53));
     options.max_entries = static_cast<uint64_t>(args.integer("maxEntries", 1, int64_t{1} << 32));
     options.sync = args.boolean("sync");
+    options.defer_links = args.boolean("deferLinks");
     if (args.ok() && !source.ok()) args.reject(source.mistake());
     if (args.ok() && kind != "file" && kind != "follow" && kind != "push") args.reject("options.source.kind must be file, follow or push");
     if (args.ok() && (kind == "push") == path.has_value()) args.reject("options.source.path must be given for files and null for push");
@@ -186,9 +194,33 @@ Napi::Value inherit_call(const Napi::CallbackInfo& info) {
   return run_async_void(info.Env(), [=] { return tar::inherit_directories(target, lower, paths); });
 }
 
+/// copyUpLinks(target, lower: string[] top first, links: string[] path, target, path, target …, maxBytes): Promise<{ implied, fileBytes }>
+Napi::Value copy_up_call(const Napi::CallbackInfo& info) {
+  Args args(info);
+  auto target = args.string(0);
+  auto lower = args.strings(1, 512);
+  const auto pairs = args.strings(2, 20'000'000);
+  const auto max_bytes = static_cast<uint64_t>(args.integer(3, 0, int64_t{1} << 53));
+  if (args.ok() && pairs.size() % 2 != 0) args.reject("links must be pairs of path and target");
+  if (!args.ok()) return args.fail();
+  tar::DeferredLinks links;
+  for (size_t i = 0; i < pairs.size(); i += 2) links.insert_or_assign(pairs[i], pairs[i + 1]);
+  return run_async<tar::CopiedUp>(
+      info.Env(), [=] { return tar::copy_up_links(target, lower, links, max_bytes); },
+      [](Napi::Env env, tar::CopiedUp& copied) -> Napi::Value {
+        Napi::Array implied = Napi::Array::New(env, copied.implied.size());
+        for (size_t i = 0; i < copied.implied.size(); ++i) implied.Set(static_cast<uint32_t>(i), copied.implied[i]);
+        Napi::Object object = Napi::Object::New(env);
+        object.Set("implied", implied);
+        object.Set("fileBytes", static_cast<double>(copied.file_bytes));
+        return object;
+      });
+}
+
 void init_apply(Napi::Env env, Napi::Object exports) {
   LayerApply::init(env, exports);
   exports.Set("inheritDirectories", Napi::Function::New(env, inherit_call));
+  exports.Set("copyUpLinks", Napi::Function::New(env, copy_up_call));
 }
 
 }  // namespace

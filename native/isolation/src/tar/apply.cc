@@ -41,7 +41,7 @@ class MemoryInput final : public ByteInput {
 
 Result<void> write_members(ByteInput& input, int root, const ApplyOptions& options, ApplyResult& result) {
   Reader reader(input);
-  LayerWriter writer(root, {options.whiteouts, options.max_entries});
+  LayerWriter writer(root, {options.whiteouts, options.max_entries, options.defer_links});
   for (;;) {
     BERTH_ASSIGN(const auto entry, reader.next());
     if (!entry) break;
@@ -52,6 +52,7 @@ Result<void> write_members(ByteInput& input, int root, const ApplyOptions& optio
   result.entries = writer.result().entries;
   result.file_bytes = writer.result().file_bytes;
   result.implied = std::move(writer.result().implied);
+  result.links = std::move(writer.result().links);
   return {};
 }
 
@@ -104,6 +105,7 @@ Result<ApplyResult> apply_layer(Source& source, const ApplyOptions& options, std
       result.entries = members.entries;
       result.file_bytes = members.file_bytes;
       result.implied = std::move(members.implied);
+      result.links = std::move(members.links);
     }
     pipe.stop();
     // A source that is waiting for bytes must learn that nobody wants them any more.

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,7 +22,11 @@ struct ApplyOptions {
   uint64_t max_bytes = 0;        // of the uncompressed stream; EFBIG beyond; 0: no limit
   uint64_t max_entries = 10'000'000;
   bool sync = false;  // syncfs() before success
+  bool defer_links = false;  // hard links to what only a layer below may have are listed in the result, for copy_up_links()
 };
+
+/// Path to target of hard links that wait for copy_up_links(), both clean.
+using DeferredLinks = std::map<std::string, std::string>;
 
 struct ApplyResult {
   std::string diff_id;            // digest of the uncompressed stream, all of it
@@ -31,6 +36,7 @@ struct ApplyResult {
   uint64_t entries = 0;
   uint64_t file_bytes = 0;
   std::vector<std::string> implied;  // directories without a member of their own
+  DeferredLinks links;
 };
 
 /// Blocks until done. Both threads are made here and are gone on return; `bytes_in` is updated meanwhile for whoever shows progress.
@@ -43,5 +49,16 @@ Result<void> apply_bytes(std::span<const uint8_t> archive, const ApplyOptions& o
 /// Gives each of `paths` (as in ApplyResult::implied) in `target` the owner, mode, times and attributes of the topmost of `lower`
 /// (top first) that has a directory there; whiteouts and opaque directories on the way end the search.
 Result<void> inherit_directories(const std::string& target, const std::vector<std::string>& lower, const std::vector<std::string>& paths);
+
+struct CopiedUp {
+  std::vector<std::string> implied;  // directories made on the way to targets: for inherit_directories()
+  uint64_t file_bytes = 0;
+};
+
+/// Makes the hard links that apply_layer() has deferred. Their targets are copied from the topmost of `lower` (top first) that has them
+/// to the same place in `target`, as overlayfs would, so that link and target stay one file. Where a later member took a link's place
+/// that one stays. EBADMSG when no layer has a target, EFBIG when the copies come to more than `max_bytes`.
+Result<CopiedUp> copy_up_links(const std::string& target, const std::vector<std::string>& lower, const DeferredLinks& links,
+                               uint64_t max_bytes);
 
 }  // namespace berth::tar

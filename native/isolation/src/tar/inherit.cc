@@ -9,15 +9,13 @@
 #include "tar/apply.h"
 #include "tar/beneath.h"
 #include "tar/layer_writer.h"
+#include "tar/lower.h"
 
 namespace berth::tar {
-namespace {
 
-enum class Found { kDirectory, kNothing, kHidden };
-
-/// What a layer says about a path: a directory, nothing (look further down), or that what is below is hidden.
-Result<Found> look(int root, const std::string& path, UniqueFd& directory) {
+Result<Found> walk(int root, const std::string& path, UniqueFd& directory) {
   UniqueFd at(::openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!at) return sys_error("openat", path);
   bool opaque = false;
   // The empty path is the layer's own root.
   for (size_t start = 0; !path.empty() && start <= path.size();) {
@@ -37,7 +35,7 @@ Result<Found> look(int root, const std::string& path, UniqueFd& directory) {
     at = std::move(next);
   }
   directory = std::move(at);
-  return Found::kDirectory;
+  return opaque ? Found::kOpaque : Found::kDirectory;
 }
 
 Result<void> copy_metadata(int from, int to, const std::string& path) {
@@ -59,8 +57,6 @@ Result<void> copy_metadata(int from, int to, const std::string& path) {
   return {};
 }
 
-}  // namespace
-
 Result<void> inherit_directories(const std::string& target, const std::vector<std::string>& lower, const std::vector<std::string>& paths) {
   UniqueFd root(::open(target.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root) return sys_error("open", target);
@@ -73,7 +69,7 @@ Result<void> inherit_directories(const std::string& target, const std::vector<st
     BERTH_ASSIGN(const UniqueFd to, open_beneath(root.get(), path, O_RDONLY | O_DIRECTORY));
     for (const UniqueFd& layer : layers) {
       UniqueFd from;
-      BERTH_ASSIGN(const Found found, look(layer.get(), path, from));
+      BERTH_ASSIGN(const Found found, walk(layer.get(), path, from));
       if (found == Found::kHidden) break;
       if (found == Found::kNothing) continue;
       BERTH_TRY(copy_metadata(from.get(), to.get(), path));

@@ -8,6 +8,8 @@
 
 #include <utility>
 
+#include "tar/lower.h"
+
 namespace berth::tar {
 namespace {
 
@@ -91,6 +93,12 @@ Result<bool> LayerWriter::is_whiteout(int parent, const std::string& name, bool&
 Result<void> LayerWriter::make_room(const Place& place) {
   BERTH_TRY(remove_tree(place.parent, place.name));
   replaced_ = stale_ = true;
+  // Links that wait are members too.
+  const std::string below = place.path + "/";
+  result_.links.erase(place.path);
+  for (auto link = result_.links.lower_bound(below); link != result_.links.end() && link->first.starts_with(below);) {
+    link = result_.links.erase(link);
+  }
   return {};
 }
 
@@ -214,14 +222,34 @@ Result<void> LayerWriter::add_hard_link(const Entry& entry, const Place& place) 
   if (target == place.path) return {};  // a link to itself changes nothing
   const Split split = split_path(target);
   // Before the place is emptied: its parent must not be what the target's look-up pushes out of the cache.
-  BERTH_ASSIGN(UniqueFd from, open_beneath(root_, std::string(split.parent), O_PATH | O_DIRECTORY));
+  auto opened = open_beneath(root_, std::string(split.parent), O_PATH | O_DIRECTORY);
+  if (!opened.ok() && opened.error().code == ENOENT && options_.defer_links) return defer_link(place, target);
+  if (!opened.ok()) return opened.error();
+  const UniqueFd from = std::move(opened).value();
   const std::string name(split.name);
   if (::linkat(from.get(), name.c_str(), place.parent, place.name.c_str(), 0) == 0) return {};
   if (errno == EEXIST) {
     BERTH_TRY(make_room(place));
     if (::linkat(from.get(), name.c_str(), place.parent, place.name.c_str(), 0) == 0) return {};
   }
+  if (errno == ENOENT && options_.defer_links) return defer_link(place, target);
   return sys_error("linkat", place.path);
+}
+
+/// The target may lie in a layer below, which may not be there yet.
+Result<void> LayerWriter::defer_link(const Place& place, const std::string& target) {
+  const auto waiting = result_.links.find(target);
+  std::string final_target = waiting == result_.links.end() ? target : waiting->second;
+  if (waiting == result_.links.end()) {
+    UniqueFd parent;
+    BERTH_ASSIGN(const Found found, walk(root_, std::string(split_path(target).parent), parent));
+    if (found == Found::kHidden || found == Found::kOpaque) {
+      return malformed(place.path, "a hard link to something that is not there in this layer, which hides those below");
+    }
+  }
+  BERTH_TRY(make_room(place));
+  result_.links.insert_or_assign(place.path, std::move(final_target));
+  return {};
 }
 
 Result<void> LayerWriter::add_node(const Entry& entry, const Place& place) {

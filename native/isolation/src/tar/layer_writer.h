@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "tar/apply.h"
 #include "tar/beneath.h"
 #include "tar/entry.h"
 #include "tar/reader.h"
@@ -22,6 +23,8 @@ struct WriteOptions {
   bool whiteouts = true;
   /// Members that may be in an archive; more is E2BIG.
   uint64_t max_entries = 10'000'000;
+  /// Hard links whose target this layer does not have go into the result instead of failing.
+  bool defer_links = false;
 };
 
 struct WriteResult {
@@ -29,6 +32,7 @@ struct WriteResult {
   uint64_t file_bytes = 0;  // sizes of regular files, holes included
   /// Directories that no member describes ("" is the root): their metadata is a default and should be taken from the layers below.
   std::vector<std::string> implied;
+  DeferredLinks links;
 };
 
 class LayerWriter {
@@ -64,6 +68,7 @@ class LayerWriter {
   Result<void> add_directory(const Entry& entry, const Place& place);
   Result<void> add_root(const Entry& entry);
   Result<void> add_hard_link(const Entry& entry, const Place& place);
+  Result<void> defer_link(const Place& place, const std::string& target);
   Result<void> add_node(const Entry& entry, const Place& place);
   Result<void> set_owner(const Entry& entry, const Place& place);
   Result<void> set_xattrs(const Entry& entry, const Place& place);

@@ -68,6 +68,7 @@ test("jobs that nobody holds any more end, and give back what they had", async (
         maxBytes: 0,
         maxEntries: 1,
         sync: false,
+        deferLinks: false,
       });
       apply.start().catch(() => {});
       void new native.LayerDiff({ upper: directory, whiteouts: true, gzip: false }).read();
@@ -79,6 +80,7 @@ test("jobs that nobody holds any more end, and give back what they had", async (
         maxBytes: 0,
         maxEntries: 1,
         sync: false,
+        deferLinks: false,
       });
     }
     for (let i = 0; i < 20; i++) {

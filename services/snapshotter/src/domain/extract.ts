@@ -39,7 +39,7 @@ export async function extractLayer(source: BlobSource, layer: Layer, options: Ex
 }
 
 function start(first: BlobPart, { target, maxBytes, onProgress, signal }: ExtractOptions): LayerApply {
-  const common = { target, maxBytes, onProgress, signal };
+  const common = { target, maxBytes, onProgress, signal, deferLinks: true };
   if (first.kind !== "path") return new LayerApply({ ...common, source: { kind: "push" } });
   return new LayerApply({ ...common, source: { kind: first.complete ? "file" : "follow", path: first.path } });
 }

@@ -1,10 +1,11 @@
 import { BerthError } from "@berth/errors";
-import { inheritDirectories } from "@berth/isolation";
+import { type ApplyResult, copyUpLinks, inheritDirectories } from "@berth/isolation";
 import { chainIds, type Digest, parseDigest } from "@berth/oci";
 import type { BlobSource } from "./blobs.ts";
 import type { Catalog } from "./catalog.ts";
 import { type Directories, plainRoot } from "./directories.ts";
 import { extractLayer } from "./extract.ts";
+import { layerFailure } from "./failure.ts";
 import type { Fault } from "./fault.ts";
 import type { KeyLocks, Slots } from "./locks.ts";
 import type { Layer, UnpackProgress } from "./snapshotter.ts";
@@ -169,7 +170,7 @@ export class Unpacker {
       await directories.make(dir, false, plainRoot);
       fault("unpack-made");
       say("extracting", 0);
-      const { implied, fileBytes, bytesIn } = await extractLayer(this.#parts.blobs, layer, {
+      const extracted = await extractLayer(this.#parts.blobs, layer, {
         target: directories.files(dir),
         maxBytes: this.#parts.maxLayerBytes,
         onProgress: (bytes) => say("extracting", bytes),
@@ -179,8 +180,8 @@ export class Unpacker {
       // The slot is for disk and processor; waiting for the layer below needs neither, and the one below may need the slot.
       release();
       await abortable(below, signal);
-      await this.#parts.locks.run(layer.chainId, () => this.#commit(layer, parent, dir, implied, fileBytes));
-      say("done", bytesIn);
+      await this.#parts.locks.run(layer.chainId, () => this.#commit(layer, parent, dir, extracted));
+      say("done", extracted.bytesIn);
     } catch (error) {
       this.#fail(flight);
       directories.removeSoon(dir);
@@ -192,7 +193,7 @@ export class Unpacker {
   }
 
   /** Directories first, then the record; the medium later (see Syncer). */
-  async #commit(layer: Layer, parent: string, dir: number, implied: readonly string[], size: number): Promise<void> {
+  async #commit(layer: Layer, parent: string, dir: number, extracted: ApplyResult): Promise<void> {
     const { catalog, directories, syncer, fault, bootId } = this.#parts;
     if (catalog.find(layer.chainId) !== undefined) {
       // One that everybody had left came this far all the same, before its successor: they are equal, the first stays.
@@ -200,6 +201,7 @@ export class Unpacker {
       return;
     }
     const lower = catalog.chain(parent).map(({ record }) => directories.files(record.dir));
+    const { implied, size } = await this.#link(layer, dir, lower, extracted);
     if (lower.length > 0 && implied.length > 0) await inheritDirectories(directories.files(dir), lower, implied);
     fault("unpack-inherited");
     const root = await directories.rootStatus(dir);
@@ -216,6 +218,24 @@ export class Unpacker {
     await catalog.write([{ key: layer.chainId, record }]);
     fault("unpack-recorded");
     syncer.add(layer.chainId);
+  }
+
+  /** Hard links to files of the layers below had to wait for those; hardly any image has some. */
+  async #link(
+    layer: Layer,
+    dir: number,
+    lower: readonly string[],
+    { implied, links, fileBytes }: ApplyResult,
+  ): Promise<{ implied: readonly string[]; size: number }> {
+    if (links.length === 0) return { implied, size: fileBytes };
+    const { directories, maxLayerBytes } = this.#parts;
+    try {
+      const room = Math.max(1, maxLayerBytes - fileBytes);
+      const copied = await copyUpLinks(directories.files(dir), lower, links, room);
+      return { implied: [...implied, ...copied.implied], size: fileBytes + copied.fileBytes };
+    } catch (error) {
+      throw layerFailure(error, `layer ${layer.blob}`);
+    }
   }
 }
 
