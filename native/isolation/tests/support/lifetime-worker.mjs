@@ -9,7 +9,15 @@ const target = join(directory, `target-${how}-${Math.random()}`);
 mkdirSync(target);
 const blob = join(directory, "growing");
 writeFileSync(blob, Buffer.alloc(4096));
-const options = { target, whiteouts: true, hashCompressed: false, maxBytes: 0, maxEntries: 10, sync: false, deferLinks: false };
+const options = {
+  target,
+  whiteouts: true,
+  hashCompressed: false,
+  maxBytes: 0,
+  maxEntries: 10,
+  sync: false,
+  deferLinks: false,
+};
 const push = new native.LayerApply({ ...options, source: { kind: "push", path: null } });
 push.start().catch(() => {});
 push.write(Buffer.alloc(700));

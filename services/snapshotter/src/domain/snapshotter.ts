@@ -13,6 +13,8 @@ import type { Digest } from "@berth/oci";
  * - view: as active, but read-only.
  * - committed: never changes again; what other snapshots stand on. An unpacked layer is named by its chain id.
  *
+ * Unpacked layers also go by themselves, once no image names them and nothing stands on them (see Sweeper).
+ *
  * Whoever calls commit() or diff() has stopped writing first. All calls may run at once; those of one key take turns.
  * prepare, view and unpack may be repeated after a lost answer and give the same.
  */
