@@ -1,6 +1,6 @@
 import { errorMessage } from "@berth/errors";
 import { Engine, type Reporter } from "./engine.ts";
-import { runHello } from "./hello.ts";
+import { releaseMemory } from "./memory.ts";
 import { help, type LauncherOptions, readOptions } from "./options.ts";
 
 await main();
@@ -47,6 +47,7 @@ async function run(options: LauncherOptions): Promise<void> {
     `Berth is serving at ${options.hosts.join(" and ")} (${((performance.now() - began) / 1000).toFixed(1)} s)`,
   );
   if (options.hello && options.services.includes("gateway")) await sayHello(options, reporter);
+  releaseMemory();
   await asked;
   reporter.say("stopping; containers run on");
   await engine.stop();
@@ -88,6 +89,8 @@ async function sayHello({ hosts }: LauncherOptions, reporter: Reporter): Promise
   const host = hosts.find((url) => url.startsWith("unix://"));
   if (host === undefined) return;
   try {
+    // Most starts have no use for it, nor for the HTTP client that it needs.
+    const { runHello } = await import("./hello.ts");
     reporter.say(await runHello(host.slice("unix://".length)));
     reporter.say(
       `Go on with\n  docker -H ${host} run --rm -it busybox sh\n  npx berth run --rm -it busybox sh\nCtrl-C stops the engine; containers run on.`,

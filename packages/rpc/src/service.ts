@@ -5,6 +5,7 @@ import type { CommonConfig } from "@berth/config";
 import { errorMessage, isBerthError } from "@berth/errors";
 import { createLogger, type Logger } from "@berth/log";
 import { type Clients, createClients } from "./client/clients.ts";
+import { restWhenIdle } from "./rest.ts";
 import { createRpcServer, type RpcServer } from "./server/server.ts";
 
 /** What every service's context has; a service's own extends it. */
@@ -90,7 +91,9 @@ async function live<Config extends CommonConfig, Context extends ServiceContext>
       version,
       startedAt: new Date().toISOString(),
     });
+    const stopResting = restWhenIdle();
     await aborted(signal);
+    stopResting();
     log.info("draining");
     presence.leave();
     await server.drain(drainMs);
