@@ -127,13 +127,21 @@ async function fetchConfig(
   const { client, sink } = parts;
   const { digest, size } = parsed.config;
   const { signal } = options;
-  const isThere = (await sink.blobSize(digest, signal)) === size;
-  const content = isThere ? await sink.readDocument(digest, signal) : await client.document(digest, size, signal);
-  const layers = layerInfos(parsed.layers, content);
-  options.tell({ kind: "plan", imageId: digest, manifestDigest: manifest.digest, layers });
+  // The upload comes first: it puts what is there under the lease, so that no garbage run takes it before it is read.
   const writer = await sink.writeBlob({ digest, size, lease }, signal);
-  if (writer.offset < size) await writer.write(content.subarray(writer.offset));
-  await writer.commit();
+  try {
+    const isThere = writer.offset === size;
+    if (isThere) await writer.commit();
+    const content = isThere ? await sink.readDocument(digest, signal) : await client.document(digest, size, signal);
+    const layers = layerInfos(parsed.layers, content);
+    options.tell({ kind: "plan", imageId: digest, manifestDigest: manifest.digest, layers });
+    if (isThere) return;
+    await writer.write(content.subarray(writer.offset));
+    await writer.commit();
+  } catch (error) {
+    await writer.abort();
+    throw error;
+  }
 }
 
 /** @throws INVALID_ARGUMENT when manifest and config don't tell of the same layers */
