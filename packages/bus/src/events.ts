@@ -27,6 +27,8 @@ export interface EventsQuery {
   until?: bigint | undefined;
   /** From this sequence of the stream on, wins over `since`. */
   fromSequence?: number | undefined;
+  /** Events of this type alone; the server leaves out the others. */
+  type?: EventRecord["type"] | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -128,7 +130,8 @@ class EventSource implements AsyncIterable<JsMsg> {
 
   static async open(jetstream: JetStream, start: Start, query: EventsQuery): Promise<EventSource> {
     await jetstream.manager();
-    const consumer = await jetstream.client.consumers.get(eventsStream, start);
+    const filter = query.type === undefined ? {} : { filter_subjects: `berth.events.${query.type}.>` };
+    const consumer = await jetstream.client.consumers.get(eventsStream, { ...start, ...filter });
     const { num_pending: pending } = await consumer.info();
     const messages = await consumer.consume({ max_messages: 256 });
     return new EventSource(messages, pending === 0, query);

@@ -27,6 +27,10 @@ type Entry = { event: EventRecord } | { release: { name: string; containerId: st
 const batchSize = 128;
 const maxEventBytes = 256 * 1024;
 const retryPauseMs = 200;
+/** Entries held in memory; with more waiting (NATS is away) they are read from the store again. */
+const maxQueued = 4096;
+/** ms after which what was published is deleted, together: a write costs more than an event. */
+const tidyDelayMs = 25;
 
 export function makeOutbox(connection: Connection, jetstream: JetStream, names: Names, store: Store): Outbox {
   return new Pump(connection, jetstream, names, store);
@@ -42,6 +46,13 @@ class Pump implements Outbox {
   #wake: (() => void) | undefined;
   #dirty = true;
   #idle: Array<() => void> = [];
+  /** Committed and not published, in order. What is here is in the store too. */
+  #queue: (readonly [key: string, entry: Entry])[] = [];
+  /** There is more in the store than in the queue: what an earlier process left, or what did not fit. */
+  #behind = true;
+  /** Keys of entries that are published and still in the store. */
+  #published: string[] = [];
+  #tidyTimer: NodeJS.Timeout | undefined;
   #counter = 0;
   readonly #running: Promise<void>;
 
@@ -83,10 +94,18 @@ class Pump implements Outbox {
     this.#stop.abort();
     this.#wake?.();
     await this.#running;
+    // The store may be closed already: then the next process publishes them again, which the stream drops.
+    await this.#tidy().catch(() => undefined);
   }
 
   #put(entry: Entry): Op {
-    return { ...this.#table.putOp(this.#nextKey(), entry), committed: () => this.#nudge() };
+    const key = this.#nextKey();
+    const committed = () => {
+      if (this.#queue.length >= maxQueued) this.#behind = true;
+      if (!this.#behind) this.#queue.push([key, entry]);
+      this.#nudge();
+    };
+    return { ...this.#table.putOp(key, entry), committed };
   }
 
   /** Time, then a counter: grows over restarts too, as long as the clock isn't set back by more than the downtime. */
@@ -126,6 +145,7 @@ class Pump implements Outbox {
   }
 
   async #sleepUntilNudged(): Promise<void> {
+    if (this.#idle.length > 0) await this.#tidy();
     if (this.#dirty || this.#stop.signal.aborted) return;
     for (const resolve of this.#idle.splice(0)) resolve();
     await new Promise<void>((resolve) => {
@@ -137,17 +157,63 @@ class Pump implements Outbox {
   /** Publishes what waits, oldest first. False when nothing did. Throws at the first that failed; nothing after it is taken. */
   async #pumpBatch(): Promise<boolean> {
     this.#dirty = false;
-    const batch = await Array.fromAsync(this.#table.entries({ limit: batchSize }));
+    const batch = await this.#next();
     if (batch.length === 0) return false;
     await this.#connection.whenUp(this.#stop.signal);
     await this.#jetstream.manager();
     const results = await this.#deliver(batch.map(([, entry]) => entry));
     const failed = results.findIndex((result) => result.status === "rejected");
     const done = failed < 0 ? batch : batch.slice(0, failed);
-    // Lazy: if it is lost the entry is published again, and dropped by the stream as a duplicate.
-    if (done.length > 0) await this.#store.writeLazy(done.map(([key]) => this.#table.delOp(key)));
+    this.#published.push(...done.map(([key]) => key));
+    this.#tidySoon();
+    this.#queue.splice(0, done.length);
     if (failed >= 0) throw (results[failed] as PromiseRejectedResult).reason;
     return true;
+  }
+
+  /** The oldest entries that wait: as a rule from memory. They stay in the queue until they are published. */
+  async #next(): Promise<(readonly [string, Entry])[]> {
+    if (this.#behind && this.#queue.length === 0) await this.#catchUp();
+    return this.#queue.slice(0, batchSize);
+  }
+
+  /** Reads what only the store has. What is committed meanwhile is queued as well, and may be in both. */
+  async #catchUp(): Promise<void> {
+    await this.#tidy();
+    this.#behind = false;
+    const read = await Array.fromAsync(this.#table.entries({ limit: batchSize })).catch((error: unknown) => {
+      this.#behind = true;
+      throw error;
+    });
+    if (read.length === batchSize) {
+      this.#behind = true;
+      this.#queue = read;
+      return;
+    }
+    const known = new Set(read.map(([key]) => key));
+    this.#queue = [...read, ...this.#queue.filter(([key]) => !known.has(key))];
+  }
+
+  #tidySoon(): void {
+    this.#tidyTimer ??= setTimeout(() => {
+      this.#tidy().catch((error: unknown) => {
+        this.#connection.log.debug({ err: errorMessage(error) }, "cannot delete what was published");
+      });
+    }, tidyDelayMs);
+  }
+
+  /** Lazily: if it is lost the entry is published again, and dropped by the stream as a duplicate. */
+  async #tidy(): Promise<void> {
+    clearTimeout(this.#tidyTimer);
+    this.#tidyTimer = undefined;
+    const keys = this.#published.splice(0);
+    if (keys.length === 0) return;
+    try {
+      await this.#store.writeLazy(keys.map((key) => this.#table.delOp(key)));
+    } catch (error) {
+      this.#published.unshift(...keys);
+      throw error;
+    }
   }
 
   /**

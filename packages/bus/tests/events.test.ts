@@ -54,6 +54,33 @@ it("what a process could not publish the next one does, once", async () => {
   expect((await past(third, since)).map(({ actorId }) => actorId)).toEqual(["left over"]);
 });
 
+it("much that was left over is published before what is new, each once", async () => {
+  const [bus, store] = [await bench.bus(), await bench.store("left")];
+  const since = nowNano();
+  const old = bus.outbox(store);
+  const left = Array.from({ length: 300 }, (_, i) => old.op(event(`old${i}`)));
+  await old.close();
+  await store.write(left);
+  const outbox = bus.outbox(store);
+  for (let i = 0; i < 50; i++) await store.writeLazy([outbox.op(event(`new${i}`))]);
+  await outbox.flushed();
+  const names = (what: string, count: number) => Array.from({ length: count }, (_, i) => `${what}${i}`);
+  const read = (await past(bus, since)).map(({ actorId }) => actorId);
+  expect(read).toEqual([...names("old", 300), ...names("new", 50)]);
+  expect(await outbox.pending()).toBe(0);
+});
+
+it("gives events of one type alone where that is asked for", async () => {
+  const [bus, store] = [await bench.bus(), await bench.store("types")];
+  const outbox = bus.outbox(store);
+  const since = nowNano();
+  const image = { ...event("of an image"), type: "image" as const };
+  await store.write([outbox.op(event("of a container")), outbox.op(image), outbox.op(event("of another"))]);
+  await outbox.flushed();
+  const read = await Array.fromAsync(bus.events({ since, until: nowNano(), type: "image" }));
+  expect(read.map(({ actorId }) => actorId)).toEqual(["of an image"]);
+});
+
 it("ends a replay at `until`, and a live stream when that time comes", async () => {
   const [bus, store] = [await bench.bus(), await bench.store("until")];
   const outbox = bus.outbox(store);

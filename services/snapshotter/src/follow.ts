@@ -23,9 +23,8 @@ export async function followImages(bus: Bus, changed: () => void, signal: AbortS
   ];
   changed();
   try {
-    for await (const { type } of bus.events({ since: BigInt(Date.now()) * 1_000_000n - skewNs, signal })) {
-      if (type === "image") changed();
-    }
+    const since = BigInt(Date.now()) * 1_000_000n - skewNs;
+    for await (const _ of bus.events({ since, type: "image", signal })) changed();
   } finally {
     for (const stop of stops) stop();
   }

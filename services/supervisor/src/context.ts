@@ -35,7 +35,7 @@ export async function createContext(
   await Promise.all([paths.bundles, paths.sockets].map((path) => mkdir(path, { recursive: true, mode: 0o700 })));
   await Promise.all([paths.containers, paths.volumes].map((path) => mkdir(path, { recursive: true, mode: 0o711 })));
   const store = await openStore(join(config.stateDir, "db"));
-  const records = makeRecords(store, bus.outbox(store));
+  const records = makeRecords(store, bus.outbox(store), log);
   const { nodeId, nodeName, hostId } = config;
   const names: NameRegistry = {
     claim: (name, containerId) => bus.names.claim(name, { containerId, nodeId }),

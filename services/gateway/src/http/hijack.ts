@@ -32,6 +32,9 @@ export interface PeerStream {
 
 const maxBody = 1024 * 1024;
 
+/** One for all: every stream ends with it, and making an error takes its stack. */
+const clientGone = new DOMException("the client has left", "AbortError");
+
 abstract class BasePeer {
   readonly #controller = new AbortController();
   accepted = false;
@@ -41,7 +44,7 @@ abstract class BasePeer {
   }
 
   protected gone(): void {
-    this.#controller.abort();
+    this.#controller.abort(clientGone);
   }
 }
 

@@ -24,6 +24,10 @@ export interface MonitorAnswer {
   error?: MonitorError;
 }
 
+/** Buffers of connections that have closed, for the next ones: making one costs more than a short exec's whole output. */
+const spareBuffers: Buffer[] = [];
+const maxSpare = 8;
+
 /**
  * A connection to a container's monitor. Output is read into one buffer that is used again as soon as the client has
  * taken its bytes: hundreds of megabytes pass without an allocation, and a client that stops reading stops the
@@ -40,11 +44,9 @@ export class MonitorConnection {
 
   private constructor(path: string) {
     const callback = (length: number, buffer: Uint8Array): boolean => this.#take(buffer as Buffer, length);
-    this.socket = connect({
-      path,
-      allowHalfOpen: true,
-      onread: { buffer: Buffer.allocUnsafeSlow(bufferSize), callback },
-    });
+    const buffer = spareBuffers.pop() ?? Buffer.allocUnsafeSlow(bufferSize);
+    this.socket = connect({ path, allowHalfOpen: true, onread: { buffer, callback } });
+    this.socket.once("close", () => this.#giveBack(buffer));
     this.#end = new Promise((resolve) => this.socket.once("end", resolve).once("close", resolve));
     void this.#end.then(() => {
       this.#ended = true;
@@ -108,6 +110,13 @@ export class MonitorConnection {
       if (isFree()) this.socket.resume();
     });
     return isFree();
+  }
+
+  /** Only when nothing of it can be on its way to a client any more. */
+  #giveBack(buffer: Buffer): void {
+    const output = this.#output;
+    const isFree = output === undefined || (!output.destroyed && output.writableLength === 0);
+    if (isFree && spareBuffers.length < maxSpare) spareBuffers.push(buffer);
   }
 
   #takeLine(chunk: Buffer): void {

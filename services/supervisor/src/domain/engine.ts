@@ -30,6 +30,7 @@ export class Engine {
       subscription?.close();
       if (container.listener !== undefined) this.parts.launcher.close(container.listener);
     }
+    await this.parts.registry.discarded();
     await this.parts.networks.bridge.close();
     if (!this.parts.registry.all().some(({ record }) => isRunning(record))) await removeParentGroup();
   }

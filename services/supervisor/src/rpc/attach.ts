@@ -41,7 +41,7 @@ export function streamCalls(engine: Engine): Implementation<typeof SupervisorDef
       const { detach, consoleSize } = start;
       const { exec } = findExec(parts, start.exec);
       if (isLocal(start.hostId) && !detach) {
-        const { container, request } = await beginExec(parts, start.exec, { detach, consoleSize });
+        const { container, request } = beginExec(parts, start.exec, { detach, consoleSize });
         yield local(container.monitor.socketPath, request);
         return;
       }

@@ -1,10 +1,11 @@
 import type { Outbox } from "@berth/bus";
+import type { Logger } from "@berth/log";
 import type { Op, Store } from "@berth/store";
 import type { Change, Records } from "../domain/containers/parts.ts";
 import type { ContainerRecord, ExecRecord } from "../domain/model.ts";
 
 /** The supervisor's records in Level: containers, execs, a few settings. Events go in the same batch. */
-export function makeRecords(store: Store, outbox: Outbox): Records {
+export function makeRecords(store: Store, outbox: Outbox, log: Logger): Records {
   const containers = store.table<ContainerRecord>("containers");
   const execs = store.table<ExecRecord>("execs");
   const meta = store.table<string>("meta");
@@ -30,6 +31,9 @@ export function makeRecords(store: Store, outbox: Outbox): Records {
     },
     commit: (change) => store.write(opsOf(change)),
     commitLazily: (change) => store.writeLazy(opsOf(change)),
+    commitSoon(change) {
+      store.writeLazy(opsOf(change)).catch((error: unknown) => log.error({ err: error }, "cannot record a change"));
+    },
     getMeta: (key) => meta.get(key),
     setMeta: (key, value) => store.write([meta.putOp(key, value)]),
   };

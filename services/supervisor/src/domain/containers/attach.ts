@@ -29,7 +29,7 @@ export async function prepareAttach(
       throw conflict("You cannot attach to a restarting container, wait until it is running");
     if (!isRunning(record)) await ensureListener(parts, container);
   });
-  await parts.records.commitLazily({ events: [containerEvent(parts.nodeId, container.record, "attach")] });
+  parts.records.commitSoon({ events: [containerEvent(parts.nodeId, container.record, "attach")] });
   return { op: "attach", ...options };
 }
 
@@ -65,5 +65,5 @@ export async function resize(
   }
   if (exec !== undefined) return;
   const attributes = { height: String(rows), width: String(cols) };
-  await parts.records.commitLazily({ events: [containerEvent(parts.nodeId, container.record, "resize", attributes)] });
+  parts.records.commitSoon({ events: [containerEvent(parts.nodeId, container.record, "resize", attributes)] });
 }

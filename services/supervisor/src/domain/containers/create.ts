@@ -69,10 +69,10 @@ async function createOnce(
   try {
     const [finalName, snapshot] = await both(
       claimName(parts, id, wanted).then((got) => (claimed = got)),
-      parts.snapshots.prepare(id, spec.layers, signal),
+      prepareFiles(parts, id, spec, signal),
     );
     parts.fault("create.prepared");
-    await makeDirectories(parts, id, volumes, snapshot.layerDirs);
+    if (volumes.length > 0) await makeVolumes(parts, volumes, snapshot.layerDirs);
     const record = makeRecord({ id, name: finalName, spec, idempotencyKey });
     record.rootfs = snapshot.rootfs;
     record.layerDirs = snapshot.layerDirs;
@@ -194,13 +194,18 @@ function mountPoint(parts: Parts, mount: MountRequest, volumeId: string): MountP
   return [{ ...toMountPoint(mount, volumeId), source }];
 }
 
-async function makeDirectories(
+/** The writable layer, and the directory for log and exit record. */
+async function prepareFiles(parts: Parts, id: string, { layers }: ContainerSpec, signal?: AbortSignal) {
+  const directory = mkdir(parts.paths.container(id), { recursive: true, mode: 0o710 });
+  const [snapshot] = await both(parts.snapshots.prepare(id, layers, signal), directory);
+  return snapshot;
+}
+
+async function makeVolumes(
   parts: Parts,
-  id: string,
   volumes: readonly { mount: MountRequest; volumeId: string }[],
   layerDirs: readonly string[],
 ): Promise<void> {
-  await mkdir(parts.paths.container(id), { recursive: true, mode: 0o710 });
   for (const { mount, volumeId } of volumes) {
     if (volumeId === "") continue;
     const directory = parts.paths.volume(volumeId);

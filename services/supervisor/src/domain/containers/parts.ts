@@ -50,6 +50,11 @@ export interface Records {
   commit(change: Change): Promise<void>;
   /** Survives this process's death, not a power cut: for what the monitor's own files would tell again. */
   commitLazily(change: Change): Promise<void>;
+  /**
+   * As commitLazily, in order with it, and nobody waits: for what a crash within the next millisecond may take back, because
+   * the monitor tells it again or because it concerns this process alone. A failure is logged.
+   */
+  commitSoon(change: Change): void;
   getMeta(key: string): Promise<string | undefined>;
   setMeta(key: string, value: string): Promise<void>;
 }

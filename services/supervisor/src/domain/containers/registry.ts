@@ -13,6 +13,7 @@ export class Registry {
   readonly execs = new Map<string, ExecRecord>();
   /** Ids of creates under way: what they have made already is not to be swept. */
   readonly creating = new Set<string>();
+  readonly #discards = new Set<Promise<void>>();
   /** Ids removed lately, oldest first: their names may not be back at NATS yet. */
   readonly #removed = new Set<string>();
 
@@ -36,6 +37,17 @@ export class Registry {
   forget(id: string): void {
     this.#removed.add(id);
     if (this.#removed.size > maxRemoved) this.#removed.delete(this.#removed.values().next().value ?? "");
+  }
+
+  /** Data of a removed container is being given back. */
+  discarding(work: Promise<void>): void {
+    this.#discards.add(work);
+    void work.finally(() => this.#discards.delete(work));
+  }
+
+  /** Resolves when nothing that is on its way out is left. */
+  async discarded(): Promise<void> {
+    await Promise.allSettled(this.#discards);
   }
 
   wasRemovedHere(id: string): boolean {

@@ -63,11 +63,11 @@ async function erase(parts: Parts, container: Container, volumes: boolean): Prom
   });
   parts.registry.delete(container);
   parts.fault("remove.recorded");
-  await discard(parts, record, volumes);
   container.hasBeenRemoved();
+  parts.registry.discarding(discard(parts, record, volumes));
 }
 
-/** Data of a container whose record has gone. Never throws: the sweep at the next start takes what is left. */
+/** Data of a container whose record has gone; nobody waits for it. Never throws: the sweep at the next start takes what is left. */
 async function discard(parts: Parts, record: Container["record"], volumes: boolean): Promise<void> {
   const { id } = record;
   const own = volumes

@@ -83,7 +83,7 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
     const report = await runMonitor(parts, container);
     parts.fault("start.running");
     if (report.event === "failed") throw startFailure(record, report);
-    await recordStart(parts, container, report, reservation.endpoint, value(connected).ports);
+    recordStart(parts, container, report, reservation.endpoint, value(connected).ports);
   } catch (error) {
     await recordFailure(parts, container, error);
     throw error;
@@ -222,13 +222,14 @@ async function runMonitor(parts: Parts, container: Container): Promise<StartRepo
   return report;
 }
 
-async function recordStart(
+/** Nobody waits for the disk: `starting` is there already, and recovery asks the monitor for the rest. */
+function recordStart(
   parts: Parts,
   container: Container,
   report: Extract<StartReport, { event: "started" }>,
   endpoint: Endpoint | undefined,
   ports: PublishedPort[],
-): Promise<void> {
+): void {
   const { record } = container;
   transit(record, "running", {
     pid: report.pid,
@@ -243,7 +244,7 @@ async function recordStart(
   record.endpoints = endpoint ? [endpoint] : [];
   record.ports = ports;
   const connect = endpoint ? [networkEvent(parts.nodeId, "connect", record.id, endpoint)] : [];
-  await parts.records.commitLazily({
+  parts.records.commitSoon({
     put: record,
     events: [...connect, containerEvent(parts.nodeId, record, "start")],
   });

@@ -26,7 +26,7 @@ export async function createExec(parts: Parts, container: Container, options: Ex
   parts.registry.execs.set(exec.id, exec);
   container.execs.add(exec.id);
   const action = `exec_create: ${commandLine(exec)}`;
-  await parts.records.commitLazily({
+  parts.records.commitSoon({
     putExec: exec,
     events: [containerEvent(parts.nodeId, container.record, action, { execID: exec.id })],
   });
@@ -73,11 +73,11 @@ export interface StartExecOptions {
 }
 
 /** Marks the exec as begun and gives the monitor's request for it. Throws CONFLICT if it has been begun before. */
-export async function beginExec(
+export function beginExec(
   parts: Parts,
   id: string,
   options: StartExecOptions,
-): Promise<{ exec: ExecRecord; container: Container; request: MonitorRequest }> {
+): { exec: ExecRecord; container: Container; request: MonitorRequest } {
   const { exec, container } = findExec(parts, id);
   if (exec.running) throw conflict(`exec command ${id} is already running`);
   if (exec.started) throw conflict(`exec command ${id} has already run`);
@@ -100,7 +100,7 @@ export async function beginExec(
     cols,
   };
   const action = `exec_start: ${commandLine(exec)}`;
-  await parts.records.commitLazily({
+  parts.records.commitSoon({
     putExec: exec,
     events: [containerEvent(parts.nodeId, container.record, action, { execID: id })],
   });
@@ -113,7 +113,7 @@ export async function runExec(
   id: string,
   options: StartExecOptions,
 ): Promise<{ exec: ExecRecord; socket: Socket; head: Buffer }> {
-  const { exec, container, request } = await beginExec(parts, id, options);
+  const { exec, container, request } = beginExec(parts, id, options);
   try {
     const { answer, socket, head } = await container.monitor.stream<{ pid: number }>(request);
     Object.assign(exec, { running: exec.exitCode === null, pid: answer.pid });
