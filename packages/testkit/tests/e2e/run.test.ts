@@ -56,9 +56,10 @@ describe("docker run", () => {
     { exit: 127, args: ["IMAGE", "/no/such/program"] },
     { exit: 3, args: ["IMAGE", "sh", "-c", "exit 3"] },
   ])("exits with $exit: $args", async ({ exit, args }) => {
-    const result = await bed.docker.run(["run", "--rm", ...args.map((word) => (word === "IMAGE" ? busybox : word))]);
+    const words = args.map((word) => (word === "IMAGE" ? busybox : word));
+    const result = await bed.docker.run(["run", "--rm", "--name", "code", ...words]);
     expect(result.code, result.stderr).toBe(exit);
-    expect(await bed.docker.must(["ps", "-aq"])).toBe("");
+    expect(await bed.docker.must(["ps", "-aq", "-f", "name=code"])).toBe("");
   });
 
   it("exits with 137 when its container is killed", async () => {
@@ -108,10 +109,14 @@ describe("docker run", () => {
     });
     expect((await ended(screen))[0]).toBe(0);
     expect(shown).toContain("/dev/pts/");
-    expect(await bed.docker.must(["ps", "--format", "{{.Names}} {{.State}}"])).toBe("loop running\n");
+    expect(await bed.docker.must(["ps", "-f", "name=loop", "--format", "{{.Names}} {{.State}}"])).toBe(
+      "loop running\n",
+    );
     await bed.docker.must(["stop", "-t", "0", "loop"]);
     expect((await ended(follow))[0]).toBe(0);
-    expect(await bed.docker.must(["ps", "-a", "--format", "{{.Names}} {{.State}}"])).toBe("loop exited\n");
+    expect(await bed.docker.must(["ps", "-a", "-f", "name=loop", "--format", "{{.Names}} {{.State}}"])).toBe(
+      "loop exited\n",
+    );
     await bed.docker.must(["start", "loop"]);
     expect(await bed.docker.must(["inspect", "-f", "{{.State.Running}}", "loop"])).toBe("true\n");
     const refused = await bed.docker.run(["rm", "loop"]);

@@ -174,7 +174,8 @@ export class BridgeNetwork {
   /** Takes up what running containers have since before this process: addresses, ports; then rules that say exactly that. */
   async adopt(records: readonly ContainerRecord[]): Promise<void> {
     const own = records.filter((record) => record.endpoints.some((endpoint) => endpoint.network === "bridge"));
-    if (own.length === 0) return;
+    // One that was killed left bridge and rules: what needs no container any more goes with this process (`close`).
+    if (own.length === 0 && !(await this.#isLeft())) return;
     const pool = await this.ensure();
     const rules: PortRule[] = [];
     for (const record of own) {
@@ -195,6 +196,12 @@ export class BridgeNetwork {
       rules.push(...held.rules);
     }
     await this.#driver.nft(replacePortsText(rules));
+  }
+
+  /** Whether a bridge with the subnet that this node once chose is there: the host has a route to it. */
+  async #isLeft(): Promise<boolean> {
+    const { subnet } = this;
+    return subnet !== "" && (await this.#driver.routes()).includes(subnet);
   }
 
   /** At the end of the process: with no container left, bridge and rules go; else all stays as it is. */
