@@ -37,8 +37,13 @@ test(`${total} containers leave nothing`, { timeout: 60_000 + total * 2_000 }, a
   const objects = await kernelObjects();
   for (let index = 1; index <= total; index++) await one(index);
   expect(await census()).toEqual(before);
-  // A container that left one of them behind would show as `total` and more.
-  for (const [name, count] of await kernelObjects())
-    expect(count - (objects.get(name) ?? 0), name).toBeLessThan(Math.max(64, total / 2));
+  // A container that left a namespace behind would show as `total` and more, one with mounts as twenty times that. The kernel
+  // frees them after a while, and other containers of the machine come and go meanwhile.
+  const limits = new Map([["mnt_cache", total * 5]]);
+  const grown = async () =>
+    [...(await kernelObjects())]
+      .map(([name, count]) => ({ name, by: count - (objects.get(name) ?? 0) }))
+      .filter(({ name, by }) => by >= (limits.get(name) ?? Math.max(64, total / 2)));
+  await expect.poll(grown, { timeout: 30_000, interval: 500 }).toEqual([]);
   expect(await readdir(join(bed.directory, "state"))).toEqual([]);
 });
