@@ -146,8 +146,6 @@ export class Engine {
       BERTH_NATS_USER: user,
       BERTH_NATS_PASSWORD_FILE: passwordFile,
       BERTH_LAUNCHER_PIPE: "0",
-      // An arena for each thread keeps what it ever held: megabytes, for threads that allocate next to nothing.
-      MALLOC_ARENA_MAX: process.env["MALLOC_ARENA_MAX"] || "1",
       // Compiled code is kept: a restarted service is back in half the time.
       NODE_COMPILE_CACHE: join(projectDir, ".cache/compiled"),
     };

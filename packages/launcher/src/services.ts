@@ -18,19 +18,17 @@ export const projectDir = resolve(fileURLToPath(import.meta.url), "../../../..")
 const flags = (oldSpaceMb: number, semiSpaceMb: number) => [
   `--max-old-space-size=${oldSpaceMb}`,
   `--max-semi-space-size=${semiSpaceMb}`,
-  // One thread helps the collector: the machine's other processes are this engine's too.
-  "--v8-pool-size=1",
   // Services at rest give memory back (@berth/rpc).
   "--expose-gc",
 ];
 
-/** For services that move messages, not bytes: less memory before more speed. */
+/** For a service that moves messages, not bytes: less memory before more speed. */
 const lean = (oldSpaceMb: number, semiSpaceMb: number) => ["--optimize-for-size", ...flags(oldSpaceMb, semiSpaceMb)];
 
 /** In the order of starting; stopping goes the other way, so that a call under way finds what it needs below it. */
 export const allServices: readonly ServiceSpec[] = [
   { name: "image-store", nodeFlags: flags(512, 8) },
-  { name: "snapshotter", nodeFlags: lean(512, 4) },
+  { name: "snapshotter", nodeFlags: flags(512, 8) },
   { name: "registry-proxy", nodeFlags: lean(512, 4) },
   { name: "supervisor", nodeFlags: flags(512, 16) },
   { name: "gateway", nodeFlags: flags(512, 16) },
