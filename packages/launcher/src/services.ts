@@ -22,14 +22,11 @@ const flags = (oldSpaceMb: number, semiSpaceMb: number) => [
   "--expose-gc",
 ];
 
-/** For a service that moves messages, not bytes: less memory before more speed. */
-const lean = (oldSpaceMb: number, semiSpaceMb: number) => ["--optimize-for-size", ...flags(oldSpaceMb, semiSpaceMb)];
-
 /** In the order of starting; stopping goes the other way, so that a call under way finds what it needs below it. */
 export const allServices: readonly ServiceSpec[] = [
   { name: "image-store", nodeFlags: flags(512, 8) },
   { name: "snapshotter", nodeFlags: flags(512, 8) },
-  { name: "registry-proxy", nodeFlags: lean(512, 4) },
+  { name: "registry-proxy", nodeFlags: flags(512, 8) },
   { name: "supervisor", nodeFlags: flags(512, 16) },
   { name: "gateway", nodeFlags: flags(512, 16) },
 ];
