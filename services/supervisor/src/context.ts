@@ -15,7 +15,7 @@ import { nativeLauncher } from "./domain/monitor/native.ts";
 import { BridgeNetwork } from "./domain/network/bridge.ts";
 import type { NetworkDriver } from "./domain/network/driver.ts";
 import { Networks } from "./domain/network/networks.ts";
-import { recover } from "./domain/recovery.ts";
+import { bridgeSubnetKey, recover } from "./domain/recovery.ts";
 import { remoteSnapshots } from "./rpc/snapshots.ts";
 import { makeRecords } from "./store/records.ts";
 
@@ -45,7 +45,8 @@ export async function createContext(
   };
   const driver: NetworkDriver = net;
   const bridgeConfig = { name: config.bridge, subnet: config.bridgeSubnet, mtu: config.bridgeMtu };
-  const bridge = new BridgeNetwork(await keptId(records, "network.bridge"), bridgeConfig, driver, log);
+  const remember = (subnet: string) => records.setMeta(bridgeSubnetKey, subnet);
+  const bridge = new BridgeNetwork(await keptId(records, "network.bridge"), bridgeConfig, driver, log, remember);
   const networks = new Networks(
     bridge,
     { none: await keptId(records, "network.none"), host: await keptId(records, "network.host") },

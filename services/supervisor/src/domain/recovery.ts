@@ -15,6 +15,8 @@ import type { ExitRecord, MonitorState } from "./monitor/protocol.ts";
 import { sweep } from "./sweep.ts";
 
 const bootKey = "boot-id";
+/** Of the default bridge, while there is one. */
+export const bridgeSubnetKey = "bridge.subnet";
 
 /**
  * At start: every record is held against what there is. A monitor that answers is followed again; an exit written down while
@@ -26,7 +28,7 @@ export async function recover(parts: Parts): Promise<void> {
   const booted = await isNewBoot(parts);
   for (const record of containers) parts.registry.add(new Container(record, parts.paths.socket(record.id)));
   adoptExecs(parts, execs);
-  parts.networks.bridge.useSubnet((await parts.records.getMeta("bridge.subnet")) ?? "");
+  parts.networks.bridge.useSubnet((await parts.records.getMeta(bridgeSubnetKey)) ?? "");
   const found = await Promise.all(parts.registry.all().map((container) => look(parts, container)));
   // Before anything is started: addresses and ports of running containers must not be given to others.
   await parts.networks.bridge.adopt(

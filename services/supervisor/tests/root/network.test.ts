@@ -138,6 +138,7 @@ test("a restart of the supervisor keeps ports, and the last container takes brid
   await node.supervisor.remove({ container: other.id });
   const second = await runServer({});
   expect(second.address).not.toBe(server.address);
+  expect(second.address).toMatch(/^172\.17\./);
   await node.supervisor.remove({ container: second.id, force: true });
   await node.end("supervisor", "SIGTERM");
   expect((await run([...node.enter, "nft", "list", "tables"])).stdout).toMatch(/inet berth/);
@@ -147,6 +148,19 @@ test("a restart of the supervisor keeps ports, and the last container takes brid
   await node.end("supervisor", "SIGTERM");
   expect((await run([...node.enter, "nft", "list", "tables"])).stdout).toBe("");
   expect((await run(["ip", "-n", node.netns.name, "-o", "link"])).stdout).not.toMatch(/berth0|veth/);
+  node.startService("supervisor");
+  await node.serving();
+});
+
+test("a bridge that a killed supervisor left goes with the next one, when nothing runs on it", async () => {
+  await runToEnd(node, ["true"], {}, bridge);
+  await node.end("supervisor", "SIGKILL");
+  expect((await run(["ip", "-n", node.netns.name, "-o", "link"])).stdout).toMatch(/berth0/);
+  node.startService("supervisor");
+  await node.serving();
+  await node.end("supervisor", "SIGTERM");
+  expect((await run(["ip", "-n", node.netns.name, "-o", "link"])).stdout).not.toMatch(/berth0/);
+  expect((await run([...node.enter, "nft", "list", "tables"])).stdout).toBe("");
   node.startService("supervisor");
   await node.serving();
 });

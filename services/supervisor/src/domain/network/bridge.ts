@@ -35,10 +35,21 @@ export class BridgeNetwork {
   readonly #log: Logger;
   readonly #ports = new PortAllocator();
   readonly #held = new Map<string, Held>();
+  readonly #remember: (subnet: string) => Promise<void>;
+  /** There is, or may be, a bridge of ours: made by this process or by one before it. */
+  #made = false;
   #pool: AddressPool | undefined;
   #ready: Promise<AddressPool> | undefined;
 
-  constructor(id: string, config: BridgeConfig, driver: NetworkDriver, log: Logger) {
+  /** `remember` keeps the subnet (empty: there is no bridge) for the process after this one: see useSubnet(). */
+  constructor(
+    id: string,
+    config: BridgeConfig,
+    driver: NetworkDriver,
+    log: Logger,
+    remember: (subnet: string) => Promise<void> = async () => {},
+  ) {
+    this.#remember = remember;
     this.id = id;
     this.#config = config;
     this.#driver = driver;
@@ -76,6 +87,8 @@ export class BridgeNetwork {
   async #make(): Promise<AddressPool> {
     const pool = (this.#pool ??= await this.#choose());
     const { name, mtu } = this.#config;
+    if (!this.#made) await this.#remember(subnetText(pool.subnet));
+    this.#made = true;
     await this.#driver.ensureBridge({ name, address: `${pool.gateway}/${pool.subnet.prefix}`, mtu });
     await this.#driver.nft(tableText({ bridge: name, subnet: subnetText(pool.subnet) }));
     return pool;
@@ -86,9 +99,11 @@ export class BridgeNetwork {
     return new AddressPool(subnet !== "" ? parseSubnet(subnet) : choosePool(await this.#driver.routes()));
   }
 
-  /** A pool is kept between restarts, as running containers have its addresses. */
+  /** What the process before this one remembered. A pool is kept between restarts, as running containers have its addresses. */
   useSubnet(subnet: string): void {
-    if (subnet !== "" && this.#config.subnet === "") this.#pool = new AddressPool(parseSubnet(subnet));
+    if (subnet === "") return;
+    this.#made = true;
+    if (this.#config.subnet === "") this.#pool = new AddressPool(parseSubnet(subnet));
   }
 
   /** Takes an address for a container; nothing is made yet. */
@@ -204,12 +219,17 @@ export class BridgeNetwork {
     return subnet !== "" && (await this.#driver.routes()).includes(subnet);
   }
 
-  /** At the end of the process: with no container left, bridge and rules go; else all stays as it is. */
+  /**
+   * At the end of the process: with no container left, bridge and rules go, also those of a process before this one that was
+   * killed; else all stays as it is.
+   */
   async close(): Promise<void> {
-    if (this.#ready === undefined || this.#held.size > 0) return;
+    if (!this.#made || this.#held.size > 0) return;
     await this.#driver.nft(deleteTableText);
     await this.#driver.removeLink(this.#config.name);
     this.#ready = undefined;
+    this.#made = false;
+    await this.#remember("");
   }
 }
 
