@@ -189,8 +189,8 @@ export class BridgeNetwork {
   /** Takes up what running containers have since before this process: addresses, ports; then rules that say exactly that. */
   async adopt(records: readonly ContainerRecord[]): Promise<void> {
     const own = records.filter((record) => record.endpoints.some((endpoint) => endpoint.network === "bridge"));
-    // One that was killed left bridge and rules: what needs no container any more goes with this process (`close`).
-    if (own.length === 0 && !(await this.#isLeft())) return;
+    // What one that was killed left, and no container needs any more, goes with this process (`close`).
+    if (own.length === 0) return;
     const pool = await this.ensure();
     const rules: PortRule[] = [];
     for (const record of own) {
@@ -211,12 +211,6 @@ export class BridgeNetwork {
       rules.push(...held.rules);
     }
     await this.#driver.nft(replacePortsText(rules));
-  }
-
-  /** Whether a bridge with the subnet that this node once chose is there: the host has a route to it. */
-  async #isLeft(): Promise<boolean> {
-    const { subnet } = this;
-    return subnet !== "" && (await this.#driver.routes()).includes(subnet);
   }
 
   /**
