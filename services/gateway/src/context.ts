@@ -13,6 +13,9 @@ import {
   SupervisorDefinition,
 } from "./rpc/types.ts";
 
+/** How long a pull waits for a snapshotter to be heard of; without one the layers are unpacked by the first create. */
+const snapshotterPatienceMs = 1_000;
+
 export interface GatewayContext extends ServiceContext {
   api: Api;
 }
@@ -29,6 +32,12 @@ export async function createContext(config: GatewayConfig, signal: AbortSignal):
   });
   const anySnapshotter = clients.client(SnapshotterDefinition, "snapshotter");
   const snapshotter = () => (bus.instances("snapshotter").length > 0 ? anySnapshotter : undefined);
+  // A gateway that has just started has not heard of everybody yet: a pull that unpacks nothing makes the first run slow.
+  const snapshotterSoon = async (wanted: AbortSignal) => {
+    const patience = AbortSignal.any([wanted, AbortSignal.timeout(snapshotterPatienceMs)]);
+    if (snapshotter() === undefined) await bus.waitFor("snapshotter", { signal: patience }).catch(() => undefined);
+    return snapshotter();
+  };
   const store = clients.client(ImageStoreDefinition, "image-store");
   const registry = clients.client(RegistryProxyDefinition, "registry-proxy");
   const images = new Images({ store, snapshotter, bus });
@@ -39,6 +48,6 @@ export async function createContext(config: GatewayConfig, signal: AbortSignal):
   });
   images.feedIsLive = true;
   const api = new Api(log);
-  addRoutes(api, { bus, containers, images, feed, registry, snapshotter, hostId, startedAt: new Date() });
+  addRoutes(api, { bus, containers, images, feed, registry, snapshotterSoon, hostId, startedAt: new Date() });
   return { ...base, api };
 }

@@ -39,7 +39,7 @@ describe("the Engine API without any service behind it", () => {
       images,
       feed,
       registry: unreachable as never,
-      snapshotter: () => undefined,
+      snapshotterSoon: async () => undefined,
     };
     addRoutes(gateway.api, { ...parts, hostId: "h", startedAt: new Date() });
     await gateway.open();

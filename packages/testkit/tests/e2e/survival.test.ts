@@ -35,8 +35,8 @@ describe.each(["gateway", "supervisor", "snapshotter", "image-store", "registry-
         20,
       );
       await bed.engine.healthy(service);
-      // It takes half a second; a machine that tests and builds at once takes some more.
-      expect(performance.now() - killed).toBeLessThan(15_000);
+      // It takes half a second; the rest is for a machine that builds at the same time.
+      expect(performance.now() - killed).toBeLessThan(5_000);
       expect(await bed.docker.must(["ps", "--format", "{{.Names}}", "--filter", `name=${name}`])).toBe(`${name}\n`);
       expect(await bed.docker.must(["wait", name], { timeoutMs: 120_000 })).toBe("7\n");
       expect(await bed.docker.must(["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", name])).toBe(

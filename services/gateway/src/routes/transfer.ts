@@ -15,7 +15,7 @@ import { platformOf, targetOf } from "./images.ts";
 export interface TransferParts {
   images: Images;
   registry: RegistryProxy;
-  snapshotter: () => Snapshotter | undefined;
+  snapshotterSoon: (signal: AbortSignal) => Promise<Snapshotter | undefined>;
 }
 
 /** Engine API, "Images": what moves bytes (pull, import, load, save) and asks registries. */
@@ -31,11 +31,11 @@ export function transferRoutes(api: Api, parts: TransferParts): void {
   api.on("GET", "/distribution/{name...}/json", (call) => resolve(call, parts.registry));
 }
 
-async function create(call: Call, { images, registry, snapshotter }: TransferParts): Promise<void> {
+async function create(call: Call, { images, registry, snapshotterSoon }: TransferParts): Promise<void> {
   const { query, req, signal } = call;
   const reference = pullReference(query.text("fromImage"), query.text("tag"));
   const platform = platformOf(query.text("platform"));
-  const parts: PullParts = { registry, snapshotter: snapshotter() };
+  const parts: PullParts = { registry, snapshotter: await snapshotterSoon(signal) };
   const messages = pull(parts, { ...reference, platform, auth: registryAuth(req) }, signal);
   await stream(call, async (say) => {
     for await (const message of messages) await say(progressLine(message));

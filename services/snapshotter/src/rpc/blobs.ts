@@ -1,21 +1,56 @@
+import { type FileHandle, open } from "node:fs/promises";
 import type { ImageStoreDefinition, ReadBlobResponse } from "@berth/api/images";
 import { BerthError } from "@berth/errors";
 import type { Client } from "@berth/rpc";
 import type { BlobPart, BlobSource } from "../domain/blobs.ts";
 
+type Store = Client<typeof ImageStoreDefinition>;
+
+/** A name that is told and gone is one of a blob that has just become whole: asked again, the store tells the lasting one. */
+const maxAttempts = 5;
+
 /** The image store's blobs: a path where it shares our host, bytes over gRPC where not. */
-export function imageStoreBlobs(client: Client<typeof ImageStoreDefinition>, hostId: string): BlobSource {
+export function imageStoreBlobs(client: Store, hostId: string): BlobSource {
   return {
     async *read(digest, signal) {
-      for await (const response of client.readBlob(
-        { digest, offset: 0, length: 0, follow: true, hostId },
-        { signal },
-      )) {
-        const part = decodePart(response);
-        if (part !== undefined) yield part;
+      for (let attempt = 1; yield* readOnce(client, hostId, digest, signal); attempt++) {
+        if (attempt === maxAttempts) throw new BerthError("UNAVAILABLE", `blob ${digest} moves away again and again`);
       }
     },
   };
+}
+
+/** Gives true when the blob's file had gone before it could be opened. */
+async function* readOnce(
+  client: Store,
+  hostId: string,
+  digest: string,
+  signal: AbortSignal,
+): AsyncGenerator<BlobPart, boolean> {
+  const request = { digest, offset: 0, length: 0, follow: true, hostId };
+  for await (const response of client.readBlob(request, { signal })) {
+    const part = decodePart(response);
+    if (part?.kind === "path") {
+      const file = await openIfThere(part.path);
+      if (file === undefined) return true;
+      // Ours stays open until the caller, who opens it before taking the next part, has opened its own.
+      try {
+        yield { ...part, path: `/proc/self/fd/${file.fd}` };
+      } finally {
+        await file.close();
+      }
+    } else if (part !== undefined) yield part;
+  }
+  return false;
+}
+
+async function openIfThere(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 function decodePart({ message }: ReadBlobResponse): BlobPart | undefined {
