@@ -29,6 +29,11 @@ const maxEventBytes = 256 * 1024;
 const retryPauseMs = 200;
 /** Entries held in memory; with more waiting (NATS is away) they are read from the store again. */
 const maxQueued = 4096;
+/**
+ * ms that an event waits for others: one publishing wakes two processes and fsyncs a stream, and the events of what one
+ * client does (create, start, die) come within milliseconds of each other, while that client still waits for its answer.
+ */
+const lingerMs = 20;
 /** ms after which what was published is deleted, together: a write costs more than an event. */
 const tidyDelayMs = 25;
 
@@ -44,6 +49,7 @@ class Pump implements Outbox {
   readonly #table: Table<Entry>;
   readonly #stop = new AbortController();
   #wake: (() => void) | undefined;
+  #lingering: NodeJS.Timeout | undefined;
   #dirty = true;
   #idle: Array<() => void> = [];
   /** Committed and not published, in order. What is here is in the store too. */
@@ -92,6 +98,7 @@ class Pump implements Outbox {
 
   async close(): Promise<void> {
     this.#stop.abort();
+    clearTimeout(this.#lingering);
     this.#wake?.();
     await this.#running;
     // The store may be closed already: then the next process publishes them again, which the stream drops.
@@ -103,7 +110,9 @@ class Pump implements Outbox {
     const committed = () => {
       if (this.#queue.length >= maxQueued) this.#behind = true;
       if (!this.#behind) this.#queue.push([key, entry]);
-      this.#nudge();
+      // A name is waited for, perhaps by another node.
+      if ("release" in entry || this.#queue.length >= batchSize) this.#nudge();
+      else this.#lingering ??= setTimeout(() => this.#nudge(), lingerMs);
     };
     return { ...this.#table.putOp(key, entry), committed };
   }
@@ -118,6 +127,8 @@ class Pump implements Outbox {
   #lastTime = 0;
 
   #nudge(): void {
+    clearTimeout(this.#lingering);
+    this.#lingering = undefined;
     this.#dirty = true;
     this.#wake?.();
   }

@@ -1,6 +1,7 @@
 import { BerthError, decodeDetails, fromGrpc, GrpcCode, isBerthError } from "@berth/errors";
 import { ClientError, type Metadata } from "nice-grpc";
 import { detailsKey, reasonKey } from "../server/wrap.ts";
+import { UnaryFailure } from "./unary.ts";
 
 /** What a call may be given. */
 export interface CallOptions {
@@ -10,6 +11,12 @@ export interface CallOptions {
 }
 
 export const defaultTimeoutMs = 30_000;
+
+/** What the server said at the end of a call. */
+interface Trailer {
+  (key: typeof reasonKey): string | undefined;
+  (key: typeof detailsKey): Uint8Array | undefined;
+}
 
 /** One call's signal and trailer, and what its failure means. */
 export class CallScope {
@@ -64,16 +71,24 @@ export class CallScope {
     if (isBerthError(error)) return error;
     if (this.#outer?.aborted)
       return new BerthError("CANCELLED", `${this.#method} was cancelled`, {}, { cause: this.#outer.reason });
-    if (!(error instanceof ClientError)) return error;
-    const reason = this.#trailer?.get(reasonKey);
-    if (reason === undefined && error.code === GrpcCode.UNAVAILABLE) {
-      return new BerthError(
-        "UNAVAILABLE",
-        `${this.#method}: the connection to the service was lost`,
-        {},
-        { cause: error },
-      );
+    if (error instanceof UnaryFailure) {
+      const { code, details, metadata } = error.status;
+      return this.#failed(code, details, (key) => metadata.get(key).at(0) as never, error);
     }
-    return fromGrpc(error.code, error.details, reason, decodeDetails(this.#trailer?.get(detailsKey)));
+    if (!(error instanceof ClientError)) return error;
+    return this.#failed(
+      error.code,
+      error.details,
+      (key) => this.#trailer?.get(key as typeof detailsKey) as never,
+      error,
+    );
+  }
+
+  #failed(code: number, message: string, trailer: Trailer, cause: Error): BerthError {
+    const reason = trailer(reasonKey);
+    if (reason === undefined && code === GrpcCode.UNAVAILABLE) {
+      return new BerthError("UNAVAILABLE", `${this.#method}: the connection to the service was lost`, {}, { cause });
+    }
+    return fromGrpc(code, message, reason, decodeDetails(trailer(detailsKey)));
   }
 }

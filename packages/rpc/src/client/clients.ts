@@ -7,6 +7,7 @@ import type { ServiceShape } from "../server/wrap.ts";
 import type { TlsFiles } from "../tls.ts";
 import { type CallOptions, CallScope, defaultTimeoutMs } from "./call.ts";
 import { Channels, isReady, waitReady } from "./channels.ts";
+import { callUnary } from "./unary.ts";
 
 export interface ClientsOptions extends TlsFiles {
   /** Ours: unix addresses of instances with the same one are used. */
@@ -147,19 +148,43 @@ function makeClient<D extends CompatServiceDefinition>(definition: D, connect: C
   const methods: Record<string, Method> = {};
   for (const [key, method] of Object.entries(shape.methods)) {
     const name = `${shape.fullName.split(".").at(-1)}.${method.name}`;
-    methods[key] = method.responseStream ? streamMethod(key, name, connect, on) : unaryMethod(key, name, connect, on);
+    if (method.responseStream) methods[key] = streamMethod(key, name, connect, on);
+    else if (method.requestStream) methods[key] = uploadMethod(key, name, connect, on);
+    else methods[key] = unaryMethod(lean[key] as UnaryCodec, name, connect);
   }
   return methods as unknown as Client<D>;
 }
 
 type On = (channel: Channel) => Record<string, Method>;
 
-function unaryMethod(key: string, name: string, connect: Connect, on: On): Method {
+/** What a unary call needs of its method's definition. */
+interface UnaryCodec {
+  path: string;
+  requestSerialize(message: unknown): Uint8Array;
+  responseDeserialize(bytes: Uint8Array): unknown;
+}
+
+function unaryMethod(codec: UnaryCodec, name: string, connect: Connect): Method {
+  return oneAnswer(name, async (request, scope) => {
+    const channel = await connect(scope.signal);
+    const message = Buffer.from(codec.requestSerialize(request));
+    return codec.responseDeserialize(await callUnary(channel, codec.path, message, scope.signal));
+  });
+}
+
+/** A stream of requests, one answer. */
+function uploadMethod(key: string, name: string, connect: Connect, on: On): Method {
+  return oneAnswer(name, async (request, scope) => {
+    const channel = await connect(scope.signal);
+    return on(channel)[key]?.(request, scope.options());
+  });
+}
+
+function oneAnswer(name: string, call: (request: unknown, scope: CallScope) => Promise<unknown>): Method {
   return async (request, options = {}) => {
     const scope = new CallScope(name, { ...options, timeoutMs: options.timeoutMs ?? defaultTimeoutMs });
     try {
-      const channel = await connect(scope.signal);
-      return await on(channel)[key]?.(request, scope.options());
+      return await call(request, scope);
     } catch (error) {
       throw scope.failure(error);
     } finally {
