@@ -2,6 +2,7 @@ import type { SupervisorDefinition } from "@berth/api/containers";
 import type { Implementation } from "@berth/rpc";
 import type { Engine } from "../domain/engine.ts";
 import { createExec, findExec } from "../domain/exec/exec.ts";
+import { catchUpExec } from "../domain/exec/progress.ts";
 
 export function execCalls(engine: Engine): Implementation<typeof SupervisorDefinition> {
   const { parts } = engine;
@@ -10,7 +11,8 @@ export function execCalls(engine: Engine): Implementation<typeof SupervisorDefin
       return { id: await createExec(parts, engine.find(container), options) };
     },
     async inspectExec({ exec: id }) {
-      const { exec } = findExec(parts, id);
+      const { exec, container } = findExec(parts, id);
+      await catchUpExec(parts, container, exec);
       return {
         id,
         containerId: exec.containerId,

@@ -1,6 +1,9 @@
 import type { Container } from "../containers/container.ts";
 import { containerEvent } from "../containers/events.ts";
 import type { Parts } from "../containers/parts.ts";
+import type { ExecRecord } from "../model.ts";
+import { MonitorGone } from "../monitor/client.ts";
+import type { MonitorState } from "../monitor/protocol.ts";
 
 /** The monitor has started an exec (it may have been asked by a client directly). */
 export async function execStarted(parts: Parts, _container: Container, id: string, pid: number): Promise<void> {
@@ -26,4 +29,21 @@ export async function execExited(
     putExec: exec,
     events: failed ? [] : [containerEvent(parts.nodeId, container.record, "exec_die", attributes)],
   });
+}
+
+/**
+ * Brings an exec that has begun up to what its monitor knows. A client on this host reads the stream from the monitor
+ * itself: it may see the end, and ask for the exit code, before this process has read of either.
+ */
+export async function catchUpExec(parts: Parts, container: Container, exec: ExecRecord): Promise<void> {
+  if (!exec.started || exec.exitCode !== null) return;
+  const state = await container.monitor.request<MonitorState>({ op: "state" }).catch((error: unknown) => {
+    // Its end is on its way by the container's exit.
+    if (error instanceof MonitorGone) return undefined;
+    throw error;
+  });
+  const end = state?.exits?.find(({ id }) => id === exec.id);
+  if (end !== undefined) return execExited(parts, container, exec.id, end.exitCode, end.failed);
+  const live = state?.execs.find(({ id }) => id === exec.id);
+  if (live !== undefined && !exec.running) await execStarted(parts, container, exec.id, live.pid);
 }
