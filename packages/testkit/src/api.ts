@@ -4,6 +4,7 @@ import { Agent, request } from "node:http";
 export interface ApiAnswer {
   readonly status: number;
   readonly headers: NodeJS.Dict<string | string[]>;
+  readonly bytes: Buffer;
   readonly text: string;
   readonly json: unknown;
 }
@@ -29,8 +30,9 @@ export class Api {
           answer.on("data", (chunk: Buffer) => chunks.push(chunk));
           answer.once("error", reject);
           answer.once("end", () => {
-            const text = Buffer.concat(chunks).toString();
-            resolve({ status: answer.statusCode ?? 0, headers: answer.headers, text, json: parse(text) });
+            const bytes = Buffer.concat(chunks);
+            const text = bytes.toString();
+            resolve({ status: answer.statusCode ?? 0, headers: answer.headers, bytes, text, json: parse(text) });
           });
         },
       );

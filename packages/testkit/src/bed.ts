@@ -22,8 +22,8 @@ export interface Bed {
   readonly registry: string;
   /** Pushes a standard image into the bed's registry; Debian's is built once. */
   push(image: "busybox" | "debian"): Promise<string>;
-  /** Removes every container, stops all, and fails if anything is left behind. */
-  close(): Promise<void>;
+  /** Removes every container, stops all, and fails if anything is left behind. `look` sees what the stopped engine keeps. */
+  close(look?: (bed: Bed) => Promise<void>): Promise<void>;
 }
 
 let beds = 0;
@@ -40,7 +40,7 @@ export async function openBed(): Promise<Bed> {
   const engine = await startEngine({ root: join(work, "root"), runDir: join(work, "run"), netns: netns.path });
   const docker = new Docker(await findDocker(), engine.socket, join(work, "docker-config"));
   const api = new Api(engine.socket);
-  return {
+  const bed: Bed = {
     engine,
     docker,
     api,
@@ -54,7 +54,7 @@ export async function openBed(): Promise<Bed> {
       await must([...netns.enter, process.execPath, script, image, registry.host, debianLayer], { timeoutMs: 300_000 });
       return image === "busybox" ? `${registry.host}/busybox:latest` : `${registry.host}/debian:bookworm`;
     },
-    close: async () => {
+    close: async (look) => {
       const ids = (await docker.must(["ps", "-aq", "--no-trunc"])).split("\n").filter(Boolean);
       if (ids.length > 0) await docker.must(["rm", "-f", ...ids], { timeoutMs: 120_000 });
       api.close();
@@ -62,12 +62,14 @@ export async function openBed(): Promise<Bed> {
       await registry.stop();
       try {
         await nothingLeft(work, netns, others);
+        await look?.(bed);
       } finally {
         await netns.remove();
         await rm(work, { recursive: true, force: true });
       }
     },
   };
+  return bed;
 }
 
 /** The engine has stopped and no container is left: no process, mount, cgroup, link or table may be either. */

@@ -1,0 +1,72 @@
+// A client that lives many containers' lives, one after the other, and looks at every answer.
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Bed } from "../bed.ts";
+import { Random } from "./random.ts";
+import { Subject, WrongAnswer } from "./subject.ts";
+
+export interface Tally {
+  lives: number;
+  /** Calls of which nobody can say whether they were carried out, because a service was killed during them. */
+  interrupted: number;
+  readonly operations: Map<string, number>;
+}
+
+type Operation = (subject: Subject, random: Random, bed: Bed) => Promise<void>;
+
+/** What may be asked of a container that runs. */
+const whileRunning: Record<string, Operation> = {
+  exec: async (subject, random) => {
+    const token = random.between(0, 1e9);
+    const exitCode = random.between(0, 255);
+    const result = await subject.exec(`echo ${token}; exit ${exitCode}`);
+    if (result !== undefined && (result.stdout !== `${token}\n` || result.exitCode !== exitCode))
+      throw new WrongAnswer(`exec in ${subject.name}: ${JSON.stringify(result)}, expected ${token} and ${exitCode}`);
+  },
+  logs: (subject) => subject.checkLog(),
+  list: (subject) => subject.listed(),
+  pause: async (subject) => {
+    await subject.change("pause", 204, "paused");
+    if (subject.status === "paused") await subject.change("unpause", 204, "running");
+  },
+  restart: (subject) => subject.change("restart?t=2", 204, "running"),
+  stop: (subject) => subject.change("stop?t=5", 204, "exited"),
+  kill: (subject) => killAndWait(subject),
+  idle: (_, random) => sleep(random.between(10, 200)),
+};
+
+async function killAndWait(subject: Subject): Promise<void> {
+  // The answer to a kill does not wait for the death; wait does.
+  await subject.change("kill", 204, "running", "exited");
+  while (subject.status === "running") await subject.change("wait", 200, "exited");
+}
+
+/** Goes on until `until` (ms since epoch), with what `seed` says. Throws WrongAnswer. */
+export async function liveLives(
+  bed: Bed,
+  image: string,
+  index: number,
+  seed: number,
+  until: number,
+  tally: Tally,
+): Promise<void> {
+  const random = new Random(seed + index * 7919);
+  for (let life = 0; Date.now() < until; life++) {
+    const subject = new Subject(`soak-${index}-${life}`, bed.api, image);
+    await subject.create();
+    if (random.next() < 0.9) await subject.change("start", 204, "running");
+    for (let step = random.between(0, 12); step > 0 && Date.now() < until; step--) {
+      if (subject.status === "paused") await subject.change("unpause", 204, "running");
+      if (subject.status !== "running") {
+        if (random.next() < 0.5) break;
+        await subject.change("start", 204, "running");
+        continue;
+      }
+      const name = random.pick(Object.keys(whileRunning));
+      tally.operations.set(name, (tally.operations.get(name) ?? 0) + 1);
+      await whileRunning[name]?.(subject, random, bed);
+    }
+    await subject.remove();
+    tally.lives++;
+    tally.interrupted += subject.interrupted;
+  }
+}
