@@ -121,6 +121,35 @@ describe("the Engine API without any service behind it", () => {
     });
   });
 
+  it.each([
+    ["application/json;;", "malformed Content-Type header (application/json;;): mime: invalid media parameter"],
+    ["application/json; a", "malformed Content-Type header (application/json; a): mime: invalid media parameter"],
+    ["/", "malformed Content-Type header (/): mime: no media type"],
+    ["text", "unsupported Content-Type header (text): must be 'application/json'"],
+    ["APPLICATION/JSON; charset=utf-8", "config cannot be empty in order to create a container"],
+  ])("reads the content type %s as Go does", async (type, message) => {
+    const answer = await gateway.call("POST", "/containers/create", "{}", { "content-type": type });
+    expect([answer.status, JSON.parse(answer.text)]).toEqual([400, { message }]);
+  });
+
+  it.each([
+    ["/containers/json?all=%zz", 'invalid URL escape "%zz"'],
+    ["/containers/json?all=1&b=%", 'invalid URL escape "%"'],
+    ["/containers/json?a;b", "invalid semicolon separator in query"],
+    ["/containers/json?limit=99999999999999999999", 'strconv.Atoi: parsing "99999999999999999999": value out of range'],
+  ])("refuses the query of %s", async (path, message) => {
+    const answer = await gateway.call("GET", path);
+    expect([answer.status, JSON.parse(answer.text)]).toEqual([400, { message }]);
+  });
+
+  it("sends other spellings of a path to the one that counts", async () => {
+    const answer = await gateway.call("GET", "/containers/..//_ping?a=1");
+    expect(answer).toMatchObject({ status: 301, text: "" });
+    expect(answer.headers["location"]).toBe("/_ping?a=1");
+    expect(await gateway.call("GET", "/containers/%zz/json")).toMatchObject({ status: 400, text: "400 Bad Request" });
+    expect(await gateway.call("GET", "http://docker/_ping")).toMatchObject({ status: 200, text: "OK" });
+  });
+
   it("refuses a body beyond its bound without reading it", async () => {
     const answer = await gateway.call("POST", "/containers/create", undefined, {
       ...json,

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { applyChanges } from "../src/domain/changes.ts";
 import { signalNumber } from "../src/domain/create/signals.ts";
 import { eventMatcher } from "../src/domain/event-filter.ts";
+import { cleanPath } from "../src/http/path.ts";
 import { parseFilters, Query } from "../src/http/query.ts";
 import { Router } from "../src/http/router.ts";
 import { splitVersion } from "../src/http/version.ts";
@@ -12,16 +13,45 @@ import { humanDuration, parseUnixTime, rfc3339 } from "../src/shapes/time.ts";
 import { DetachFilter, parseDetachKeys } from "../src/streams/detach.ts";
 
 describe("versions", () => {
-  it("splits a versioned path", () => {
-    expect(splitVersion("/v1.41/info")).toEqual({ ok: true, minor: 41, path: "/info" });
-    expect(splitVersion("/info")).toEqual({ ok: true, minor: 51, path: "/info" });
-    expect(splitVersion("/vfoo/info")).toEqual({ ok: true, minor: 51, path: "/vfoo/info" });
+  it("takes the newest where none is asked for, and none where there is none", () => {
+    expect(splitVersion("/info")).toEqual({ path: "/info", minor: 51, refused: undefined });
+    expect(splitVersion("/vfoo/info")).toEqual({ path: "/vfoo/info", minor: 51, refused: undefined });
   });
-  it.each(["1.23", "1", "0.9"])("%s is too old", (version) => {
-    expect(splitVersion(`/v${version}/info`)).toEqual({ ok: false, reason: "too-old", version });
+  it.each(["1.24", "1.41", "1.51", "1.51.0"])("%s is spoken", (version) => {
+    const { path, minor, refused } = splitVersion(`/v${version}/info`);
+    expect({ path, minor, refused }).toEqual({
+      path: "/info",
+      minor: Number(version.split(".")[1]),
+      refused: undefined,
+    });
   });
-  it.each(["1.52", "1.99", "2.0"])("%s is too new", (version) => {
-    expect(splitVersion(`/v${version}/info`)).toEqual({ ok: false, reason: "too-new", version });
+  it.each(["1", "1.0", "1.23", "1.23.9", "0.9"])("%s is too old", (version) => {
+    expect(splitVersion(`/v${version}/info`).refused).toEqual({ reason: "too-old", version });
+  });
+  it.each(["1.52", "1.99", "2.0", "1.51.1"])("%s is too new", (version) => {
+    expect(splitVersion(`/v${version}/info`).refused).toEqual({ reason: "too-new", version });
+  });
+});
+
+describe("paths", () => {
+  it.each([
+    ["//info", "/info"],
+    ["/./info", "/info"],
+    ["/containers/../info", "/info"],
+    ["/%2e%2e/info", "/info"],
+    ["/containers//x/json", "/containers/x/json"],
+    ["*", "/%2A"],
+  ])("%s is found at %s", (path, moved) => {
+    expect(cleanPath(path)).toEqual({ kind: "moved", path: moved });
+  });
+  it.each(["/info", "/info/", "/images/a%2Fb:1/json", "/containers/a..b/json", "/"])(
+    "%s is as it should be",
+    (path) => {
+      expect(cleanPath(path)).toEqual({ kind: "clean", path });
+    },
+  );
+  it("is no path with half an escape", () => {
+    expect(cleanPath("/containers/%zz/json")).toEqual({ kind: "broken" });
   });
 });
 

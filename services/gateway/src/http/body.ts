@@ -31,36 +31,63 @@ export async function readBody(req: IncomingMessage, limit = maxJsonBody): Promi
 
 /**
  * Reads a JSON body as Docker does: the content type must be application/json where there is a body, one value and
- * nothing after it.
+ * nothing after it; no body at all is an empty object.
  * @throws INVALID_ARGUMENT
  */
 export async function readJson<T>(req: IncomingMessage, decoder: Decoder<T>): Promise<T> {
+  const body = await readBody(req);
+  checkContentType(req.headers["content-type"], body.length);
+  return body.length === 0 ? decoder.read(decoder.zero, "") : parseJson(body.toString("utf8"), decoder);
+}
+
+/** As {@link readJson} where a body must be there. */
+export async function readGivenJson<T>(req: IncomingMessage, decoder: Decoder<T>): Promise<T> {
   return decodeBody(req, await readBody(req), decoder);
 }
 
-/** As {@link readJson} for calls whose body may be left out (undefined then). */
-export async function readOptionalJson<T>(req: IncomingMessage, decoder: Decoder<T>): Promise<T | undefined> {
-  const body = await readBody(req);
-  return body.length === 0 ? undefined : decodeBody(req, body, decoder);
-}
-
-export function decodeBody<T>(req: IncomingMessage, body: Buffer, decoder: Decoder<T>): T {
+export function decodeBody<T>(req: Pick<IncomingMessage, "headers">, body: Buffer, decoder: Decoder<T>): T {
   checkContentType(req.headers["content-type"], body.length);
   return parseJson(body.toString("utf8"), decoder);
 }
 
-function checkContentType(header: string | undefined, length: number): void {
-  if (length === 0 && (header === undefined || header === "")) return;
-  const type = (header ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+function checkContentType(header = "", length = 0): void {
+  if (length === 0 && header === "") return;
+  const { type, problem } = parseMediaType(header);
+  if (problem !== undefined) throw invalid(`malformed Content-Type header (${header}): mime: ${problem}`);
   if (type === "application/json") return;
-  throw new BerthError(
-    "INVALID_ARGUMENT",
-    header === undefined || header === ""
-      ? "malformed Content-Type header (): mime: no media type"
-      : `unsupported Content-Type header (${type}): must be 'application/json'`,
-  );
+  throw invalid(`unsupported Content-Type header (${type}): must be 'application/json'`);
+}
+
+const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
+const parameter = new RegExp(`^;\\s*${token}\\s*=\\s*(?:${token}|"(?:[^"\\\\]|\\\\.)*")\\s*`);
+
+/** A media type with parameters; problems in the words of Go's mime.ParseMediaType. */
+function parseMediaType(header: string): { type: string; problem?: string } {
+  const end = header.indexOf(";");
+  const type = (end === -1 ? header : header.slice(0, end)).trim().toLowerCase();
+  const problem = typeProblem(type);
+  if (problem !== undefined) return { type, problem };
+  let rest = end === -1 ? "" : header.slice(end);
+  while (rest !== "" && !/^;?\s*$/.test(rest)) {
+    const match = parameter.exec(rest);
+    if (match === null) return { type, problem: "invalid media parameter" };
+    rest = rest.slice(match[0].length);
+  }
+  return { type };
+}
+
+function typeProblem(type: string): string | undefined {
+  const [, main, slash, sub = "", rest = ""] = new RegExp(`^(${token})(?:(/)(${token})?)?(.*)$`, "s").exec(type) ?? [];
+  if (main === undefined) return "no media type";
+  if (slash === undefined) return rest === "" ? undefined : "expected slash after first token";
+  if (sub === "") return "expected token after slash";
+  return rest === "" ? undefined : "unexpected content after media subtype";
 }
 
 function tooLarge(limit: number): BerthError {
-  return new BerthError("INVALID_ARGUMENT", `request body is larger than ${limit} bytes`);
+  return invalid(`request body is larger than ${limit} bytes`);
+}
+
+function invalid(message: string): BerthError {
+  return new BerthError("INVALID_ARGUMENT", message);
 }

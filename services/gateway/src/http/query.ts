@@ -4,9 +4,13 @@ import { BerthError } from "@berth/errors";
 export class Query {
   readonly #values: URLSearchParams;
 
+  /** @throws INVALID_ARGUMENT in the words of Go's url.ParseQuery */
   constructor(text: string) {
-    // Go's parser refuses semicolons, and so does Docker.
-    if (text.includes(";")) throw new BerthError("INVALID_ARGUMENT", "invalid semicolon separator in query");
+    for (const piece of text.split("&")) {
+      if (piece.includes(";")) throw invalid("invalid semicolon separator in query");
+      const broken = /%(?![0-9a-fA-F]{2}).{0,2}/s.exec(piece)?.[0];
+      if (broken !== undefined) throw invalid(`invalid URL escape ${JSON.stringify(broken)}`);
+    }
     this.#values = new URLSearchParams(text);
   }
 
@@ -33,9 +37,8 @@ export class Query {
   integer(key: string): number | undefined {
     const value = this.text(key);
     if (value === "") return undefined;
-    if (!/^[+-]?[0-9]{1,15}$/.test(value)) {
-      throw new BerthError("INVALID_ARGUMENT", `strconv.Atoi: parsing ${JSON.stringify(value)}: invalid syntax`);
-    }
+    const problem = integerProblem(value);
+    if (problem !== undefined) throw invalid(`strconv.Atoi: parsing ${JSON.stringify(value)}: ${problem}`);
     return Number(value);
   }
 
@@ -43,6 +46,13 @@ export class Query {
   filters(allowed: readonly string[]): Filters {
     return parseFilters(this.text("filters"), allowed);
   }
+}
+
+/** What Go's strconv finds wrong with a decimal integer of 64 bits. */
+export function integerProblem(text: string): "invalid syntax" | "value out of range" | undefined {
+  if (!/^[+-]?[0-9]+$/.test(text)) return "invalid syntax";
+  // Beyond sixteen digits no number here has a meaning; Go's bound is at nineteen.
+  return text.replace(/^[+-]?0*/, "").length > 15 ? "value out of range" : undefined;
 }
 
 export type Filters = ReadonlyMap<string, readonly string[]>;
@@ -57,29 +67,30 @@ const maxFilterText = 65_536;
 export function parseFilters(text: string, allowed: readonly string[]): Filters {
   const result = new Map<string, string[]>();
   if (text === "") return result;
-  const invalid = () => new BerthError("INVALID_ARGUMENT", "invalid filter");
-  if (text.length > maxFilterText) throw invalid();
+  const unreadable = () => invalid("invalid filter");
+  if (text.length > maxFilterText) throw unreadable();
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
   } catch {
-    throw invalid();
+    throw unreadable();
   }
   if (parsed === null) return result;
-  if (typeof parsed !== "object" || Array.isArray(parsed)) throw invalid();
+  if (typeof parsed !== "object" || Array.isArray(parsed)) throw unreadable();
   for (const [key, values] of Object.entries(parsed)) {
-    if (!allowed.includes(key)) throw new BerthError("INVALID_ARGUMENT", `invalid filter '${key}'`);
-    result.set(key, filterValues(values, invalid));
+    if (!allowed.includes(key)) throw invalid(`invalid filter '${key}'`);
+    result.set(key, filterValues(values, unreadable));
   }
   return result;
 }
 
-function filterValues(values: unknown, invalid: () => BerthError): string[] {
+function filterValues(values: unknown, unreadable: () => BerthError): string[] {
+  if (values === null) return [];
   if (Array.isArray(values)) {
-    if (!values.every((value) => typeof value === "string")) throw invalid();
-    return values;
+    if (!values.every((value) => typeof value === "string")) throw unreadable();
+    return [...new Set(values)];
   }
-  if (typeof values !== "object" || values === null) throw invalid();
+  if (typeof values !== "object") throw unreadable();
   return Object.entries(values)
     .filter(([, set]) => set === true)
     .map(([value]) => value);
@@ -88,11 +99,13 @@ function filterValues(values: unknown, invalid: () => BerthError): string[] {
 /** A filter that is true or false, such as `dangling`; undefined when it is not given. */
 export function filterFlag(filters: Filters, key: string): boolean | undefined {
   const values = filters.get(key);
-  if (values === undefined || values.length === 0) return undefined;
-  const isTrue = (value: string) => value === "1" || value === "true";
-  const isFalse = (value: string) => value === "0" || value === "false";
-  if (values.every(isTrue)) return true;
-  if (values.every(isFalse)) return false;
-  const shown = values.map((value) => value).join(" ");
-  throw new BerthError("INVALID_ARGUMENT", `invalid filter '${key}=[${shown}]'`);
+  if (values === undefined) return undefined;
+  const isTrue = values.includes("1") || values.includes("true");
+  const isFalse = values.includes("0") || values.includes("false");
+  if (isTrue === isFalse) throw invalid(`invalid filter '${key}=[${[...values].sort().join(" ")}]'`);
+  return isTrue;
+}
+
+function invalid(message: string): BerthError {
+  return new BerthError("INVALID_ARGUMENT", message);
 }

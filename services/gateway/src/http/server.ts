@@ -6,6 +6,7 @@ import type { Logger } from "@berth/log";
 import { failureOf, sendError, sendJson, serverHeader } from "./answer.ts";
 import { Call, type Handler, type HijackHandler } from "./call.ts";
 import { PlainPeer, UpgradePeer } from "./hijack.ts";
+import { type CleanPath, cleanPath } from "./path.ts";
 import { Query } from "./query.ts";
 import { Router } from "./router.ts";
 import { maxVersionText, minVersionText, splitVersion } from "./version.ts";
@@ -58,31 +59,31 @@ export class Api {
   }
 
   #isHijack(req: IncomingMessage): boolean {
-    const version = splitVersion(pathOf(req));
-    return req.method === "POST" && version.ok && this.#hijackers.find("POST", version.path) !== undefined;
+    return req.method === "POST" && this.#hijackers.find("POST", splitVersion(pathOf(req)).path) !== undefined;
   }
 
   async #serve(req: IncomingMessage, res: ServerResponse): Promise<void> {
-    const path = pathOf(req);
-    const version = splitVersion(path);
-    if (!version.ok) {
-      refuseVersion(res, version.reason, version.version);
+    const target = cleanPath(pathOf(req));
+    if (target.kind !== "clean") {
+      refusePath(res, target, queryOf(req));
       return;
     }
+    const { path, minor, refused } = splitVersion(target.path);
     const method = req.method ?? "GET";
-    const found = this.#handlers.find(method, version.path);
-    try {
-      if (found !== undefined) {
-        await found.handler(new Call(req, res, new Query(queryOf(req)), found.name ?? "", version.minor));
-        return;
-      }
-      const hijack = method === "POST" ? this.#hijackers.find("POST", version.path) : undefined;
-      if (hijack !== undefined) {
-        const peer = new PlainPeer(req, res);
-        await hijack.handler({ peer, query: new Query(queryOf(req)), name: hijack.name ?? "", minor: version.minor });
-        return;
-      }
+    const found = this.#handlers.find(method, path);
+    const hijack = found === undefined && method === "POST" ? this.#hijackers.find("POST", path) : undefined;
+    if (found === undefined && hijack === undefined) {
       notFound(res, method);
+      return;
+    }
+    if (refused !== undefined) {
+      refuseVersion(res, refused.reason, refused.version);
+      return;
+    }
+    try {
+      const query = new Query(queryOf(req));
+      if (found !== undefined) await found.handler(new Call(req, res, query, found.name ?? "", minor));
+      else await hijack?.handler({ peer: new PlainPeer(req, res), query, name: hijack.name ?? "", minor });
     } catch (error) {
       this.#note(req, error);
       sendError(res, error);
@@ -92,10 +93,12 @@ export class Api {
   async #upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const peer = new UpgradePeer(req, socket, head);
     try {
-      const version = splitVersion(pathOf(req));
-      const found = version.ok ? this.#hijackers.find("POST", version.path) : undefined;
-      if (!version.ok || found === undefined) throw new BerthError("NOT_FOUND", "page not found");
-      await found.handler({ peer, query: new Query(queryOf(req)), name: found.name ?? "", minor: version.minor });
+      const { path, minor, refused } = splitVersion(pathOf(req));
+      const found = this.#hijackers.find("POST", path);
+      if (found === undefined) throw new BerthError("NOT_FOUND", "page not found");
+      if (refused !== undefined)
+        throw new BerthError("INVALID_ARGUMENT", versionMessage(refused.reason, refused.version));
+      await found.handler({ peer, query: new Query(queryOf(req)), name: found.name ?? "", minor });
     } catch (error) {
       this.#note(req, error);
       if (peer.accepted) socket.destroy();
@@ -115,7 +118,8 @@ export class Api {
 const tlsRules = { requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.2" } as const;
 
 function pathOf(req: IncomingMessage): string {
-  const url = req.url ?? "/";
+  // A proxy's request has the whole address in front.
+  const url = (req.url ?? "/").replace(/^https?:\/\/[^/?]*/i, "") || "/";
   const end = url.indexOf("?");
   return end === -1 ? url : url.slice(0, end);
 }
@@ -127,15 +131,35 @@ function queryOf(req: IncomingMessage): string {
 }
 
 function refuseVersion(res: ServerResponse, reason: "too-old" | "too-new", version: string): void {
-  const headers = { "Api-Version": maxVersionText, Ostype: "linux", Server: serverHeader };
-  const message =
-    reason === "too-old"
-      ? `client version ${version} is too old. Minimum supported API version is ${minVersionText}, please upgrade your client to a newer version`
-      : `client version ${version} is too new. Maximum supported API version is ${maxVersionText}`;
+  const headers = {
+    "Api-Version": maxVersionText,
+    Ostype: "linux",
+    Server: serverHeader,
+    "X-Content-Type-Options": "nosniff",
+  };
+  const message = versionMessage(reason, version);
   const body = reason === "too-old" ? `${message}\n` : `${JSON.stringify({ message })}\n`;
   const type = reason === "too-old" ? "text/plain; charset=utf-8" : "application/json";
   res.writeHead(400, { ...headers, "Content-Type": type, "Content-Length": Buffer.byteLength(body) });
   res.end(body);
+}
+
+function versionMessage(reason: "too-old" | "too-new", version: string): string {
+  return reason === "too-old"
+    ? `client version ${version} is too old. Minimum supported API version is ${minVersionText}, please upgrade your client to a newer version`
+    : `client version ${version} is too new. Maximum supported API version is ${maxVersionText}`;
+}
+
+/** Another spelling of a path is sent to the one that counts; one that can't be decoded is no request at all. */
+function refusePath(res: ServerResponse, target: Exclude<CleanPath, { kind: "clean" }>, query: string): void {
+  if (target.kind === "broken") {
+    const body = "400 Bad Request";
+    res.writeHead(400, { "Content-Type": "text/plain; charset=utf-8", Connection: "close" });
+    res.end(body);
+    return;
+  }
+  res.writeHead(301, { Location: query === "" ? target.path : `${target.path}?${query}`, "Content-Length": 0 });
+  res.end();
 }
 
 function notFound(res: ServerResponse, method: string): void {

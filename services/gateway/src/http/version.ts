@@ -2,21 +2,35 @@
 export const minVersion = 24;
 export const maxVersion = 51;
 
-export type VersionCheck =
-  | { ok: true; minor: number; path: string }
-  | { ok: false; reason: "too-old" | "too-new"; version: string };
+/** What a path asks for: "/v1.41/info" is "/info" in the shape of 1.41. */
+export interface Versioned {
+  path: string;
+  /** The newest where the path names none. */
+  minor: number;
+  /** Set when this engine does not speak the version asked for. */
+  refused: { reason: "too-old" | "too-new"; version: string } | undefined;
+}
 
-const versioned = /^\/v([0-9]+(?:\.[0-9]+)*)(\/.*)$/;
+const versioned = /^\/v([0-9.]+)(\/.*)$/;
 
-/** Splits "/v1.41/info" into the version it asks for and "/info". A path without a version asks for the newest. */
-export function splitVersion(path: string): VersionCheck {
+export function splitVersion(path: string): Versioned {
   const match = versioned.exec(path);
-  if (match === null) return { ok: true, minor: maxVersion, path };
+  if (match === null) return { path, minor: maxVersion, refused: undefined };
   const [, version = "", rest = "/"] = match;
-  const [major = 0, minor = 0] = version.split(".").map(Number);
-  if (major < 1 || (major === 1 && minor < minVersion)) return { ok: false, reason: "too-old", version };
-  if (major > 1 || minor > maxVersion) return { ok: false, reason: "too-new", version };
-  return { ok: true, minor, path: rest };
+  const parts = version.split(".").map(Number);
+  const [, minor = 0] = parts;
+  if (compare(parts, [1, minVersion]) < 0) return { path: rest, minor, refused: { reason: "too-old", version } };
+  if (compare(parts, [1, maxVersion]) > 0) return { path: rest, minor, refused: { reason: "too-new", version } };
+  return { path: rest, minor, refused: undefined };
+}
+
+/** "1.51.1" comes after "1.51", which is the same as "1.51.0". */
+function compare(a: readonly number[], b: readonly number[]): number {
+  for (let i = 0; i < Math.max(a.length, b.length); i++) {
+    const difference = (a[i] ?? 0) - (b[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
 }
 
 export const maxVersionText = `1.${maxVersion}`;

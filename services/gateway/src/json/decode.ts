@@ -1,4 +1,5 @@
 import { BerthError } from "@berth/errors";
+import { pathStep, scan } from "./scan.ts";
 
 /**
  * Readers of request bodies. JSON is taken as Go's encoding/json takes it, because that is what Docker's clients were
@@ -8,9 +9,12 @@ import { BerthError } from "@berth/errors";
 export interface Decoder<T> {
   /** Go's name for the type, part of the messages. */
   readonly go: string;
+  /** What Go's zero value looks like in JSON: null inside a list or a map stands for it. */
+  readonly zero?: unknown;
   /** Sees null itself, instead of a zero value, inside a map. */
   readonly takesNull?: true;
-  read(value: unknown, field: string): T;
+  /** @param path where the value stands: ".HostConfig.Ulimits.0" */
+  read(value: unknown, path: string): T;
 }
 
 export type Decoded<D> = D extends Decoder<infer T> ? T : never;
@@ -18,35 +22,90 @@ export type Decoded<D> = D extends Decoder<infer T> ? T : never;
 /** Parses text and reads it. @throws INVALID_ARGUMENT `invalid JSON: …` */
 export function parseJson<T>(text: string, decoder: Decoder<T>): T {
   if (text.trim() === "") throw invalid("invalid JSON: got EOF while reading request body");
-  let value: unknown;
   try {
-    value = JSON.parse(text);
+    return decoder.read(JSON.parse(text), "");
   } catch (error) {
-    throw invalid(syntaxMessage(error as SyntaxError));
+    if (error instanceof Mismatch) throw invalid(`invalid JSON: ${error.explain(text, rootName(decoder))}`);
+    // Go reads one value, and looks for more only when it could be taken.
+    if (error instanceof SyntaxError) throw afterSyntaxError(text, decoder);
+    throw error;
   }
-  return decoder.read(value, "");
 }
 
-function syntaxMessage({ message }: SyntaxError): string {
-  if (message.startsWith("Unexpected non-whitespace character after JSON")) return "unexpected content after JSON";
-  if (message.includes("end of JSON input") || message.startsWith("Expected property name or '}'")) {
-    const isEnd = message.includes("end of JSON") || /position \d+ \(line \d+ column \d+\)$/.test(message);
-    if (isEnd) return "invalid JSON: unexpected EOF";
+function afterSyntaxError<T>(text: string, decoder: Decoder<T>): BerthError {
+  const problem = scan(text).error;
+  if (problem !== undefined) return invalid(`invalid JSON: ${problem}`);
+  const first = /^\s*(?:[{["]|[^\s,{}[\]"]+)/.exec(text)?.[0].trim() ?? "";
+  if (first !== "" && !'{["'.includes(first)) {
+    try {
+      decoder.read(JSON.parse(first), "");
+    } catch (error) {
+      if (error instanceof Mismatch) return invalid(`invalid JSON: ${error.explain(first, rootName(decoder))}`);
+    }
   }
-  const token = /^Unexpected token '(.+?)'/s.exec(message)?.[1];
-  if (token !== undefined) return `invalid JSON: invalid character '${token}' looking for beginning of value`;
-  return `invalid JSON: ${message}`;
+  return invalid("unexpected content after JSON");
 }
+
+/** Wrong for its place. Worded at the end, when the whole text is at hand. */
+class Mismatch extends Error {
+  readonly #kind: string;
+  readonly #path: string;
+  readonly #go: string;
+  readonly #whole: boolean;
+
+  constructor(kind: string, path: string, go: string, whole: boolean) {
+    super("mismatch");
+    this.#kind = kind;
+    this.#path = path;
+    this.#go = go;
+    this.#whole = whole;
+  }
+
+  explain(text: string, root: string): string {
+    const kind = this.#kind === "number!" ? `number ${scan(text, this.#path).number ?? ""}` : this.#kind;
+    return `json: cannot unmarshal ${kind} into ${this.#where(root)} of type ${this.#go}`;
+  }
+
+  #where(root: string): string {
+    if (this.#path === "" || this.#whole) return "Go value";
+    return /\.[0-9]+$/.test(this.#path) ? `${root}${this.#path}` : `Go struct field ${root}${this.#path}`;
+  }
+}
+
+/** Go names the outermost struct in front of the field, unless what it holds is embedded in it. */
+function rootName(decoder: Decoder<unknown>): string {
+  const name = decoder.go.slice(decoder.go.lastIndexOf(".") + 1);
+  return embedding.has(decoder.go) ? "" : name;
+}
+
+/** Bodies whose fields are another struct's, embedded, or that are read through a pointer. */
+const embedding = new Set(["container.CreateRequest", "container.CommitRequest", "registry.AuthConfig"]);
 
 export const text: Decoder<string> = {
   go: "string",
-  read: (value, field) => (typeof value === "string" ? value : mismatch(value, field, "string")),
+  zero: "",
+  read: (value, path) => (typeof value === "string" ? value : mismatch(value, path, "string")),
 };
 
 export const flag: Decoder<boolean> = {
   go: "bool",
-  read: (value, field) => (typeof value === "boolean" ? value : mismatch(value, field, "bool")),
+  zero: false,
+  read: (value, path) => (typeof value === "boolean" ? value : mismatch(value, path, "bool")),
 };
+
+/** The same values under a type's own name ("mount.Type" is a string). */
+export function named<T>(go: string, decoder: Decoder<T>): Decoder<T> {
+  return { ...decoder, go, read: (value, path) => renamed(() => decoder.read(value, path), value, path, go) };
+}
+
+function renamed<T>(read: () => T, value: unknown, path: string, go: string): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof Mismatch) return mismatch(value, path, go);
+    throw error;
+  }
+}
 
 export const int64 = integer("int64", Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
 export const int = integer("int", -(2 ** 31), 2 ** 31 - 1);
@@ -57,14 +116,16 @@ export const uint64 = integer("uint64", 0, Number.MAX_SAFE_INTEGER);
 function integer(go: string, min: number, max: number): Decoder<number> {
   return {
     go,
-    read(value, field) {
-      if (typeof value !== "number") return mismatch(value, field, go);
-      if (!Number.isInteger(value)) return mismatch(value, field, go, `number ${value}`);
+    zero: 0,
+    read(value, path) {
+      if (typeof value !== "number") return mismatch(value, path, go);
+      if (!Number.isInteger(value)) throw new Mismatch("number!", path, go, false);
       // 64-bit values beyond a double's exact integers only ever mean "no limit".
-      if (Math.abs(value) > Number.MAX_SAFE_INTEGER && go.endsWith("64") && Math.abs(value) < 2 ** 64) {
+      if (Math.abs(value) > Number.MAX_SAFE_INTEGER && go.endsWith("64") && Math.abs(value) <= 2 ** 63) {
         return Math.max(min, Math.min(max, value));
       }
-      return value < min || value > max ? mismatch(value, field, go, `number ${value}`) : value;
+      if (value < min || value > max) throw new Mismatch("number!", path, go, false);
+      return value;
     },
   };
 }
@@ -73,9 +134,10 @@ export function list<T>(item: Decoder<T>): Decoder<T[]> {
   const go = `[]${item.go}`;
   return {
     go,
-    read(value, field) {
-      if (!Array.isArray(value)) return mismatch(value, field, go);
-      return value.filter((entry) => entry !== null).map((entry) => item.read(entry, field));
+    zero: [],
+    read(value, path) {
+      if (!Array.isArray(value)) return mismatch(value, path, go);
+      return value.map((entry, index) => item.read(entry ?? item.zero, `${path}.${index}`));
     },
   };
 }
@@ -84,14 +146,12 @@ export function map<T>(item: Decoder<T>): Decoder<Record<string, T>> {
   const go = `map[string]${item.go}`;
   return {
     go,
-    read(value, field) {
-      if (!isObject(value)) return mismatch(value, field, go);
+    zero: {},
+    read(value, path) {
+      if (!isObject(value)) return mismatch(value, path, go);
       const result: Record<string, T> = Object.create(null) as Record<string, T>;
       for (const [key, entry] of Object.entries(value)) {
-        result[key] = item.read(
-          entry === null && item.takesNull !== true ? zeroOf(item) : entry,
-          field === "" ? `.${key}` : `${field}.${key}`,
-        );
+        result[key] = item.read(entry === null && item.takesNull !== true ? item.zero : entry, path + pathStep(key));
       }
       return result;
     },
@@ -99,25 +159,36 @@ export function map<T>(item: Decoder<T>): Decoder<Record<string, T>> {
 }
 
 /** A map whose values carry nothing: Docker's sets ({"80/tcp": {}}). */
-export function set(): Decoder<string[]> {
+export function set(go = "map[string]struct {}"): Decoder<string[]> {
   return {
-    go: "map[string]struct {}",
-    read(value, field) {
-      if (!isObject(value)) return mismatch(value, field, "map[string]struct {}");
+    go,
+    zero: {},
+    read(value, path) {
+      if (!isObject(value)) return mismatch(value, path, go);
+      for (const [key, entry] of Object.entries(value)) {
+        if (entry !== null && !isObject(entry)) mismatch(entry, path + pathStep(key), "struct {}");
+      }
       return Object.keys(value);
     },
   };
 }
 
-/** A list of words, or one word alone (Docker's StrSlice). */
+/** A list of words, or one word alone (Docker's StrSlice, which does not say where it stood). */
 export const words: Decoder<string[]> = {
   go: "[]string",
-  read: (value, field) => (typeof value === "string" ? [value] : list(text).read(value, field)),
+  zero: [],
+  read(value, path) {
+    if (typeof value === "string") return [value];
+    if (!Array.isArray(value) || !value.every((word) => typeof word === "string" || word === null)) {
+      throw new Mismatch(kindOf(value), path, "string", true);
+    }
+    return value.map((word: string | null) => word ?? "");
+  },
 };
 
 /** Absent and null are undefined; everything else is kept for those that look closer. */
 export function nullable<T>(item: Decoder<T>): Decoder<T | null> {
-  return { go: item.go, takesNull: true, read: (value, field) => (value === null ? null : item.read(value, field)) };
+  return { ...item, takesNull: true, read: (value, path) => (value === null ? null : item.read(value, path)) };
 }
 
 type Fields = Record<string, Decoder<unknown>>;
@@ -128,25 +199,20 @@ export function struct<F extends Fields>(go: string, fields: F): Decoder<Struct<
   const byLowerCase = new Map(Object.keys(fields).map((name) => [name.toLowerCase(), name]));
   return {
     go,
-    read(value, field) {
-      if (!isObject(value)) return mismatch(value, field, go);
+    zero: {},
+    read(value, path) {
+      if (!isObject(value)) return mismatch(value, path, go);
       const result: Record<string, unknown> = {};
       for (const [key, entry] of Object.entries(value)) {
         const name = Object.hasOwn(fields, key) ? key : byLowerCase.get(key.toLowerCase());
         const decoder = name === undefined ? undefined : fields[name];
         if (name === undefined || decoder === undefined || entry === undefined) continue;
-        if (entry !== null) result[name] = decoder.read(entry, `${field}.${name}`);
+        // The client's own spelling of the name, as Go tells it.
+        if (entry !== null) result[name] = decoder.read(entry, path + pathStep(key));
       }
       return result as Struct<F>;
     },
   };
-}
-
-function zeroOf(decoder: Decoder<unknown>): unknown {
-  if (decoder.go === "string") return "";
-  if (decoder.go === "bool") return false;
-  if (decoder.go.startsWith("[]")) return [];
-  return decoder.go.startsWith("int") || decoder.go.startsWith("uint") ? 0 : {};
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -159,9 +225,8 @@ function kindOf(value: unknown): string {
   return value === null ? "null" : typeof value;
 }
 
-function mismatch(value: unknown, field: string, go: string, kind = kindOf(value)): never {
-  const where = field === "" ? `Go value of type ${go}` : `Go struct field ${field} of type ${go}`;
-  throw invalid(`invalid JSON: json: cannot unmarshal ${kind} into ${where}`);
+function mismatch(value: unknown, path: string, go: string): never {
+  throw new Mismatch(kindOf(value), path, go, false);
 }
 
 function invalid(message: string): BerthError {

@@ -5,7 +5,7 @@ import { checkResources, checkRestartPolicy } from "../domain/create/limits.ts";
 import { resourcesOf } from "../domain/create/resources.ts";
 import { isSignal } from "../domain/create/signals.ts";
 import { sendEmpty, sendJson, startStream } from "../http/answer.ts";
-import { readJson } from "../http/body.ts";
+import { readGivenJson, readJson } from "../http/body.ts";
 import type { Call } from "../http/call.ts";
 import type { Filters } from "../http/query.ts";
 import type { Api } from "../http/server.ts";
@@ -74,7 +74,7 @@ export function containerRoutes(api: Api, containers: Containers): void {
 const slow = 120_000;
 
 async function create({ req, res, query }: Call, containers: Containers): Promise<void> {
-  const body = await readJson(req, createRequest);
+  const body = await readGivenJson(req, createRequest);
   const { id, warnings } = await containers.create(query.text("name"), body, query.text("platform"));
   sendJson(res, 201, { Id: id, Warnings: warnings });
 }

@@ -1,10 +1,10 @@
 import { BerthError } from "@berth/errors";
 import type { Containers } from "../domain/containers.ts";
 import { sendEmpty, sendJson } from "../http/answer.ts";
-import { readJson } from "../http/body.ts";
+import { decodeBody, readJson } from "../http/body.ts";
 import type { HijackCall } from "../http/call.ts";
 import type { Api } from "../http/server.ts";
-import { flag, int64, list, parseJson, struct, text, words } from "../json/decode.ts";
+import { flag, int64, list, struct, text } from "../json/decode.ts";
 import type { InspectExecResponse } from "../rpc/types.ts";
 import { connectStream } from "../streams/connect.ts";
 import { parseDetachKeys } from "../streams/detach.ts";
@@ -24,7 +24,7 @@ const createBody = struct("container.ExecOptions", {
   DetachKeys: text,
   Env: list(text),
   WorkingDir: text,
-  Cmd: words,
+  Cmd: list(text),
 });
 
 const startBody = struct("container.ExecStartOptions", { Detach: flag, Tty: flag, ConsoleSize: list(int64) });
@@ -68,7 +68,7 @@ export function execRoutes(api: Api, containers: Containers, hostId: string): vo
 
 async function start({ peer, name, minor }: HijackCall, containers: Containers, hostId: string): Promise<void> {
   const raw = await peer.body();
-  const body = raw.length === 0 ? undefined : parseJson(raw.toString("utf8"), startBody);
+  const body = raw.length === 0 ? undefined : decodeBody(peer, raw, startBody);
   const detach = body?.Detach ?? false;
   const tty = body?.Tty ?? false;
   const node = await containers.nodes.ofExec(name, peer.signal);

@@ -5,6 +5,7 @@ import {
   int64,
   list,
   map,
+  named,
   nullable,
   set,
   struct,
@@ -17,12 +18,14 @@ import {
 
 /** The bodies of POST /containers/create and /containers/{id}/update (Engine API, "ContainerConfig", "HostConfig"). */
 
+const duration = named("time.Duration", int64);
+
 const healthcheck = struct("container.HealthConfig", {
   Test: list(text),
-  Interval: int64,
-  Timeout: int64,
-  StartPeriod: int64,
-  StartInterval: int64,
+  Interval: duration,
+  Timeout: duration,
+  StartPeriod: duration,
+  StartInterval: duration,
   Retries: int,
 });
 
@@ -65,16 +68,19 @@ const resources = {
   IOMaximumBandwidth: uint64,
 };
 
-const restartPolicy = struct("container.RestartPolicy", { Name: text, MaximumRetryCount: int });
+const restartPolicy = struct("container.RestartPolicy", {
+  Name: named("container.RestartPolicyMode", text),
+  MaximumRetryCount: int,
+});
 
 const mount = struct("mount.Mount", {
-  Type: text,
+  Type: named("mount.Type", text),
   Source: text,
   Target: text,
   ReadOnly: flag,
-  Consistency: text,
+  Consistency: named("mount.Consistency", text),
   BindOptions: struct("mount.BindOptions", {
-    Propagation: text,
+    Propagation: named("mount.Propagation", text),
     NonRecursive: flag,
     CreateMountpoint: flag,
     ReadOnlyNonRecursive: flag,
@@ -95,7 +101,7 @@ const hostConfig = struct("container.HostConfig", {
   Binds: list(text),
   ContainerIDFile: text,
   LogConfig: struct("container.LogConfig", { Type: text, Config: map(text) }),
-  NetworkMode: text,
+  NetworkMode: named("container.NetworkMode", text),
   PortBindings: map(list(struct("nat.PortBinding", { HostIp: text, HostPort: text }))),
   RestartPolicy: restartPolicy,
   AutoRemove: flag,
@@ -105,29 +111,29 @@ const hostConfig = struct("container.HostConfig", {
   Annotations: map(text),
   CapAdd: words,
   CapDrop: words,
-  CgroupnsMode: text,
+  CgroupnsMode: named("container.CgroupnsMode", text),
   Dns: list(text),
   DnsOptions: list(text),
   DnsSearch: list(text),
   ExtraHosts: list(text),
   GroupAdd: list(text),
-  IpcMode: text,
+  IpcMode: named("container.IpcMode", text),
   Cgroup: text,
   Links: list(text),
   OomScoreAdj: int,
-  PidMode: text,
+  PidMode: named("container.PidMode", text),
   Privileged: flag,
   PublishAllPorts: flag,
   ReadonlyRootfs: flag,
   SecurityOpt: list(text),
   StorageOpt: map(text),
   Tmpfs: map(text),
-  UTSMode: text,
-  UsernsMode: text,
+  UTSMode: named("container.UTSMode", text),
+  UsernsMode: named("container.UsernsMode", text),
   ShmSize: int64,
   Sysctls: map(text),
   Runtime: text,
-  Isolation: text,
+  Isolation: named("container.Isolation", text),
   Mounts: list(mount),
   MaskedPaths: list(text),
   ReadonlyPaths: list(text),
@@ -152,7 +158,7 @@ export const createRequest = nullable(
     AttachStdin: flag,
     AttachStdout: flag,
     AttachStderr: flag,
-    ExposedPorts: set(),
+    ExposedPorts: set("nat.PortSet"),
     Tty: flag,
     OpenStdin: flag,
     StdinOnce: flag,
