@@ -1,0 +1,20 @@
+// Tests of parts that are judged on their own: builds, registries, networks of the user's own, swarm, managed plugins, content trust.
+const ELSEWHERE: Readonly<Record<string, readonly RegExp[]>> = {
+  "moby-integration": [],
+  "moby-cli": [
+    /DockerCLIBuildSuite|DockerHubPullSuite|DockerRegistry|DockerSchema1|DockerSwarmSuite|DockerNetworkSuite/,
+    /DockerCLI(Push|Pull|Login|Logout|Search|Plugins|PluginLogDriver|ServiceCreate|Network|ByDigest)/,
+  ],
+  "docker-cli": [/^(trust|stack|plugin|registry)\//, /^image\/Test(Build|Push|Pull)/, /[Tt]rust/],
+  "docker-py": [
+    /api_build_test|api_swarm_test|api_service_test|api_secret_test|api_config_test|api_plugin_test|models_(swarm|services|nodes)_test/,
+    /api_network_test|models_networks_test/,
+    /[Bb]uild|::test_(pull|push)/,
+  ],
+  dockerode: [/^test\/(swarm|plugin|networks)\.js/, /#buildImage|#pull|#push|#distribution|#searchImages|#checkAuth/],
+};
+
+/** Whether `test` of suite `name` counts for another part of the engine than the one judged here. */
+export function isElsewhere(name: string, test: string): boolean {
+  return (ELSEWHERE[name] ?? []).some((pattern) => pattern.test(test));
+}
