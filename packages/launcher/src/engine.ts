@@ -106,7 +106,9 @@ export class Engine {
     const binary = await acquireNatsServer(undefined, (line) => this.#reporter.say(line));
     const setup = await prepareNats(join(this.#options.root, "nats"));
     this.#checks.set(natsName, () => answers(setup.port));
-    this.#run(natsName, binary, ["-c", setup.configFile], natsEnvironment());
+    // The services see the end of their standard input when this process is killed; nats-server has to be told by the kernel.
+    const args = ["--pdeathsig", "TERM", "--", binary, "-c", setup.configFile];
+    this.#run(natsName, "setpriv", args, natsEnvironment());
     return setup;
   }
 
