@@ -15,7 +15,6 @@ import { type Connection, sleep } from "./connection.ts";
 
 export const eventsStream = "BERTH_EVENTS";
 const namesBucket = "BERTH_NAMES";
-const dayMs = 24 * 3600 * 1000;
 /** How long a publisher may take to repeat a message after a crash and still be recognised. */
 const dedupWindowMs = 10 * 60 * 1000;
 
@@ -66,8 +65,8 @@ export class JetStream {
       retention: RetentionPolicy.Limits,
       discard: DiscardPolicy.Old,
       storage: StorageType.File,
-      max_age: nanos(30 * dayMs),
-      max_bytes: 128 * 1024 * 1024,
+      // Bounded by size alone: history is asked for from the beginning of time. Some million events.
+      max_bytes: 512 * 1024 * 1024,
       duplicate_window: nanos(dedupWindowMs),
       allow_direct: true,
     };

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { createServiceContext, type ServiceContext } from "@berth/rpc";
 import type { GatewayConfig } from "./config.ts";
 import { Containers } from "./domain/containers.ts";
@@ -48,6 +49,25 @@ export async function createContext(config: GatewayConfig, signal: AbortSignal):
   });
   images.feedIsLive = true;
   const api = new Api(log);
-  addRoutes(api, { bus, containers, images, feed, registry, snapshotterSoon, hostId, startedAt: new Date() });
+  addRoutes(api, {
+    volumeUsage: async () => [],
+    bus,
+    containers,
+    images,
+    feed,
+    registry,
+    snapshotterSoon,
+    hostId,
+    builtAt: builtAt(),
+  });
   return { ...base, api };
+}
+
+/** When this program was bundled: the bundle's own time. */
+function builtAt(): Date {
+  try {
+    return statSync(process.argv[1] ?? "").mtime;
+  } catch {
+    return new Date(0);
+  }
 }

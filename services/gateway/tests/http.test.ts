@@ -40,8 +40,9 @@ describe("the Engine API without any service behind it", () => {
       feed,
       registry: unreachable as never,
       snapshotterSoon: async () => undefined,
+      volumeUsage: async () => [],
     };
-    addRoutes(gateway.api, { ...parts, hostId: "h", startedAt: new Date() });
+    addRoutes(gateway.api, { ...parts, hostId: "h", builtAt: new Date() });
     await gateway.open();
   });
   afterAll(() => gateway.close());

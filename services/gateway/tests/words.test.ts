@@ -212,7 +212,7 @@ describe("events", () => {
     [{ container: ["web"] }, true],
     [{ container: ["ca0ed3"] }, true],
     [{ container: ["other"] }, false],
-    [{ image: ["busybox:latest"] }, true],
+    [{ image: ["busybox:latest"] }, false],
     [{ label: ["x=y"] }, true],
     [{ label: ["x=z"] }, false],
     [{ type: ["container"], event: ["die"] }, false],

@@ -1,35 +1,25 @@
 import type { EventRecord } from "@berth/bus";
+import { familiarName, parseReference } from "@berth/oci";
 
 type Filters = ReadonlyMap<string, readonly string[]>;
+type Test = (event: EventRecord) => boolean;
 
-export const eventFilters = [
-  "config",
-  "container",
-  "daemon",
-  "event",
-  "image",
-  "label",
-  "network",
-  "node",
-  "plugin",
-  "scope",
-  "secret",
-  "service",
-  "type",
-  "volume",
-];
+/** Kinds of actors that can be asked for by id or name, swarm's included: their events never come. */
+const actors = ["config", "container", "daemon", "network", "node", "plugin", "secret", "service", "volume"];
 
-/** Whether an event passes the filters of GET /events: every filter must match, by any of its values. */
-export function eventMatcher(filters: Filters): (event: EventRecord) => boolean {
+/**
+ * Whether an event passes the filters of GET /events: every filter must match, by any of its values. Filters that nobody
+ * knows are passed over, as Docker does it here.
+ */
+export function eventMatcher(filters: Filters): Test {
   const tests = [...filters].filter(([, values]) => values.length > 0).map(([key, values]) => testOf(key, values));
   return (event) => tests.every((test) => test(event));
 }
 
-function testOf(key: string, values: readonly string[]): (event: EventRecord) => boolean {
+function testOf(key: string, values: readonly string[]): Test {
   switch (key) {
     case "event":
-      // "exec_create" matches "exec_create: sh -c true".
-      return ({ action }) => values.some((value) => action === value || action.startsWith(`${value}:`));
+      return actionTest(values);
     case "type":
       return ({ type }) => values.includes(type);
     case "scope":
@@ -37,15 +27,21 @@ function testOf(key: string, values: readonly string[]): (event: EventRecord) =>
     case "label":
       return ({ attributes }) => values.every((value) => hasLabel(attributes, value));
     case "image":
-      return (event) => values.some((value) => matchesImage(event, value));
-    case "container":
-    case "network":
-    case "volume":
-    case "daemon":
-      return (event) => values.some((value) => matchesActor(event, key, value));
+      return (event) => imageNames(event).some((name) => values.includes(name));
     default:
-      return () => false;
+      // By the beginning of the id or of the name, whatever kind of actor the event is about.
+      if (!actors.includes(key)) return () => true;
+      return ({ actorId, attributes }) =>
+        values.some((value) => actorId.startsWith(value) || (attributes["name"] ?? "").startsWith(value));
   }
+}
+
+/** Actions that carry more after a colon ("exec_create: sh"); asked for, they make every value a beginning. */
+const withDetail = ["health_status", "exec_create", "exec_start"];
+
+function actionTest(values: readonly string[]): Test {
+  if (!values.some((value) => withDetail.includes(value))) return ({ action }) => values.includes(action);
+  return ({ action }) => values.some((value) => action.startsWith(value));
 }
 
 function hasLabel(attributes: Record<string, string>, filter: string): boolean {
@@ -53,28 +49,16 @@ function hasLabel(attributes: Record<string, string>, filter: string): boolean {
   return Object.hasOwn(attributes, key) && (value === undefined || attributes[key] === value);
 }
 
-function matchesActor(event: EventRecord, type: string, value: string): boolean {
-  if (event.type === type)
-    return event.actorId === value || isIdPrefix(event.actorId, value) || event.attributes["name"] === value;
-  // A network's event about a container belongs to that container too.
-  return (
-    type === "container" &&
-    event.attributes["container"] !== undefined &&
-    isIdPrefix(event.attributes["container"], value)
-  );
+/** What an event's image may be called: an image's own id and name, or that of a container's image, with and without tag. */
+function imageNames({ type, actorId, attributes }: EventRecord): string[] {
+  const name = attributes[type === "image" ? "name" : "image"] ?? "";
+  return [actorId, name, withoutTag(actorId), withoutTag(name)].filter((text) => text !== "");
 }
 
-function isIdPrefix(id: string, prefix: string): boolean {
-  return prefix.length >= 3 && id.startsWith(prefix);
-}
-
-function matchesImage(event: EventRecord, value: string): boolean {
-  if (event.type !== "image" && event.type !== "container") return false;
-  const names = [
-    event.type === "image" ? event.actorId : "",
-    event.attributes["name"] ?? "",
-    event.attributes["image"] ?? "",
-  ];
-  const plain = (name: string) => name.replace(/:[^:/]+$/, "");
-  return names.some((name) => name !== "" && (name === value || plain(name) === value || plain(name) === plain(value)));
+function withoutTag(image: string): string {
+  try {
+    return familiarName(parseReference(image));
+  } catch {
+    return image;
+  }
 }

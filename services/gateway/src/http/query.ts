@@ -42,8 +42,8 @@ export class Query {
     return Number(value);
   }
 
-  /** The `filters` parameter; `allowed` are the keys that this call knows. */
-  filters(allowed: readonly string[]): Filters {
+  /** The `filters` parameter; `allowed` are the keys that this call knows, all when it is left out. */
+  filters(allowed?: readonly string[]): Filters {
     return parseFilters(this.text("filters"), allowed);
   }
 }
@@ -64,7 +64,7 @@ const maxFilterText = 65_536;
  * Reads filters in their two spellings, {"status":["running"]} and {"status":{"running":true}}.
  * @throws INVALID_ARGUMENT `invalid filter 'x'`
  */
-export function parseFilters(text: string, allowed: readonly string[]): Filters {
+export function parseFilters(text: string, allowed?: readonly string[]): Filters {
   const result = new Map<string, string[]>();
   if (text === "") return result;
   const unreadable = () => invalid("invalid filter");
@@ -78,7 +78,7 @@ export function parseFilters(text: string, allowed: readonly string[]): Filters 
   if (parsed === null) return result;
   if (typeof parsed !== "object" || Array.isArray(parsed)) throw unreadable();
   for (const [key, values] of Object.entries(parsed)) {
-    if (!allowed.includes(key)) throw invalid(`invalid filter '${key}'`);
+    if (allowed?.includes(key) === false) throw invalid(`invalid filter '${key}'`);
     result.set(key, filterValues(values, unreadable));
   }
   return result;

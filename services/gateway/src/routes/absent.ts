@@ -41,7 +41,6 @@ const notBuilt: Record<string, readonly string[]> = {
   "building images is": ["POST /build", "POST /build/cancel", "POST /session", "POST /grpc"],
   "committing containers is": ["POST /commit"],
   "pushing images is": ["POST /images/{name...}/push"],
-  "searching registries is": ["GET /images/search"],
   "exporting containers is": ["GET /containers/{name}/export"],
   "listing a container's changes is": ["GET /containers/{name}/changes"],
   "copying files is": [

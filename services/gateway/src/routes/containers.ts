@@ -1,9 +1,11 @@
 import { BerthError } from "@berth/errors";
+import { containerFilters, containerQuery } from "../domain/container-filter.ts";
 import type { Containers } from "../domain/containers.ts";
 import { createRequest, updateRequest } from "../domain/create/body.ts";
 import { checkResources, checkRestartPolicy } from "../domain/create/limits.ts";
 import { resourcesOf } from "../domain/create/resources.ts";
 import { isSignal } from "../domain/create/signals.ts";
+import type { Images } from "../domain/images.ts";
 import { sendEmpty, sendJson, startStream } from "../http/answer.ts";
 import { readGivenJson, readJson } from "../http/body.ts";
 import type { Call } from "../http/call.ts";
@@ -14,9 +16,9 @@ import { inspectJson } from "../shapes/inspect.ts";
 import { summaryJson } from "../shapes/list.ts";
 
 /** Engine API, "Containers": everything that is not a stream. */
-export function containerRoutes(api: Api, containers: Containers): void {
+export function containerRoutes(api: Api, containers: Containers, images: Images): void {
   api.on("POST", "/containers/create", (call) => create(call, containers));
-  api.on("GET", "/containers/json", (call) => list(call, containers));
+  api.on("GET", "/containers/json", (call) => list(call, containers, images));
   api.on("POST", "/containers/prune", (call) => prune(call, containers));
   api.on("GET", "/containers/{name}/json", async ({ name, query, res, minor, signal }) => {
     sendJson(res, 200, inspectJson(await containers.inspect(name, query.flag("size"), signal), minor));
@@ -79,51 +81,22 @@ async function create({ req, res, query }: Call, containers: Containers): Promis
   sendJson(res, 201, { Id: id, Warnings: warnings });
 }
 
-const listFilters = [
-  "ancestor",
-  "before",
-  "exited",
-  "expose",
-  "health",
-  "id",
-  "isolation",
-  "is-task",
-  "label",
-  "name",
-  "network",
-  "publish",
-  "since",
-  "status",
-  "volume",
-];
-const states = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
-
-async function list({ res, query, minor, signal }: Call, containers: Containers): Promise<void> {
-  const filters = query.filters(listFilters);
-  checkStates(filters);
+async function list({ res, query, minor, signal }: Call, containers: Containers, images: Images): Promise<void> {
   const limit = query.integer("limit") ?? 0;
+  const { isEmpty, ...filter } = await containerQuery(query.filters(containerFilters), containers, images, signal);
   const request = {
-    filters: toFilterValues(filters),
+    ...filter,
     // A limit, and some filters, mean "of all containers".
     all: query.flag("all") || limit > 0,
-    limit: Math.max(0, limit),
+    limit: Math.max(0, Math.min(limit, 2 ** 31 - 1)),
     size: query.flag("size"),
   };
-  const found = await containers.list(request, signal);
+  const found = isEmpty ? [] : await containers.list(request, signal);
   const now = Date.now();
   const summaries = await Promise.all(
     found.map(async (container) => summaryJson(container, await containers.imageName(container), minor, now)),
   );
   sendJson(res, 200, summaries);
-}
-
-function checkStates(filters: Filters): void {
-  for (const state of filters.get("status") ?? []) {
-    if (states.includes(state)) continue;
-    throw invalid(
-      `invalid filter 'status=${state}': invalid value for state (${state}): must be one of ${states.join(", ")}`,
-    );
-  }
 }
 
 export function toFilterValues(filters: Filters): Record<string, { values: string[] }> {

@@ -2,28 +2,32 @@ import type { EventFeed } from "../domain/events.ts";
 import type { Api } from "../http/server.ts";
 import { absentRoutes } from "./absent.ts";
 import { containerRoutes } from "./containers.ts";
+import { type DiskUsageParts, diskUsageRoutes } from "./disk-usage.ts";
 import { eventRoutes } from "./events.ts";
 import { execRoutes } from "./exec.ts";
 import { imageRoutes } from "./images.ts";
 import { networkRoutes } from "./networks.ts";
+import { registryRoutes } from "./registry.ts";
 import { statsRoutes } from "./stats.ts";
 import { streamRoutes } from "./streams.ts";
 import { type SystemParts, systemRoutes } from "./system.ts";
 import { type TransferParts, transferRoutes } from "./transfer.ts";
 
-export type Parts = SystemParts & TransferParts & { feed: EventFeed; hostId: string };
+export type Parts = SystemParts & DiskUsageParts & TransferParts & { feed: EventFeed; hostId: string };
 
 /** The whole Engine API, as far as it goes. */
 export function addRoutes(api: Api, parts: Parts): void {
   const { containers, feed, hostId, images } = parts;
   systemRoutes(api, parts);
+  diskUsageRoutes(api, parts);
   eventRoutes(api, feed);
-  containerRoutes(api, containers);
+  containerRoutes(api, containers, images);
   streamRoutes(api, containers, hostId);
   statsRoutes(api, containers);
   execRoutes(api, containers, hostId);
   imageRoutes(api, images, containers);
   transferRoutes(api, parts);
+  registryRoutes(api, parts.registry);
   networkRoutes(api, containers);
   absentRoutes(api);
 }

@@ -1,23 +1,22 @@
 import { arch as nodeArch, release } from "node:os";
 import type { Bus, Instance } from "@berth/bus";
 import { roles } from "@berth/bus";
-import { BerthError } from "@berth/errors";
 import type { Containers } from "../domain/containers.ts";
+import type { EventFeed } from "../domain/events.ts";
 import type { Images } from "../domain/images.ts";
 import { commonHeaders, sendJson } from "../http/answer.ts";
 import type { Call } from "../http/call.ts";
 import type { Api } from "../http/server.ts";
 import { berthVersion, dockerVersion, maxVersionText, minVersionText } from "../http/version.ts";
 import type { NodeInfoResponse } from "../rpc/types.ts";
-import { imageSummary } from "../shapes/image.ts";
 import { infoJson, mergeNodes } from "../shapes/info.ts";
-import { summaryJson } from "../shapes/list.ts";
 
 export interface SystemParts {
+  feed: EventFeed;
   bus: Pick<Bus, "instances" | "connected">;
   containers: Containers;
   images: Images;
-  startedAt: Date;
+  builtAt: Date;
 }
 
 /** Engine API, "System". */
@@ -26,13 +25,6 @@ export function systemRoutes(api: Api, parts: SystemParts): void {
   api.on("HEAD", "/_ping", (call) => ping(call, ""));
   api.on("GET", "/version", async ({ res, signal }) => sendJson(res, 200, await versionJson(parts, signal)));
   api.on("GET", "/info", (call) => info(call, parts));
-  api.on("GET", "/system/df", (call) => diskUsage(call, parts));
-  api.on("POST", "/auth", () => {
-    throw new BerthError(
-      "NOT_IMPLEMENTED",
-      "checking registry credentials (docker login) is not supported by this engine yet",
-    );
-  });
 }
 
 function ping({ res }: Call, body: string): void {
@@ -54,7 +46,7 @@ export function goArch(): string {
   return names[nodeArch()] ?? nodeArch();
 }
 
-async function versionJson({ bus, containers, startedAt }: SystemParts, signal: AbortSignal): Promise<unknown> {
+async function versionJson({ bus, containers, builtAt }: SystemParts, signal: AbortSignal): Promise<unknown> {
   const nodes = containers.nodes.all();
   const [node] = await Promise.all(
     nodes.slice(0, 1).map(({ supervisor }) => supervisor.nodeInfo({}, { signal }).catch(() => undefined)),
@@ -69,7 +61,7 @@ async function versionJson({ bus, containers, startedAt }: SystemParts, signal: 
     Os: "linux",
     Arch: goArch(),
     KernelVersion: kernel,
-    BuildTime: startedAt.toISOString().replace("Z", "000000+00:00"),
+    BuildTime: builtAt.toISOString().replace("Z", "000000+00:00"),
   };
   const { Version, ...details } = engine;
   const components = roles.flatMap((role) => bus.instances(role)).map(componentJson);
@@ -94,7 +86,7 @@ function componentJson(instance: Instance): unknown {
   };
 }
 
-async function info({ res, signal, minor }: Call, { bus, containers, images }: SystemParts): Promise<void> {
+async function info({ res, signal, minor }: Call, { bus, containers, images, feed }: SystemParts): Promise<void> {
   const nodes = containers.nodes.all();
   const answers = await Promise.allSettled(
     nodes.map(({ supervisor }) => supervisor.nodeInfo({}, { signal, timeoutMs: 5_000 })),
@@ -108,7 +100,14 @@ async function info({ res, signal, minor }: Call, { bus, containers, images }: S
   sendJson(
     res,
     200,
-    infoJson(mergeNodes(infos), { images: imageCount ?? 0, warnings, minor, arch: goArch(), nodes: nodes.length }),
+    infoJson(mergeNodes(infos), {
+      images: imageCount ?? 0,
+      warnings,
+      minor,
+      arch: goArch(),
+      nodes: nodes.length,
+      listeners: feed.followers,
+    }),
   );
 }
 
@@ -118,43 +117,4 @@ async function countImages(images: Images, signal: AbortSignal): Promise<number 
   } catch {
     return undefined;
   }
-}
-
-async function diskUsage({ res, query, minor, signal }: Call, { containers, images }: SystemParts): Promise<void> {
-  const types = query.all("type");
-  const wants = (type: string) => types.length === 0 || types.includes(type);
-  const [found, stored] = await Promise.all([
-    containers.list({ all: true, size: true }, signal).catch(() => []),
-    images.store.listImages({ all: true }, { signal }),
-  ]);
-  const layers = new Map<string, number>();
-  for (const image of stored.images) {
-    const sizes = await images.layerSizes(image.layers);
-    for (const [index, { chainId, blob }] of image.layers.entries()) {
-      layers.set(chainId, sizes?.[index] ?? blob?.size ?? 0);
-    }
-  }
-  const uses = new Map<string, number>();
-  for (const { spec } of found) uses.set(spec?.imageId ?? "", (uses.get(spec?.imageId ?? "") ?? 0) + 1);
-  const summaries = await Promise.all(
-    stored.images.map(async (image) =>
-      imageSummary(image, {
-        size: await images.size(image),
-        containers: uses.get(image.id) ?? 0,
-        sharedSize: 0,
-        minor,
-      }),
-    ),
-  );
-  const now = Date.now();
-  sendJson(res, 200, {
-    ...(wants("image") ? { LayersSize: [...layers.values()].reduce((sum, size) => sum + size, 0) } : {}),
-    Images: wants("image") ? summaries : null,
-    Containers: wants("container")
-      ? found.map((container) => summaryJson(container, container.spec?.config?.image ?? "", minor, now))
-      : null,
-    Volumes: wants("volume") ? [] : null,
-    BuildCache: wants("build-cache") ? [] : null,
-    ...(minor < 42 ? { BuilderSize: 0 } : {}),
-  });
 }

@@ -11,7 +11,7 @@ export function eventJson(event: EventRecord): Record<string, unknown> {
     ...(from === undefined ? {} : { from }),
     Type: event.type,
     Action: event.action,
-    Actor: { ID: event.actorId, Attributes: event.attributes },
+    Actor: { ID: event.actorId, Attributes: sorted(event.attributes) },
     scope: event.scope,
     time: Number(nano / 1_000_000_000n),
     timeNano: event.timeNano,
@@ -22,4 +22,9 @@ export function eventJson(event: EventRecord): Record<string, unknown> {
 export function eventLine(event: EventRecord): string {
   const { timeNano, ...rest } = eventJson(event);
   return `${JSON.stringify(rest).slice(0, -1)},"timeNano":${String(timeNano)}}\n`;
+}
+
+/** Go writes maps in the order of their keys, and logs are compared as text. */
+function sorted(attributes: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -21,6 +21,7 @@ export function imageSummary(
   // Older clients expect a name where there is none.
   const named = minor >= 43 || !isDangling;
   return {
+    // Counted since 1.51; before it, only where the caller did.
     Containers: containers,
     Created: image.created?.seconds ?? 0,
     Id: image.id,

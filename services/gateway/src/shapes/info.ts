@@ -1,3 +1,4 @@
+import { readdirSync } from "node:fs";
 import { cpus, hostname, release, totalmem } from "node:os";
 import { dockerVersion } from "../http/version.ts";
 import type { NodeInfoResponse } from "../rpc/types.ts";
@@ -8,6 +9,8 @@ export interface InfoExtras {
   minor: number;
   arch: string;
   nodes: number;
+  /** Clients that follow events now. */
+  listeners: number;
 }
 
 /** Several nodes shown as one engine: what counts is added up, the rest is the first one's. */
@@ -43,27 +46,35 @@ export function infoJson(node: NodeInfoResponse | undefined, extras: InfoExtras)
     Images: extras.images,
     Driver: "overlay2",
     DriverStatus: [
+      ["Backing Filesystem", node?.backingFilesystem || "unknown"],
       ["Supports d_type", "true"],
+      ["Using metacopy", "false"],
       ["Native Overlay Diff", "true"],
+      ["userxattr", "false"],
       ["Nodes", String(extras.nodes)],
     ],
-    Plugins: { Volume: [], Network: ["bridge", "host", "null"], Authorization: null, Log: ["json-file", "none"] },
-    ...abilities(node),
+    Plugins: {
+      Volume: ["local"],
+      Network: ["bridge", "host", "null"],
+      Authorization: null,
+      Log: ["json-file", "none"],
+    },
+    ...abilities(node, extras.minor),
     Debug: false,
-    NFd: 0,
-    NGoroutines: 0,
+    NFd: openFiles(),
+    NGoroutines: process.getActiveResourcesInfo().length,
     SystemTime: new Date().toISOString(),
     LoggingDriver: "json-file",
     CgroupDriver: "cgroupfs",
     CgroupVersion: node?.cgroupVersion || "1",
-    NEventsListener: 0,
+    NEventsListener: extras.listeners,
     KernelVersion: node?.kernelVersion || release(),
     OperatingSystem: node?.operatingSystem ?? "",
     OSVersion: node?.osVersion ?? "",
     OSType: "linux",
     Architecture: machineNames[arch] ?? arch,
     IndexServerAddress: "https://index.docker.io/v1/",
-    RegistryConfig: registryConfig,
+    RegistryConfig: registryConfig(extras.minor),
     NCPU: node?.cpus ?? cpus().length,
     MemTotal: node?.memoryTotal ?? totalmem(),
     GenericResources: null,
@@ -89,28 +100,32 @@ export function infoJson(node: NodeInfoResponse | undefined, extras: InfoExtras)
     LiveRestoreEnabled: true,
     Isolation: "",
     InitBinary: "",
-    ContainerdCommit: { ID: "" },
-    RuncCommit: { ID: node?.runtimeVersion ?? "" },
-    InitCommit: { ID: "" },
+    ContainerdCommit: commit("", extras.minor),
+    RuncCommit: commit(node?.runtimeVersion ?? "", extras.minor),
+    InitCommit: commit("", extras.minor),
     SecurityOptions: securityOptions(node, extras.minor),
     ...(extras.minor >= 49 ? { FirewallBackend: { Driver: "nftables" } } : {}),
-    CDISpecDirs: [],
+    CDISpecDirs: ["/etc/cdi", "/var/run/cdi"],
+    ...(extras.minor < 50 ? { BridgeNfIptables: false, BridgeNfIp6tables: false } : {}),
     Warnings: warnings(node, extras),
   };
 }
 
-function abilities(node: NodeInfoResponse | undefined): Record<string, boolean> {
+function abilities(node: NodeInfoResponse | undefined, minor: number): Record<string, boolean> {
+  const isV1 = node?.cgroupVersion !== "2";
   return {
     MemoryLimit: true,
-    SwapLimit: true,
-    KernelMemoryTCP: false,
+    SwapLimit: !(node?.warnings ?? []).some((warning) => warning.includes("swap limit")),
+    // Taken away in 1.42: kernels no longer have the limit, and nothing here sets it.
+    ...(minor < 42 ? { KernelMemory: isV1 } : {}),
+    KernelMemoryTCP: isV1,
     CpuCfsPeriod: true,
     CpuCfsQuota: true,
     CPUShares: true,
     CPUSet: true,
     PidsLimit: true,
     IPv4Forwarding: node?.ipv4Forwarding ?? true,
-    OomKillDisable: node?.cgroupVersion !== "2",
+    OomKillDisable: isV1,
   };
 }
 
@@ -125,8 +140,25 @@ function warnings(node: NodeInfoResponse | undefined, extras: InfoExtras): strin
   return all.length === 0 ? null : all;
 }
 
-const registryConfig = {
-  IndexConfigs: { "docker.io": { Mirrors: [], Name: "docker.io", Official: true, Secure: true } },
-  InsecureRegistryCIDRs: ["::1/128", "127.0.0.0/8"],
-  Mirrors: null,
-};
+function registryConfig(minor: number): Record<string, unknown> {
+  return {
+    // Gone since 1.48, and null ever since they meant nothing.
+    ...(minor < 47 ? { AllowNondistributableArtifactsCIDRs: null, AllowNondistributableArtifactsHostnames: null } : {}),
+    IndexConfigs: { "docker.io": { Mirrors: [], Name: "docker.io", Official: true, Secure: true } },
+    InsecureRegistryCIDRs: ["::1/128", "127.0.0.0/8"],
+    Mirrors: null,
+  };
+}
+
+/** Before 1.49 the commit that was expected stood beside the one that is there. */
+function commit(id: string, minor: number): Record<string, string> {
+  return minor < 49 ? { ID: id, Expected: id } : { ID: id };
+}
+
+function openFiles(): number {
+  try {
+    return readdirSync("/proc/self/fd").length;
+  } catch {
+    return 0;
+  }
+}

@@ -12,12 +12,14 @@ import {
   withDefaultTag,
 } from "@berth/oci";
 import { Flights } from "./flights.ts";
+import { login } from "./login.ts";
 import { pull } from "./pull.ts";
 import { type Credentials, TokenCache } from "./registry/auth.ts";
 import { RegistryClient, type RegistryShared } from "./registry/client.ts";
 import { endpointOf } from "./registry/endpoint.ts";
 import { pullFailure } from "./registry/failure.ts";
 import { Http, type Timeouts } from "./registry/http.ts";
+import { type SearchResult, search } from "./search.ts";
 import type { ImageSink, PullMessage, Resolved } from "./sink.ts";
 import { Slots } from "./slots.ts";
 
@@ -91,6 +93,19 @@ export class Puller {
     } catch (error) {
       throw pullFailure(error, reference);
     }
+  }
+
+  /** See {@link login}. */
+  login(address: string, credentials: Credentials, signal: AbortSignal): Promise<string> {
+    return login(this.#shared, this.#options.insecureRegistries, address, credentials, signal);
+  }
+
+  /** See {@link search}. */
+  search(
+    query: { term: string; limit: number; credentials: Credentials },
+    signal: AbortSignal,
+  ): Promise<SearchResult[]> {
+    return search(this.#shared, this.#options.insecureRegistries, query, signal);
   }
 
   close(): Promise<void> {

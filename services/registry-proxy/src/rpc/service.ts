@@ -31,6 +31,15 @@ export function registryProxyService(puller: Puller, log: Logger): Implementatio
       const { descriptor, platforms } = await puller.resolve(reference, decodeAuth(auth), signal);
       return { descriptor, platforms: platforms.map((platform) => ({ ...platform })) };
     },
+
+    async login({ auth }, { signal }) {
+      return { identityToken: await puller.login(auth?.serverAddress ?? "", decodeAuth(auth), signal) };
+    },
+
+    async search({ term, limit, auth }, { signal }) {
+      const bounded = Math.max(1, Math.min(limit, 100));
+      return { results: await puller.search({ term, limit: bounded, credentials: decodeAuth(auth) }, signal) };
+    },
   };
 }
 

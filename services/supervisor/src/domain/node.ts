@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, statfs } from "node:fs/promises";
 import type { Parts } from "./containers/parts.ts";
 
 /** What `docker info` tells of a node. */
@@ -30,5 +30,23 @@ export async function nodeInfo(parts: Parts) {
     runtimeVersion: "0.1.0",
     rootDir: parts.paths.stateDir,
     ipv4Forwarding: forwarding.trim() === "1",
+    backingFilesystem: await filesystemOf(parts.paths.stateDir),
   };
+}
+
+/** Docker's names for what statfs tells (linux/magic.h). */
+const filesystems: Record<number, string> = {
+  61267: "extfs",
+  1481003842: "xfs",
+  2435016766: "btrfs",
+  16914836: "tmpfs",
+  801189825: "zfs",
+  2035054128: "overlayfs",
+  26985: "nfs",
+  4076150800: "f2fs",
+};
+
+async function filesystemOf(path: string): Promise<string> {
+  const { type } = await statfs(path).catch(() => ({ type: 0 }));
+  return filesystems[type] ?? "<unknown>";
 }

@@ -15,8 +15,9 @@ import { waitFor } from "../domain/containers/wait.ts";
 import type { Engine } from "../domain/engine.ts";
 import { notRunning } from "../domain/errors.ts";
 import { findExec } from "../domain/exec/exec.ts";
+import { fromNano } from "../domain/time.ts";
 import { decodeResources, decodeSpec } from "./decode.ts";
-import { encodeContainer } from "./encode.ts";
+import { encodeContainer, nanoOf } from "./encode.ts";
 
 const conditions: Partial<Record<number, WaitCondition>> = {
   [WaitConditionNumber.NEXT_EXIT]: "next-exit",
@@ -86,9 +87,15 @@ export function containerCalls(engine: Engine): Implementation<typeof Supervisor
       const found = engine.find(container);
       return { container: view(found, size ? await sizesOf(parts, found.record) : undefined) };
     },
-    async list({ filters, all, limit, size }) {
+    async list({ filters, all, limit, size, createdBefore, createdAfter }) {
       const values = Object.fromEntries(Object.entries(filters).map(([key, filter]) => [key, filter.values]));
-      const found = listContainers(parts, { filters: values, all, limit });
+      const found = listContainers(parts, {
+        filters: values,
+        all,
+        limit,
+        createdBefore: decodeTime(createdBefore),
+        createdAfter: decodeTime(createdAfter),
+      });
       const sizes = await Promise.all(found.map(({ record }) => (size ? sizesOf(parts, record) : undefined)));
       return { containers: found.map((container, index) => view(container, sizes[index])) };
     },
@@ -103,4 +110,9 @@ export function containerCalls(engine: Engine): Implementation<typeof Supervisor
       return {};
     },
   };
+}
+
+function decodeTime(time: { seconds: number; nanos: number } | undefined): string {
+  const nano = nanoOf(time);
+  return nano === undefined ? "" : fromNano(nano);
 }

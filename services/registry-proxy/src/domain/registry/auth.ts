@@ -25,6 +25,8 @@ const maxTokens = 1000;
 
 interface Token {
   value: string;
+  /** Given where a lasting one was asked for. */
+  refreshToken?: string;
   /** ms since epoch */
   expires: number;
 }
@@ -59,8 +61,12 @@ export class Authorizer {
   readonly #insecure: boolean;
   readonly #scope: string;
   #challenge: Challenge | undefined;
+  /** A refresh token that the token server gave; only {@link Authorizer.offline} asks for one. */
+  refreshToken: string | undefined;
+  /** Asks for a token that outlasts the password's use, as a login does. */
+  offline = false;
 
-  /** @param scope as in "repository:library/busybox:pull" */
+  /** @param scope as in "repository:library/busybox:pull"; empty to only show the credentials */
   constructor(http: Http, cache: TokenCache, credentials: Credentials, insecure: boolean, scope: string) {
     this.#http = http;
     this.#cache = cache;
@@ -99,10 +105,11 @@ export class Authorizer {
 
   async #token(challenge: Challenge, signal: AbortSignal): Promise<string> {
     const key = this.#key(challenge);
-    const cached = this.#cache.get(key);
+    const cached = this.offline ? undefined : this.#cache.get(key);
     if (cached !== undefined) return cached;
     const token = await this.#fetch(challenge, signal);
     this.#cache.set(key, token);
+    this.refreshToken = token.refreshToken;
     return token.value;
   }
 
@@ -110,7 +117,11 @@ export class Authorizer {
     const realm = this.#realm(parameters["realm"]);
     const fields = new URLSearchParams();
     if (parameters["service"]) fields.set("service", parameters["service"]);
-    fields.set("scope", this.#scope);
+    if (this.#scope !== "") fields.set("scope", this.#scope);
+    if (this.offline) {
+      fields.set("offline_token", "true");
+      fields.set("client_id", "docker");
+    }
     const { username, identityToken } = this.#credentials;
     const common = { insecure: this.#insecure, signal };
     let answer: Awaited<ReturnType<Http["send"]>>;
@@ -161,5 +172,10 @@ function parseToken(body: Buffer, realm: URL): Token {
   }
   const lifetime =
     typeof answer["expires_in"] === "number" ? Math.max(defaultLifetime, answer["expires_in"]) : defaultLifetime;
-  return { value, expires: Date.now() + lifetime * 1000 - margin };
+  const refreshToken = answer["refresh_token"];
+  return {
+    value,
+    ...(typeof refreshToken === "string" ? { refreshToken } : {}),
+    expires: Date.now() + lifetime * 1000 - margin,
+  };
 }

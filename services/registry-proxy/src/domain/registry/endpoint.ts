@@ -9,7 +9,7 @@ export interface Endpoint {
   insecure: boolean;
 }
 
-const hubHost = "registry-1.docker.io";
+export const hubHost = "registry-1.docker.io";
 
 /**
  * @param insecureRegistries hosts ("name", "name:port") and networks ("10.0.0.0/8") that the operator trusts; loopback is

@@ -111,7 +111,7 @@ export async function readBody({ body, url }: Answer, limit: number): Promise<Bu
 export async function answerError(answer: Answer): Promise<RegistryError> {
   const body = await readBody(answer, maxErrorBody).catch(() => Buffer.alloc(0));
   const faults = parseFaults(body.toString("utf8"));
-  return new RegistryError(answer.status, statusTexts[answer.status] ?? "", faults);
+  return new RegistryError(answer.status, statusText(answer.status), faults);
 }
 
 /** Frees the connection: a short body is read, a long one cut off. */
@@ -129,6 +129,10 @@ function parseLocation(location: string, base: URL): URL {
 
 function without(headers: Record<string, string>, name: string): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).filter(([key]) => key.toLowerCase() !== name));
+}
+
+export function statusText(status: number): string {
+  return statusTexts[status] ?? "";
 }
 
 const statusTexts: Record<number, string> = {

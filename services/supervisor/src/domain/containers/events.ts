@@ -14,7 +14,12 @@ export function containerEvent(
     type: "container",
     action,
     actorId: record.id,
-    attributes: { ...config.labels, image: config.image, name: record.name, ...attributes },
+    attributes: {
+      ...attributes,
+      ...config.labels,
+      ...(config.image === "" ? {} : { image: config.image }),
+      name: record.name,
+    },
     timeNano: nowNano().toString(),
     nodeId,
     scope: "local",

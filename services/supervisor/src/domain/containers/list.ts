@@ -1,7 +1,5 @@
-import { BerthError } from "@berth/errors";
 import { invalid } from "../errors.ts";
-import { type ContainerRecord, type Status, statuses } from "../model.ts";
-import { toNano } from "../time.ts";
+import type { ContainerRecord } from "../model.ts";
 import type { Container } from "./container.ts";
 import type { Parts } from "./parts.ts";
 import { isActive } from "./state.ts";
@@ -12,18 +10,28 @@ export interface ListOptions {
   all: boolean;
   /** 0: no limit. */
   limit: number;
+  /** Made before and after these moments; RFC 3339 with nanoseconds, "" for any. */
+  createdBefore: string;
+  createdAfter: string;
 }
 
 type Test = (record: ContainerRecord) => boolean;
 
-/** `GET /containers/json`: newest first. Throws INVALID_ARGUMENT, NO_SUCH_CONTAINER with Docker's texts. */
-export function listContainers(parts: Parts, { filters, all, limit }: ListOptions): Container[] {
+/**
+ * `GET /containers/json`: newest first. The filters' values were checked by whoever took them from a client.
+ * @throws INVALID_ARGUMENT for a filter that there is none of
+ */
+export function listContainers(parts: Parts, options: ListOptions): Container[] {
+  const { filters, all, limit, createdBefore, createdAfter } = options;
   const tests = Object.entries(filters).flatMap(([name, values]) =>
-    values.length === 0 ? [] : [testFor(parts, name, values)],
+    values.length === 0 ? [] : [testFor(name, values)],
   );
+  if (createdBefore !== "") tests.push(({ created }) => created < createdBefore);
+  if (createdAfter !== "") tests.push(({ created }) => created > createdAfter);
+  const ports = portTest(filters["publish"] ?? [], filters["expose"] ?? []);
+  if (ports !== undefined) tests.push(ports);
   // A state asked for, or a limit, means that those that do not run count too.
-  const everything =
-    all || limit > 0 || ["status", "exited", "before", "since"].some((name) => (filters[name]?.length ?? 0) > 0);
+  const everything = all || limit > 0 || (filters["status"]?.length ?? 0) > 0;
   const found = parts.registry
     .all()
     .filter(({ record }) => everything || isActive(record))
@@ -32,57 +40,70 @@ export function listContainers(parts: Parts, { filters, all, limit }: ListOption
   return limit > 0 ? found.slice(0, limit) : found;
 }
 
-function testFor(parts: Parts, name: string, values: readonly string[]): Test {
-  const any =
-    (test: (value: string, record: ContainerRecord) => boolean): Test =>
-    (record) =>
-      values.some((value) => test(value, record));
+function testFor(name: string, values: readonly string[]): Test {
   switch (name) {
     case "id":
-      return any((value, { id }) => id.startsWith(value) || matches(value, id));
+      return any(
+        values,
+        (pattern) =>
+          ({ id }) =>
+            pattern(id),
+      );
     case "name":
-      return any((value, record) => matches(value, record.name) || matches(value, `/${record.name}`));
+      return any(values, (pattern) => (record) => pattern(`/${record.name}`) || pattern(record.name));
+    case "status":
+      return any(
+        values,
+        (pattern) =>
+          ({ state }) =>
+            pattern(state.status),
+      );
     case "label":
       // Labels narrow each other down, the other filters' values widen.
       return (record) => values.every((value) => hasLabel(record, value));
-    case "status":
-      return any(statusTest(values));
     case "exited":
-      return exitedTest(values);
+      return exitedTest(new Set(values.map(Number)));
     case "ancestor":
-      return any((value, record) => isAncestor(record, value));
-    case "before":
-    case "since":
-      return relationTest(parts, name, values);
+      return ({ spec }) => values.includes(spec.imageId);
     case "network":
-      return any((value, record) => onNetwork(record, value));
+      return (record) => values.some((value) => isOnNetwork(record, value));
     case "volume":
-      return any((value, record) =>
-        record.mounts.some((mount) => mount.name === value || mount.destination === value || mount.source === value),
-      );
+      return ({ mounts }) =>
+        mounts.some(({ name: volume, source, destination }) =>
+          values.some((value) => destination === value || (volume || source) === value),
+        );
+    case "health":
+      return (record) => values.includes(healthOf(record));
+    case "is-task":
+      // Tasks are swarm's, and there is no swarm.
+      return () => values.some((value) => value === "false" || value === "0");
     case "publish":
     case "expose":
-      return portTest(name, values);
-    case "health":
-      for (const value of values) oneOf(name, value, "health", ["none", "starting", "healthy", "unhealthy"]);
-      return () => values.includes("none");
     case "isolation":
       return () => true;
-    case "is-task":
-      return isTaskTest(values);
     default:
       throw invalid(`invalid filter '${name}'`);
   }
 }
 
-/** A pattern as given, or text where it is none. */
-function matches(pattern: string, text: string): boolean {
-  // Bounded, as patterns are the caller's: a long one is taken literally.
-  if (pattern.length > 256) return text.includes(pattern);
+/** Text that is given as it is or matched by a regular expression; one that can't be compiled matches itself alone. */
+function any(values: readonly string[], test: (pattern: (text: string) => boolean) => Test): Test {
+  const tests = values.map((value) => {
+    const expression = compile(value);
+    return test((text) => text === value || (expression?.test(text) ?? false));
+  });
+  return (record) => tests.some((one) => one(record));
+}
+
+/** characters of a pattern; expressions are the caller's, and long ones can take very long to match. */
+const maxPattern = 256;
+
+function compile(pattern: string): RegExp | undefined {
+  if (pattern.length > maxPattern) return undefined;
   try {
-    return new RegExp(pattern).test(text);
+    return new RegExp(pattern);
   } catch {
-    return text.includes(pattern);
+    return undefined;
   }
 }
 
@@ -90,85 +111,58 @@ export function hasLabel({ spec }: ContainerRecord, filter: string): boolean {
   const { labels } = spec.config;
   const equals = filter.indexOf("=");
   if (equals < 0) return Object.hasOwn(labels, filter);
-  return labels[filter.slice(0, equals)] === filter.slice(equals + 1);
+  const key = filter.slice(0, equals);
+  return Object.hasOwn(labels, key) && labels[key] === filter.slice(equals + 1);
 }
 
-function oneOf(filter: string, value: string, what: string, known: readonly string[]): void {
-  if (known.includes(value)) return;
-  throw invalid(
-    `invalid filter '${filter}=${value}': invalid value for ${what} (${value}): must be one of ${known.join(", ")}`,
-  );
+function exitedTest(codes: ReadonlySet<number>): Test {
+  return (record) => !isActive(record) && record.state.startedAt !== "" && codes.has(record.state.exitCode);
 }
 
-function statusTest(values: readonly string[]): (value: string, record: ContainerRecord) => boolean {
-  for (const value of values) oneOf("status", value, "state", statuses);
-  return (value, { state }) => state.status === (value as Status);
-}
-
-function exitedTest(values: readonly string[]): Test {
-  const codes = values.map((value) => {
-    if (!/^[+-]?\d+$/.test(value))
-      throw invalid(`invalid filter 'exited=${value}': strconv.Atoi: parsing "${value}": invalid syntax`);
-    return Number(value);
-  });
-  return ({ state }) => state.status === "exited" && codes.includes(state.exitCode);
-}
-
-function isAncestor({ spec }: ContainerRecord, value: string): boolean {
-  const { image } = spec.config;
-  const tagged = image.includes("@") || /:[^/]*$/.test(image) ? image : `${image}:latest`;
-  const wanted = value.includes("@") || /:[^/]*$/.test(value) ? value : `${value}:latest`;
-  const bare = spec.imageId.replace(/^sha256:/, "");
+function isOnNetwork({ endpoints, spec }: ContainerRecord, value: string): boolean {
+  const { networkMode } = spec.hostConfig;
   return (
-    image === value ||
-    tagged === wanted ||
-    spec.imageId === value ||
-    (value.length >= 4 && bare.startsWith(value.replace(/^sha256:/, "")))
+    (networkMode === "default" ? "bridge" : networkMode) === value ||
+    endpoints.some(({ network, networkId }) => network === value || (value !== "" && networkId.startsWith(value)))
   );
 }
 
-function relationTest(parts: Parts, name: "before" | "since", values: readonly string[]): Test {
-  const times = values.map((value) => toNano(parts.registry.find(value).record.created));
-  return ({ created }) => times.every((time) => (name === "before" ? toNano(created) < time : toNano(created) > time));
+/** "none" for a container without a health check. */
+function healthOf(_record: ContainerRecord): string {
+  return "none";
 }
 
-function onNetwork({ endpoints, spec }: ContainerRecord, value: string): boolean {
-  return (
-    spec.hostConfig.networkMode === value ||
-    endpoints.some(({ network, networkId }) => network === value || networkId.startsWith(value))
-  );
-}
-
-function portTest(name: "publish" | "expose", values: readonly string[]): Test {
-  const wanted = new Set(values.flatMap((value) => portsOf(name, value)));
+/**
+ * Published and exposed ports, of which one is enough. What does not run has neither, as with Docker.
+ * @param publish "8080/tcp" or "8000-8010/tcp", already checked
+ */
+function portTest(publish: readonly string[], expose: readonly string[]): Test | undefined {
+  if (publish.length === 0 && expose.length === 0) return undefined;
+  const published = publish.map(portRange);
+  const exposed = expose.map(portRange);
   return (record) => {
-    if (name === "expose") {
-      return record.spec.config.exposedPorts.some((port) => wanted.has(port.includes("/") ? port : `${port}/tcp`));
-    }
-    return record.ports.some(
-      ({ hostPort, containerPort }) => hostPort > 0 && wanted.has(`${hostPort}/${containerPort.split("/")[1]}`),
+    if (!isActive(record)) return false;
+    const bound = record.ports.map(({ hostPort, containerPort }) => ({ hostPort, ...portRange(containerPort) }));
+    const open = [...bound, ...record.spec.config.exposedPorts.map(portRange)];
+    return (
+      bound.some(({ hostPort, protocol }) =>
+        published.some((range) => protocol === range.protocol && hostPort >= range.first && hostPort <= range.last),
+      ) ||
+      open.some(({ first, protocol }) =>
+        exposed.some((range) => protocol === range.protocol && first >= range.first && first <= range.last),
+      )
     );
   };
 }
 
-function portsOf(name: string, value: string): string[] {
-  const [range = "", protocol = "tcp"] = value.split("/");
-  const [first, last = first] = range.split("-");
-  for (const part of [first, last]) {
-    if (!/^\d{1,5}$/.test(part ?? "")) {
-      throw new BerthError(
-        "INVALID_ARGUMENT",
-        `error while looking up for ${name} ${value}: strconv.ParseUint: parsing "${part}": invalid syntax`,
-      );
-    }
-  }
-  const count = Math.max(0, Math.min(Number(last) - Number(first) + 1, 65_536));
-  return Array.from({ length: count }, (_, index) => `${Number(first) + index}/${protocol}`);
+interface PortRange {
+  first: number;
+  last: number;
+  protocol: string;
 }
 
-function isTaskTest(values: readonly string[]): Test {
-  for (const value of values) {
-    if (!["true", "1", "false", "0"].includes(value)) throw invalid(`invalid filter 'is-task=[${values.join(" ")}]'`);
-  }
-  return () => values.some((value) => value === "false" || value === "0");
+function portRange(text: string): PortRange {
+  const [range = "", protocol = "tcp"] = text.split("/");
+  const [first = "", last = first] = range.split("-");
+  return { first: Number(first), last: Number(last), protocol };
 }
