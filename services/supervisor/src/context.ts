@@ -62,6 +62,7 @@ export async function createContext(
     names,
     snapshots: remoteSnapshots(clients, nodeId),
     launcher: nativeLauncher(runtimePath(config)),
+    initProgram: runtimePath(config),
     networks,
     registry: new Registry(),
     log,

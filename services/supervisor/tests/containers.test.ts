@@ -18,6 +18,7 @@ test("restarts back off from 100 ms, doubling to a minute, and start over after 
       restartCount: 0,
       ranForMs: 0,
       previousDelayMs: 0,
+      replacing: false,
       ...change,
     });
   expect(ask({})).toBe(100);

@@ -19,6 +19,7 @@ async function bundle(...args: Parameters<typeof makeSpec>) {
     mounts: parseMounts(spec.hostConfig, spec.config.volumes),
     volumes: new Map([["/vol", "/volumes/x/_data"]]),
     files: { resolvConf: "/f/resolv.conf", hostname: "/f/hostname", hosts: "/f/hosts" },
+    initProgram: "/opt/berth-runtime",
     exitFile: "/e",
     logPath: "/l",
     place: { endpoints: [], ports: [] },

@@ -27,6 +27,13 @@ enum class Mode { none, v1, hybrid, v2 };
 /// What this host mounts below /sys/fs/cgroup (read from /proc/self/mountinfo once per call).
 Mode detect_mode();
 
+/// What was read from or written to one block device, in bytes or operations; `op` as the kernel names it.
+struct IoEntry {
+  uint64_t major = 0, minor = 0;
+  std::string op;
+  uint64_t value = 0;
+};
+
 /// What a container has used and been denied; zero where the host has no such controller. A limit of 0 means none.
 struct Stats {
   uint64_t cpu_usage_ns = 0, cpu_user_ns = 0, cpu_system_ns = 0;
@@ -35,6 +42,11 @@ struct Stats {
   uint64_t oom_kills = 0;
   uint64_t pids_current = 0, pids_limit = 0;
   uint64_t io_read_bytes = 0, io_write_bytes = 0, io_reads = 0, io_writes = 0;
+  uint64_t memory_failures = 0;                                       // v1: limit hit; v2: OOM
+  int memory_version = 0, io_version = 0;                             // of the hierarchy that counts; 0: none does
+  std::vector<uint64_t> cpu_per_cpu_ns;                               // v1 alone
+  std::vector<std::pair<std::string, uint64_t>> memory_details;       // memory.stat
+  std::vector<IoEntry> io_bytes, io_operations;
 };
 
 /// The quick way in for a child that is about to be made. add() from outside waits for an RCU grace period each time (5 to

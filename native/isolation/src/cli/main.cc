@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "cli/commands.h"
+#include "cli/init.h"
 #include "cli/seal.h"
 #include "oci/json.h"
 #include "base/version.h"
@@ -150,6 +151,7 @@ int dispatch(const Args& args) {
 
 int main(int argc, char** argv) {
   using namespace berth::cli;
+  if (argc > 0 && is_init(argv[0])) return init_main(argc, argv);
   if (const auto sealed = seal_program(argv); !sealed)
     std::fprintf(stderr, "berth-runtime: %s\n", sealed.error().message().c_str());
 #ifdef BERTH_HAS_MONITOR

@@ -4,8 +4,11 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/result.h"
+#include "cgroup/cgroup.h"
 
 namespace berth::monitor {
 
@@ -25,6 +28,11 @@ class JsonLine {
   void key(std::string_view key);
   std::string text_ = "{";
 };
+
+/// "[1,2]", `{"key":1}` and `[{"major":8,"minor":0,"op":"Read","value":1}]`, for raw().
+std::string list_json(const std::vector<uint64_t>& values);
+std::string details_json(const std::vector<std::pair<std::string, uint64_t>>& details);
+std::string io_json(const std::vector<cgroup::IoEntry>& entries);
 
 /// "ENOENT" for an errno value.
 std::string errno_name(int code);

@@ -70,6 +70,7 @@ class Monitor final : public ConnectionOwner {
   Result<std::string> stats();
   Result<void> resize(const Request& request);
   Result<void> kill(const Request& request);
+  Result<void> kill_tree(pid_t root);
   Result<void> signal_all(int signal);
   Result<void> pause();
   Result<void> resume();

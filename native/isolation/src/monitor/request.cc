@@ -70,6 +70,7 @@ void read_fields(ObjectReader& in, Request& request) {
       if (request.signal < 1 || request.signal > SIGRTMAX) in.fail("signal", "a signal number");
       in.read("exec", request.exec);
       in.read("all", request.all);
+      in.read("tree", request.tree);
       break;
     case Operation::update:
       if (in.member("resources") == nullptr) in.fail("resources", "an object");

@@ -26,6 +26,7 @@ struct Request {
   uint16_t rows = 0, cols = 0;      // exec, resize; characters
   int signal = 0;                   // kill
   bool all = false;                 // kill
+  bool tree = false;                // kill: with whatever the exec has started
   oci::Resources resources;         // update
 };
 

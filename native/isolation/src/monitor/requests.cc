@@ -2,6 +2,7 @@
 #include <csignal>
 
 #include "monitor/monitor.h"
+#include "monitor/process_tree.h"
 #include "monitor/time_text.h"
 
 namespace berth::monitor {
@@ -94,7 +95,10 @@ Result<std::string> Monitor::stats() {
   line.counter("memory_inactive_file", s.memory_inactive_file).counter("oom_kills", s.oom_kills);
   line.counter("pids_current", s.pids_current).counter("pids_limit", s.pids_limit);
   line.counter("io_read_bytes", s.io_read_bytes).counter("io_write_bytes", s.io_write_bytes);
-  return line.counter("io_reads", s.io_reads).counter("io_writes", s.io_writes).done();
+  line.counter("io_reads", s.io_reads).counter("io_writes", s.io_writes).counter("memory_failures", s.memory_failures);
+  line.number("memory_version", s.memory_version).number("io_version", s.io_version);
+  line.raw("cpu_per_cpu_ns", list_json(s.cpu_per_cpu_ns)).raw("memory_details", details_json(s.memory_details));
+  return line.raw("io_bytes", io_json(s.io_bytes)).raw("io_operations", io_json(s.io_operations)).done();
 }
 
 void Monitor::attach(Connection& connection, const Request& request) {
@@ -163,6 +167,7 @@ Result<void> Monitor::kill(const Request& request) {
     const Exec* const exec = execs_.find(*request.exec);
     if (exec == nullptr || exec->reaped) return Error{ESRCH, "kill", *request.exec, "the exec has ended"};
     pid = exec->pid;
+    if (request.tree) return kill_tree(pid);
   } else {
     BERTH_TRY(need_running("kill"));
     if (request.all) return signal_all(request.signal);
@@ -181,6 +186,11 @@ Result<void> Monitor::signal_all(int signal) {
   for (pid_t pid : pids)
     if (::kill(pid, signal) != 0 && errno != ESRCH) return sys_error("kill", std::to_string(pid));
   return {};
+}
+
+Result<void> Monitor::kill_tree(pid_t root) {
+  BERTH_ASSIGN(cgroup::Cgroup * group, need_cgroup());
+  return kill_process_tree(root, [group] { return group->processes(); });
 }
 
 Result<void> Monitor::pause() {

@@ -1,3 +1,4 @@
+import { BerthError } from "@berth/errors";
 import type { Containers } from "../domain/containers.ts";
 import { sendJson, startStream } from "../http/answer.ts";
 import type { Api } from "../http/server.ts";
@@ -10,6 +11,7 @@ export function statsRoutes(api: Api, containers: Containers): void {
   api.on("GET", "/containers/{name}/stats", async ({ name, query, res, signal }) => {
     const follow = query.flag("stream", true);
     const isOneShot = query.flag("one-shot");
+    if (follow && isOneShot) throw new BerthError("INVALID_ARGUMENT", "cannot have stream=true and one-shot=true");
     const supervisor = await containers.supervisorOf(name, signal);
     // One answer with something to compare it with takes two readings, a second apart.
     const needsTwo = !follow && !isOneShot;
@@ -22,7 +24,9 @@ export function statsRoutes(api: Api, containers: Containers): void {
         continue;
       }
       if (!follow) {
-        sendJson(res, 200, statsJson(stats, previous, memoryTotal));
+        const { name: _name, id: _id, ...reading } = statsJson(stats, previous, memoryTotal);
+        // As Docker: a reading without a look back does not say whose it is.
+        sendJson(res, 200, isOneShot && isRunning ? reading : { name: _name, id: _id, ...reading });
         return;
       }
       if (!res.headersSent) startStream(res, "application/json");

@@ -12,6 +12,7 @@ export type {
   ContainerState,
   Endpoint,
   EndpointSpec,
+  Health,
   Healthcheck,
   HostConfig,
   InspectExecResponse,

@@ -1,4 +1,12 @@
-import type { Container, ContainerState, Endpoint, EndpointSpec, Network, PublishedPort } from "../rpc/types.ts";
+import type {
+  Container,
+  ContainerState,
+  Endpoint,
+  EndpointSpec,
+  Health,
+  Network,
+  PublishedPort,
+} from "../rpc/types.ts";
 import { ContainerStatus } from "../rpc/types.ts";
 import { configJson, hostConfigJson, orNull } from "./config.ts";
 import { rfc3339 } from "./time.ts";
@@ -80,6 +88,20 @@ function stateJson(state: ContainerState | undefined): Record<string, unknown> {
     Error: state?.error ?? "",
     StartedAt: rfc3339(state?.startedAt),
     FinishedAt: rfc3339(state?.finishedAt),
+    ...(state?.health === undefined ? {} : { Health: stateHealthJson(state.health) }),
+  };
+}
+
+function stateHealthJson({ status, failingStreak, log }: Health): Record<string, unknown> {
+  return {
+    Status: status,
+    FailingStreak: failingStreak,
+    Log: log.map(({ start, end, exitCode, output }) => ({
+      Start: rfc3339(start),
+      End: rfc3339(end),
+      ExitCode: exitCode,
+      Output: output,
+    })),
   };
 }
 

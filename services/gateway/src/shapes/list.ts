@@ -65,6 +65,11 @@ function exposedOnly(container: Container): PortJson[] {
     .map((port) => portJson({ containerPort: port, hostIp: "", hostPort: 0 }));
 }
 
+function healthText(status: string | undefined): string {
+  if (status === undefined) return "";
+  return status === "starting" ? " (health: starting)" : ` (${status})`;
+}
+
 /** "Up 3 minutes (Paused)", "Exited (137) 2 hours ago", "Created" … */
 export function statusText(container: Container, now: number): string {
   const state = container.state;
@@ -72,7 +77,7 @@ export function statusText(container: Container, now: number): string {
   const ago = humanDuration(now - toMillis(state?.finishedAt));
   switch (state?.status) {
     case ContainerStatus.RUNNING:
-      return `Up ${up}`;
+      return `Up ${up}${healthText(state.health?.status)}`;
     case ContainerStatus.PAUSED:
       return `Up ${up} (Paused)`;
     case ContainerStatus.RESTARTING:

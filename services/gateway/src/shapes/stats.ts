@@ -1,8 +1,9 @@
 import type { InterfaceStats, StatsResponse } from "../rpc/types.ts";
+import { memoryDetails } from "./memory-details.ts";
 import { rfc3339, zeroTime } from "./time.ts";
 
 interface Cpu {
-  cpu_usage: Record<string, number>;
+  cpu_usage: Record<string, number | number[]>;
   system_cpu_usage?: number;
   online_cpus?: number;
   throttling_data: Record<string, number>;
@@ -17,6 +18,7 @@ function cpuJson(stats: StatsResponse): Cpu {
   return {
     cpu_usage: {
       total_usage: stats.cpuUsage,
+      ...(stats.cpuPerCpu.length > 0 ? { percpu_usage: stats.cpuPerCpu } : {}),
       usage_in_kernelmode: stats.cpuSystem,
       usage_in_usermode: stats.cpuUser,
     },
@@ -45,7 +47,7 @@ export function statsJson(
     name: `/${stats.name}`,
     id: stats.containerId,
     read: isRunning ? rfc3339(stats.read) : zeroTime,
-    preread: previous === undefined || !isRunning ? zeroTime : rfc3339(previous.read),
+    preread: rfc3339(previous?.read),
     pids_stats: isRunning
       ? { current: stats.pidsCurrent, ...(isLimit(stats.pidsLimit) ? { limit: stats.pidsLimit } : {}) }
       : {},
@@ -53,7 +55,7 @@ export function statsJson(
     num_procs: 0,
     storage_stats: {},
     cpu_stats: isRunning ? cpuJson(stats) : noCpu,
-    precpu_stats: previous === undefined || !isRunning ? noCpu : cpuJson(previous),
+    precpu_stats: previous === undefined || previous.onlineCpus === 0 ? noCpu : cpuJson(previous),
     memory_stats: isRunning ? memoryJson(stats, hostMemory) : {},
     ...(stats.interfaces.length === 0
       ? {}
@@ -66,14 +68,13 @@ function isLimit(value: number): boolean {
 }
 
 function blkioJson(stats: StatsResponse, isRunning: boolean): Record<string, unknown> {
-  const none = isRunning ? [] : null;
-  const bytes = [
-    { major: 0, minor: 0, op: "read", value: stats.ioReadBytes },
-    { major: 0, minor: 0, op: "write", value: stats.ioWriteBytes },
-  ];
+  // Of v2 Docker tells the bytes alone, and null where there are none.
+  const none = isRunning && stats.ioVersion === 1 ? [] : null;
+  const entries = (list: StatsResponse["ioBytes"]) =>
+    list.length === 0 ? none : list.map(({ major, minor, op, value }) => ({ major, minor, op, value }));
   return {
-    io_service_bytes_recursive: stats.ioReadBytes + stats.ioWriteBytes > 0 ? bytes : none,
-    io_serviced_recursive: none,
+    io_service_bytes_recursive: entries(stats.ioBytes),
+    io_serviced_recursive: entries(stats.ioOperations),
     io_queue_recursive: none,
     io_service_time_recursive: none,
     io_wait_time_recursive: none,
@@ -83,18 +84,14 @@ function blkioJson(stats: StatsResponse, isRunning: boolean): Record<string, unk
   };
 }
 
-/** The names of both control group versions: clients subtract total_inactive_file (v1) or inactive_file (v2) from usage. */
 function memoryJson(stats: StatsResponse, hostMemory: number): Record<string, unknown> {
+  const { memoryUsage, memoryMaxUsage, memoryFailures, memoryLimit, memoryVersion } = stats;
   return {
-    usage: stats.memoryUsage,
-    ...(stats.memoryMaxUsage > 0 ? { max_usage: stats.memoryMaxUsage } : {}),
-    stats: {
-      cache: stats.memoryCache,
-      inactive_file: stats.memoryInactiveFile,
-      total_cache: stats.memoryCache,
-      total_inactive_file: stats.memoryInactiveFile,
-    },
-    limit: stats.memoryLimit > 0 ? Math.min(stats.memoryLimit, hostMemory || Infinity) : hostMemory,
+    ...(memoryUsage > 0 ? { usage: memoryUsage } : {}),
+    ...(memoryMaxUsage > 0 && memoryVersion === 1 ? { max_usage: memoryMaxUsage } : {}),
+    stats: memoryDetails(stats.memoryDetails, memoryVersion),
+    ...(memoryFailures > 0 ? { failcnt: memoryFailures } : {}),
+    limit: memoryLimit > 0 ? Math.min(memoryLimit, hostMemory || Infinity) : hostMemory,
   };
 }
 

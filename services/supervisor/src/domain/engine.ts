@@ -3,6 +3,7 @@ import type { Container } from "./containers/container.ts";
 import { type Created, type CreateOptions, create, type PendingCreates } from "./containers/create.ts";
 import type { Parts } from "./containers/parts.ts";
 import { isRunning } from "./containers/state.ts";
+import { closing } from "./health/probe.ts";
 
 /** The calls on one node's containers: what rpc/ translates to. The functions of containers/, exec/, logs/ do the work. */
 export class Engine {
@@ -25,6 +26,7 @@ export class Engine {
   async close(): Promise<void> {
     for (const container of this.parts.registry.all()) {
       if (container.restartTimer !== undefined) clearTimeout(container.restartTimer);
+      container.health?.stop(closing);
       const { subscription } = container;
       container.subscription = undefined;
       subscription?.close();

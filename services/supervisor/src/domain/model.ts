@@ -272,6 +272,25 @@ export interface ContainerState {
   /** RFC 3339 with nanoseconds; empty: never. */
   startedAt: string;
   finishedAt: string;
+  /** Once a run of the container has had a health check. */
+  health?: Health;
+}
+
+export interface HealthResult {
+  /** RFC 3339 with nanoseconds. */
+  start: string;
+  end: string;
+  /** -1: the probe could not be run or took too long. */
+  exitCode: number;
+  output: string;
+}
+
+/** What the health check found; Docker's State.Health. */
+export interface Health {
+  status: "starting" | "healthy" | "unhealthy";
+  failingStreak: number;
+  /** The last five, oldest first. */
+  log: HealthResult[];
 }
 
 export interface ContainerRecord {
@@ -321,4 +340,6 @@ export interface ExecRecord {
   running: boolean;
   exitCode: number | null;
   pid: number;
+  /** Of a health check: kept while it runs, so that a supervisor started anew can end it. */
+  probe?: true;
 }

@@ -9,10 +9,13 @@ import { startsAtBoot } from "./containers/restart-policy.ts";
 import { start } from "./containers/start.ts";
 import { isRunning, transit } from "./containers/state.ts";
 import { execExited, execStarted } from "./exec/progress.ts";
+import { killProbe } from "./health/probe.ts";
+import { resumeHealth } from "./health/watch.ts";
 import type { ContainerRecord, Endpoint, ExecRecord, PublishedPort } from "./model.ts";
 import { MonitorError, MonitorGone } from "./monitor/client.ts";
 import type { ExitRecord, MonitorState } from "./monitor/protocol.ts";
 import { sweep } from "./sweep.ts";
+import { nowNano, toNano } from "./time.ts";
 
 const bootKey = "boot-id";
 /** Of the default bridge, while there is one. */
@@ -27,7 +30,7 @@ export async function recover(parts: Parts): Promise<void> {
   const { containers, execs } = await parts.records.load();
   const booted = await isNewBoot(parts);
   for (const record of containers) parts.registry.add(new Container(record, parts.paths.socket(record.id)));
-  adoptExecs(parts, execs);
+  const probes = adoptExecs(parts, execs);
   parts.networks.bridge.useSubnet((await parts.records.getMeta(bridgeSubnetKey)) ?? "");
   const found = await Promise.all(parts.registry.all().map((container) => look(parts, container)));
   // Before anything is started: addresses and ports of running containers must not be given to others.
@@ -39,6 +42,7 @@ export async function recover(parts: Parts): Promise<void> {
     if (state) await takeUp(parts, container, state);
     else if (await settle(parts, container, exit)) ended.push(container);
   }
+  for (const { container, state } of found) if (state) await recheck(parts, container, probes);
   await sweep(parts);
   await startAgain(parts, booted, ended);
   // --rm: also of those whose exit was recorded just before we died.
@@ -54,13 +58,28 @@ async function isNewBoot(parts: Parts): Promise<boolean> {
   return true;
 }
 
-function adoptExecs(parts: Parts, execs: readonly ExecRecord[]): void {
+/** Health checks that were under way nobody waits for any more: they are given back, to be killed. */
+function adoptExecs(parts: Parts, execs: readonly ExecRecord[]): ExecRecord[] {
+  const probes = execs.filter(({ probe }) => probe);
+  if (probes.length > 0) parts.records.commitSoon({ delExecs: probes.map(({ id }) => id) });
   for (const exec of execs) {
     const container = parts.registry.get(exec.containerId);
-    if (!container) continue;
+    if (!container || exec.probe) continue;
     container.execs.add(exec.id);
     parts.registry.execs.set(exec.id, exec);
   }
+  return probes;
+}
+
+/** Probes go on where they were: the time to the next one counts from the end of the last. */
+async function recheck(parts: Parts, container: Container, probes: readonly ExecRecord[]): Promise<void> {
+  const { state } = container.record;
+  if (state.status !== "running") return;
+  await Promise.all(
+    probes.filter(({ containerId }) => containerId === container.id).map(({ id }) => killProbe(parts, container, id)),
+  );
+  const last = state.health?.log.at(-1)?.end ?? state.startedAt;
+  resumeHealth(parts, container, Math.max(0, Number(nowNano() - toNano(last)) / 1_000_000));
 }
 
 interface Found {

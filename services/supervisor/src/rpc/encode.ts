@@ -2,9 +2,10 @@ import {
   type Container as ContainerMessage,
   ContainerStatus,
   type DeepPartial,
+  type Health,
   type ContainerState as StateMessage,
 } from "@berth/api/containers";
-import type { ContainerRecord, ContainerState, Status } from "../domain/model.ts";
+import type { ContainerRecord, ContainerState, Health as HealthRecord, Status } from "../domain/model.ts";
 import { toNano } from "../domain/time.ts";
 
 const statusNumbers: Record<Status, ContainerStatus> = {
@@ -67,7 +68,13 @@ function encodeState(state: ContainerState): DeepPartial<StateMessage> {
     oomKilled: state.oomKilled,
     startedAt: timestamp(state.startedAt),
     finishedAt: timestamp(state.finishedAt),
+    ...(state.health && { health: encodeHealth(state.health) }),
   };
+}
+
+function encodeHealth({ status, failingStreak, log }: HealthRecord): DeepPartial<Health> {
+  const results = log.map(({ start, end, ...rest }) => ({ start: timestamp(start), end: timestamp(end), ...rest }));
+  return { status, failingStreak, log: results };
 }
 
 export function timestamp(text: string): { seconds: number; nanos: number } | undefined {

@@ -56,6 +56,13 @@ function encodeSample(
     pidsLimit: safe(counters.pids_limit),
     ioReadBytes: counters.io_read_bytes,
     ioWriteBytes: counters.io_write_bytes,
+    memoryDetails: counters.memory_details ?? {},
+    memoryFailures: counters.memory_failures ?? 0,
+    memoryVersion: counters.memory_version ?? 0,
+    ioVersion: counters.io_version ?? 0,
+    cpuPerCpu: counters.cpu_per_cpu_ns ?? [],
+    ioBytes: counters.io_bytes ?? [],
+    ioOperations: counters.io_operations ?? [],
     interfaces: interfaces.map((one): DeepPartial<InterfaceStats> => ({ ...one })),
   };
 }

@@ -1,3 +1,4 @@
+import type { HealthWatch } from "../health/watch.ts";
 import type { ContainerRecord } from "../model.ts";
 import { MonitorClient, type Subscription } from "../monitor/client.ts";
 import { Mutex } from "../mutex.ts";
@@ -29,6 +30,11 @@ export class Container {
   /** Gone for good; calls that waited for the mutex find it so. */
   removed = false;
   readonly execs = new Set<string>();
+  /** While it runs and is checked. */
+  health: HealthWatch | undefined;
+  /** It is being ended because it is unhealthy: its exit asks for another run. */
+  replacing = false;
+  readonly #execEnds = new Map<string, () => void>();
   readonly #waiters = new Set<Waiter>();
   readonly #watchers = new Set<() => void>();
 
@@ -55,6 +61,16 @@ export class Container {
       this.#waiters.delete(waiter);
       signal?.removeEventListener("abort", abort);
     });
+  }
+
+  /** Resolves when execEnded() is called for this exec: ask before it is started. */
+  execEnd(id: string): Promise<void> {
+    return new Promise((resolve) => this.#execEnds.set(id, resolve));
+  }
+
+  execEnded(id: string): void {
+    this.#execEnds.get(id)?.();
+    this.#execEnds.delete(id);
   }
 
   /** The container's first process has ended; `final`: and no restart follows. */

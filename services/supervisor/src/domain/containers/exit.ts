@@ -4,6 +4,7 @@ import type { EventRecord } from "@berth/bus";
 import { errorMessage } from "@berth/errors";
 import { endGroup } from "../cgroups.ts";
 import { execExited, execStarted } from "../exec/progress.ts";
+import { endHealth } from "../health/watch.ts";
 import type { ContainerRecord } from "../model.ts";
 import type { Subscription } from "../monitor/client.ts";
 import type { ExitRecord, MonitorEvent } from "../monitor/protocol.ts";
@@ -94,7 +95,9 @@ export async function handleExit(parts: Parts, container: Container, exit: ExitR
     restartCount: record.restartCount,
     ranForMs: Number((toNano(exit.finishedAt) - toNano(exit.startedAt)) / 1_000_000n),
     previousDelayMs: container.restartDelayMs,
+    replacing: container.replacing,
   });
+  endHealth(container);
   transit(record, delay === undefined ? "exited" : "restarting", {
     pid: 0,
     monitorPid: 0,

@@ -128,8 +128,8 @@ function isOnNetwork({ endpoints, spec }: ContainerRecord, value: string): boole
 }
 
 /** "none" for a container without a health check. */
-function healthOf(_record: ContainerRecord): string {
-  return "none";
+function healthOf({ state }: ContainerRecord): string {
+  return state.health?.status ?? "none";
 }
 
 /**

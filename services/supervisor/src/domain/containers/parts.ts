@@ -73,6 +73,8 @@ export interface Parts {
   names: NameRegistry;
   snapshots: Snapshots;
   launcher: MonitorLauncher;
+  /** The program that --init binds into containers as /sbin/docker-init. */
+  initProgram: string;
   networks: Networks;
   registry: Registry;
   log: Logger;

@@ -1,5 +1,6 @@
 import { BerthError } from "@berth/errors";
 import { conflict, notRunning } from "../errors.ts";
+import { endHealth, resumeHealth } from "../health/watch.ts";
 import { MonitorGone } from "../monitor/client.ts";
 import type { Container } from "./container.ts";
 import { containerEvent } from "./events.ts";
@@ -17,6 +18,7 @@ export function pause(parts: Parts, container: Container): Promise<void> {
     if (!isRunning(record)) throw notRunning(record.id);
     await freeze(container, "pause");
     transit(record, "paused");
+    endHealth(container);
     await parts.records.commitLazily({ put: record, events: [containerEvent(parts.nodeId, record, "pause")] });
   });
 }
@@ -27,6 +29,7 @@ export function unpause(parts: Parts, container: Container): Promise<void> {
     if (record.state.status !== "paused") throw conflict(`Container ${record.id} is not paused`);
     await freeze(container, "resume");
     transit(record, "running");
+    resumeHealth(parts, container);
     await parts.records.commitLazily({ put: record, events: [containerEvent(parts.nodeId, record, "unpause")] });
   });
 }

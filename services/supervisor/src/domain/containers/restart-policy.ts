@@ -14,6 +14,8 @@ export interface RestartQuestion {
   ranForMs: number;
   /** The delay before this run; 0 when a user started it. */
   previousDelayMs: number;
+  /** Ended for being unhealthy: to be run again whatever the policy. */
+  replacing: boolean;
 }
 
 /** Docker's rules: the delay in ms before the next run, or undefined for none. */
@@ -23,7 +25,8 @@ export function restartDelay(q: RestartQuestion): number | undefined {
   return Math.min(q.previousDelayMs * 2, maxDelayMs);
 }
 
-function wanted({ policy, exitCode, restartCount }: RestartQuestion): boolean {
+function wanted({ policy, exitCode, restartCount, replacing }: RestartQuestion): boolean {
+  if (replacing) return true;
   switch (policy.name) {
     case "always":
     case "unless-stopped":

@@ -3,6 +3,7 @@ import { mkdir, rm, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { BerthError, errorMessage, isBerthError } from "@berth/errors";
 import { conflict } from "../errors.ts";
+import { startHealth } from "../health/watch.ts";
 import type { ContainerRecord, Endpoint, PublishedPort } from "../model.ts";
 import { MonitorGone } from "../monitor/client.ts";
 import type { StartReport } from "../monitor/protocol.ts";
@@ -194,6 +195,7 @@ async function writeBundle(
       hostname: join(filesOf, "hostname"),
       hosts: join(filesOf, "hosts"),
     },
+    initProgram: parts.initProgram,
     exitFile: parts.paths.exitFile(id),
     logPath: parts.paths.log(id),
     place: { endpoints: network.endpoint ? [network.endpoint] : [], ports: network.ports },
@@ -243,6 +245,7 @@ function recordStart(
   record.hasBeenStartedBefore = true;
   record.endpoints = endpoint ? [endpoint] : [];
   record.ports = ports;
+  startHealth(parts, container);
   const connect = endpoint ? [networkEvent(parts.nodeId, "connect", record.id, endpoint)] : [];
   parts.records.commitSoon({
     put: record,

@@ -9,9 +9,10 @@ import type { Parts } from "./parts.ts";
 import { start } from "./start.ts";
 import { isActive, isRunning } from "./state.ts";
 
-const defaultStopTimeout = 10;
+/** seconds; Docker's. */
+export const defaultStopTimeout = 10;
 /** After SIGKILL: a process in uninterruptible sleep may take longer than this, and then the caller is told. */
-const killTimeoutMs = 10_000;
+export const killTimeoutMs = 10_000;
 
 export interface StopOptions {
   /** seconds; undefined: the container's own; negative: wait for ever. */
@@ -103,7 +104,8 @@ async function sendStop(parts: Parts, container: Container, number: number): Pro
   });
 }
 
-async function within(done: Promise<unknown>, ms: number): Promise<boolean> {
+/** False when the time, in ms, is over first. */
+export async function within(done: Promise<unknown>, ms: number): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const timer = setTimeout(() => resolve(false), ms);
   try {
@@ -156,7 +158,12 @@ export async function kill(parts: Parts, container: Container, signalText: strin
 }
 
 /** With the mutex held. A process that has just gone is no error: its exit is on the way. */
-async function signalContainer(parts: Parts, container: Container, number: number, ends: boolean): Promise<void> {
+export async function signalContainer(
+  parts: Parts,
+  container: Container,
+  number: number,
+  ends: boolean,
+): Promise<void> {
   const { record } = container;
   if (ends) record.hasBeenManuallyStopped = true;
   try {

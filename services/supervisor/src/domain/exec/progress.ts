@@ -29,6 +29,7 @@ export async function execExited(
     putExec: exec,
     events: failed ? [] : [containerEvent(parts.nodeId, container.record, "exec_die", attributes)],
   });
+  container.execEnded(id);
 }
 
 /**

@@ -15,7 +15,7 @@ export type MonitorRequest =
       cols: number;
     }
   | { op: "resize"; rows: number; cols: number; exec?: string }
-  | { op: "kill"; signal: number; exec?: string; all?: boolean }
+  | { op: "kill"; signal: number; exec?: string; all?: boolean; tree?: boolean }
   | { op: "update"; resources: OciResources };
 
 export interface MonitorFailure {
@@ -73,4 +73,19 @@ export interface MonitorStats {
   pids_limit: number;
   io_read_bytes: number;
   io_write_bytes: number;
+  // Absent: the monitor is of an older version.
+  memory_failures?: number;
+  memory_version?: number;
+  io_version?: number;
+  cpu_per_cpu_ns?: number[];
+  memory_details?: Record<string, number>;
+  io_bytes?: IoCounter[];
+  io_operations?: IoCounter[];
+}
+
+export interface IoCounter {
+  major: number;
+  minor: number;
+  op: string;
+  value: number;
 }

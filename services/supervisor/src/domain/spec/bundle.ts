@@ -4,6 +4,7 @@ import type { ContainerRecord, ContainerSpec } from "../model.ts";
 import { parseLogConfig } from "../validate/logging.ts";
 import { capabilitiesOf, parseSecurityOptions } from "../validate/security.ts";
 import { devicesOf } from "./devices.ts";
+import { initMount } from "./init.ts";
 import type { MountRequest } from "./mountpoints.ts";
 import { mountsOf, type NetworkFiles } from "./mounts.ts";
 import { type JoinedNamespaces, namespacesOf } from "./namespaces.ts";
@@ -19,6 +20,8 @@ export interface BundleInput {
   mounts: readonly MountRequest[];
   volumes: ReadonlyMap<string, string>;
   files: NetworkFiles;
+  /** For those with --init. */
+  initProgram: string;
   /** Where the monitor puts the exit record and the log. */
   exitFile: string;
   logPath: string;
@@ -44,7 +47,7 @@ export async function bundleOf(record: ContainerRecord, input: BundleInput): Pro
     root: { path: "rootfs", readonly: host.readonlyRootfs },
     ...(host.utsMode !== "host" && { hostname: config.hostname }),
     ...(host.utsMode !== "host" && config.domainname !== "" && { domainname: config.domainname }),
-    mounts: mountsOf(spec, input.mounts, input.volumes, input.files),
+    mounts: [...mountsOf(spec, input.mounts, input.volumes, input.files), ...initMount(host, input.initProgram)],
     ...(Object.keys(host.annotations).length > 0 && { annotations: host.annotations }),
     linux: {
       ...(Object.keys(sysctl).length > 0 && { sysctl }),

@@ -1,6 +1,7 @@
 import type { HostFacts } from "../host.ts";
 import type { ContainerSpec, ExecRecord, Ulimit } from "../model.ts";
 import { capabilitiesOf, parseSecurityOptions } from "../validate/security.ts";
+import { initArguments } from "./init.ts";
 import type { OciProcess } from "./oci.ts";
 
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -14,7 +15,7 @@ export function processOf(spec: ContainerSpec, facts: HostFacts): OciProcess {
     ...(config.tty && height > 0 && { consoleSize: { height, width } }),
     // The user's name is looked up inside the root file system by the monitor (monitor.json, "user").
     user: { uid: 0, gid: 0, additionalGids: host.groupAdd.map(Number) },
-    args: [...config.entrypoint, ...config.cmd],
+    args: [...initArguments(host), ...config.entrypoint, ...config.cmd],
     env: environment(spec),
     cwd: config.workingDir || "/",
     capabilities: setsOf(capabilitiesOf(host, facts)),

@@ -143,14 +143,10 @@ function checkSysctls(sysctls: Record<string, string>, networkMode: string): voi
 }
 
 /** What is understood and not built yet. Each says what it is. */
-function checkNotBuilt({ config, hostConfig: host, endpoints }: ContainerSpec): void {
-  const health = config.healthcheck?.test ?? [];
-  // An image's own health check is not the user's doing: the gateway leaves it out; NONE switches it off.
-  if (health.length > 0 && health[0] !== "NONE") throw notBuilt("health checks (--health-cmd)");
+function checkNotBuilt({ hostConfig: host, endpoints }: ContainerSpec): void {
   if (host.volumesFrom.length > 0) throw notBuilt("--volumes-from");
   if (!["", "local"].includes(host.volumeDriver)) throw notBuilt(`volume driver "${host.volumeDriver}"`);
   if (Object.keys(host.storageOpt).length > 0) throw notBuilt("--storage-opt");
-  if (host.init) throw notBuilt("an init process (--init)");
   const namedGroup = host.groupAdd.find((group) => !/^\d+$/.test(group));
   if (namedGroup !== undefined) throw notBuilt(`--group-add with a name ("${namedGroup}")`);
   const builtIn = ["", "default", "bridge", "none", "host"];
