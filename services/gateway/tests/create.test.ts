@@ -2,7 +2,9 @@ import { describe, expect, it } from "vitest";
 import { type CreateBody, createRequest } from "../src/domain/create/body.ts";
 import { mergeImage } from "../src/domain/create/merge.ts";
 import { specOf } from "../src/domain/create/spec.ts";
-import { checkCreate, checkName } from "../src/domain/create/validate.ts";
+import { checkBeforeAll, checkCreate, checkName } from "../src/domain/create/validate.ts";
+import { checkEndpoints } from "../src/domain/create/endpoints.ts";
+import { adaptToVersion } from "../src/domain/create/versions.ts";
 import { parseJson } from "../src/json/decode.ts";
 import type { Image } from "../src/rpc/types.ts";
 
@@ -96,8 +98,14 @@ const refusedConfigs: [unknown, string][] = [
 ];
 
 describe("what create refuses", () => {
+  const check = (request: CreateBody) => {
+    checkBeforeAll(request);
+    adaptToVersion(request, 51);
+    checkCreate(request);
+    checkEndpoints(request);
+  };
   it.each(refusedHosts)("HostConfig %j", (value, message) => {
-    expect(() => checkCreate(host(value))).toThrow(message);
+    expect(() => check(host(value))).toThrow(message);
   });
   it.each(refusedConfigs)("Config %j", (value, message) => {
     expect(() => checkCreate(body(value))).toThrow(message);
@@ -113,9 +121,16 @@ describe("what create refuses", () => {
       { EndpointsConfig: { bridge: { MacAddress: "zz" } } },
       "invalid config for network bridge: invalid MAC address zz",
     ],
+    [
+      { EndpointsConfig: { default: { Aliases: ["x"] } } },
+      "invalid config for network bridge: invalid endpoint settings:\nnetwork-scoped alias is supported only for containers in user defined networks",
+    ],
+    [
+      { EndpointsConfig: { bridge: { IPAMConfig: { IPv4Address: "foo" } } } },
+      "invalid config for network bridge: invalid endpoint settings:\n* user specified IP address is supported on user defined networks only\n* invalid IPv4 address: foo\n* user specified IP address is supported only when connecting to networks with user configured subnets",
+    ],
   ])("NetworkingConfig %j", (value, message) => {
-    const request = body({ Image: "a", Cmd: ["x"], NetworkingConfig: value });
-    expect(() => specOf(request, mergeImage(request, {}), image)).toThrow(message);
+    expect(() => check(body({ Image: "a", Cmd: ["x"], NetworkingConfig: value }))).toThrow(message);
   });
   it("a container without a command", () => {
     const request = body({ Image: "a", Entrypoint: [""] });
@@ -135,7 +150,7 @@ describe("what create takes, as Docker does", () => {
     { ConsoleSize: [1] },
     { KernelMemory: 1 },
     { CapAdd: ["net_admin", "CAP_KILL", "ALL"] },
-    { ExtraHosts: ["h:host-gateway", "six:[::1]"] },
+    { ExtraHosts: ["h:host-gateway", "six:::1"] },
     { RestartPolicy: { Name: "on-failure", MaximumRetryCount: 3 } },
   ])("%j", (value) => {
     expect(() => checkCreate(host(value))).not.toThrow();
@@ -175,7 +190,7 @@ describe("a container over its image", () => {
       cmd: ["image-cmd"],
       workingDir: "/w",
       labels: { a: "own", b: "image" },
-      exposedPorts: ["81/tcp", "80/tcp"],
+      exposedPorts: ["81", "80/tcp"],
       volumes: ["/data"],
       stopSignal: "SIGINT",
     });
@@ -200,9 +215,56 @@ describe("a container over its image", () => {
       shmSize: 67_108_864,
       restartPolicy: { name: "no", maximumRetryCount: 0 },
       logConfig: { type: "json-file", config: {} },
-      portBindings: [{ containerPort: "80/tcp", hostIp: "", hostPort: "8080" }],
+      portBindings: [{ containerPort: "80", hostIp: "", hostPort: "8080" }],
       resources: { memorySwap: 128 * 1024 * 1024 },
     });
-    expect(spec.config?.exposedPorts).toContain("80/tcp");
+  });
+});
+
+describe("what a version of the API means", () => {
+  const adapted = (value: object, minor: number) => {
+    const request = body(value);
+    const warnings = adaptToVersion(request, minor);
+    return { request, host: request.HostConfig, warnings };
+  };
+  const endpoint = (request: CreateBody) => request.NetworkingConfig?.EndpointsConfig?.["bridge"];
+
+  it("defaults of older ones", () => {
+    expect(adapted({ HostConfig: { AutoRemove: true } }, 24).host?.AutoRemove).toBe(false);
+    expect(adapted({}, 39).host?.IpcMode).toBe("shareable");
+    expect(adapted({}, 40).host?.IpcMode).toBeUndefined();
+    expect(adapted({ HostConfig: { ConsoleSize: [1, 2] } }, 41).host?.ConsoleSize).toEqual([0, 0]);
+    expect(adapted({ HostConfig: { KernelMemory: 5 } }, 41).host?.KernelMemory).toBe(5);
+    expect(adapted({ HostConfig: { KernelMemory: 5 } }, 42).host?.KernelMemory).toBe(0);
+    expect(adapted({ HostConfig: { Annotations: { a: "b" } } }, 42).host?.Annotations).toBeUndefined();
+  });
+
+  it("the container-wide MAC address", () => {
+    const mac = "02:42:ac:11:00:99";
+    const old = adapted({ MacAddress: mac }, 43);
+    expect([endpoint(old.request)?.MacAddress, old.warnings]).toEqual([mac, []]);
+    const now = adapted({ MacAddress: mac }, 44);
+    expect([endpoint(now.request)?.MacAddress, now.warnings.length]).toEqual([mac, 1]);
+    expect(() => adapted({ MacAddress: mac, HostConfig: { NetworkMode: "host" } }, 43)).toThrow(
+      "conflicting options: mac-address and the network mode",
+    );
+    const both = {
+      MacAddress: mac,
+      NetworkingConfig: { EndpointsConfig: { bridge: { MacAddress: "02:42:ac:11:00:98" } } },
+    };
+    expect(() => adapted(both, 44)).toThrow("the container-wide MAC address must match");
+  });
+
+  it("sysctls of an interface", () => {
+    const host = { Sysctls: { "net.ipv4.conf.eth0.log_martians": "1", "net.ipv4.ip_forward": "1" } };
+    const { request, warnings } = adapted({ HostConfig: host }, 47);
+    expect(request.HostConfig?.Sysctls).toEqual({ "net.ipv4.ip_forward": "1" });
+    expect(endpoint(request)?.DriverOpts).toEqual({
+      "com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.log_martians=1",
+    });
+    expect(warnings).toEqual([
+      'Migrated sysctl "net.ipv4.conf.eth0.log_martians" to DriverOpts{"com.docker.network.endpoint.sysctls":"net.ipv4.conf.IFNAME.log_martians=1"}.',
+    ]);
+    expect(() => adapted({ HostConfig: host }, 48)).toThrow("must be supplied using driver option");
   });
 });

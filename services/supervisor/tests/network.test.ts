@@ -64,13 +64,12 @@ test("ports: fixed, of a range, any; conflicts between one address and all", asy
 test("-P publishes what is exposed and not bound", () => {
   const { config, hostConfig } = makeSpec(
     { publishAllPorts: true, portBindings: [{ containerPort: "80/tcp", hostIp: "0.0.0.0", hostPort: "8000-8010" }] },
-    { exposedPorts: ["80/tcp", "53/udp", "90-91"] },
+    { exposedPorts: ["80/tcp", "53/udp", "90-91", "9/foo", "22/SCTP"] },
   );
   expect(parsePortRequests(config, hostConfig)).toEqual([
     { containerPort: 80, protocol: "tcp", hostIp: "", hostPortFirst: 8000, hostPortLast: 8010 },
     { containerPort: 53, protocol: "udp", hostIp: "", hostPortFirst: 0, hostPortLast: 0 },
-    { containerPort: 90, protocol: "tcp", hostIp: "", hostPortFirst: 0, hostPortLast: 0 },
-    { containerPort: 91, protocol: "tcp", hostIp: "", hostPortFirst: 0, hostPortLast: 0 },
+    { containerPort: 22, protocol: "sctp", hostIp: "", hostPortFirst: 0, hostPortLast: 0 },
   ]);
 });
 

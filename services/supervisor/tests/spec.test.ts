@@ -15,7 +15,7 @@ async function bundle(...args: Parameters<typeof makeSpec>) {
   const record = makeRecord(spec, id);
   const input: BundleInput = {
     facts,
-    namespaces: { network: spec.hostConfig.networkMode === "host" ? null : "/net", ipc: null, pid: null },
+    namespaces: { network: spec.hostConfig.networkMode === "host" ? null : "/net", ipc: null, shm: null, pid: null },
     mounts: parseMounts(spec.hostConfig, spec.config.volumes),
     volumes: new Map([["/vol", "/volumes/x/_data"]]),
     files: { resolvConf: "/f/resolv.conf", hostname: "/f/hostname", hosts: "/f/hosts" },

@@ -22,6 +22,10 @@ export const facts: HostFacts = {
     swap: true,
     cpu: true,
     cpuset: true,
+    cpuRealtime: true,
+    kernelMemory: true,
+    kernelMemoryTcp: true,
+    swappiness: true,
     blkioWeight: false,
     blkioWeightDevice: false,
   },
@@ -56,6 +60,8 @@ export function makeResources(change: Partial<Resources> = {}): Resources {
     kernelMemoryTcp: 0,
     cpuCount: 0,
     cpuPercent: 0,
+    kernelMemory: 0,
+    deviceRequests: [],
     ...change,
   };
 }
@@ -91,6 +97,7 @@ export function makeSpec(
       argsEscaped: false,
       onBuild: [],
       macAddress: "",
+      givenEmpty: [],
       ...config,
     },
     hostConfig: {
@@ -122,6 +129,8 @@ export function makeSpec(
       privileged: false,
       publishAllPorts: false,
       readonlyRootfs: false,
+      givenEmpty: [],
+      nullPortBindings: [],
       securityOpt: [],
       storageOpt: {},
       tmpfs: {},

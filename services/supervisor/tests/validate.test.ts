@@ -4,6 +4,7 @@ import type { HostFacts } from "../src/domain/host.ts";
 import type { ContainerConfig, ContainerSpec, HostConfig, Resources } from "../src/domain/model.ts";
 import { checkName } from "../src/domain/validate/names.ts";
 import { parseSignal } from "../src/domain/validate/signals.ts";
+import { checkStart } from "../src/domain/validate/start.ts";
 import { checkSpec } from "../src/domain/validate/spec.ts";
 import { facts, makeSpec } from "./support.ts";
 
@@ -196,25 +197,15 @@ describe("refused", () => {
       {},
       'invalid port specification: "90-80"',
     ],
-    [{ dns: ["foo"] }, {}, 'bad nameserver address foo: ParseAddr("foo"): unable to parse IP'],
     [{ extraHosts: ["foo"] }, {}, 'bad format for add-host: "foo"'],
     [{ extraHosts: ["a:b"] }, {}, 'invalid IP address in add-host: "b"'],
     [{ logConfig: { type: "foo", config: {} } }, {}, 'error looking up logging plugin foo: plugin "foo" not found'],
     [{ logConfig: { type: "json-file", config: { foo: "1" } } }, {}, "unknown log opt 'foo' for json-file log driver"],
     [{ logConfig: { type: "json-file", config: { "max-size": "abc" } } }, {}, "invalid size: 'abc'"],
     [{ logConfig: { type: "json-file", config: { "max-file": "0" } } }, {}, "max-file cannot be less than 1"],
-    [{ sysctls: { foo: "1" } }, {}, 'sysctl "foo" is not in a separate kernel namespace'],
-    [{ sysctls: { "net.x": "1" }, networkMode: "host" }, {}, 'sysctl "net.x" not allowed in host network namespace'],
-    [
-      { sysctls: { "kernel.hostname": "1" } },
-      {},
-      'sysctl "kernel.hostname" is not allowed as it conflicts with the OCI "hostname" field',
-    ],
     [{ runtime: "nope" }, {}, "unknown or invalid runtime name: nope"],
     [{ isolation: "hyperv" }, {}, "invalid isolation (hyperv): linux only supports 'default'"],
     [{ annotations: { "": "x" } }, {}, "invalid Annotations: the empty string is not permitted as an annotation key"],
-    [{ resources: { ulimits: [{ name: "foo", soft: 1, hard: 1 }] } }, {}, "wrong rlimit value: RLIMIT_FOO"],
-    [{ resources: { deviceCgroupRules: ["c *:* q"] } }, {}, "invalid device cgroup rule format: 'c *:* q'"],
     [{}, { cmd: [] }, "no command specified"],
     [{}, { workingDir: "rel" }, "the working directory 'rel' is invalid, it needs to be an absolute path"],
     [{}, { env: ["=x"] }, "invalid environment variable: =x"],
@@ -225,10 +216,51 @@ describe("refused", () => {
   });
 });
 
+describe("taken at create, refused at start", () => {
+  const create =
+    "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: ";
+  const inInit = `${create}unable to start container process: error during container init: `;
+  test.each<[Host, Partial<ContainerConfig>, string]>([
+    [{ dns: ["foo"] }, {}, 'bad nameserver address foo: ParseAddr("foo"): unable to parse IP'],
+    [
+      { dns: ["1.2.3.4 "] },
+      {},
+      'bad nameserver address 1.2.3.4 : ParseAddr("1.2.3.4 "): unexpected character (at " ")',
+    ],
+    [{ sysctls: { foo: "1" } }, {}, `${create}sysctl "foo" is not in a separate kernel namespace`],
+    [
+      { sysctls: { "net.x": "1" }, networkMode: "host" },
+      {},
+      `${create}sysctl "net.x" not allowed in host network namespace`,
+    ],
+    [
+      { sysctls: { "kernel.msgmax": "1" }, ipcMode: "host" },
+      {},
+      `${create}sysctl "kernel.msgmax" is not allowed in the hosts ipc namespace`,
+    ],
+    [
+      { sysctls: { "kernel.hostname": "1" } },
+      {},
+      `${create}sysctl "kernel.hostname" is not allowed as it conflicts with the OCI "hostname" field`,
+    ],
+    [{ resources: { ulimits: [{ name: "foo", soft: 1, hard: 1 }] } }, {}, `${create}wrong rlimit value: RLIMIT_FOO`],
+    [
+      { resources: { ulimits: [{ name: "nofile", soft: 2, hard: 1 }] } },
+      {},
+      `${inInit}error setting rlimits for ready process: error setting rlimit type 7: invalid argument`,
+    ],
+    [{ resources: { deviceCgroupRules: ["c *:* q"] } }, {}, "invalid device cgroup rule format: 'c *:* q'"],
+    [{}, { hostname: "a".repeat(65) }, `${inInit}sethostname: invalid argument`],
+  ])("%j %j", (host, config, message) => {
+    const spec = makeSpec(host, config);
+    checkSpec(spec, facts);
+    expect(() => checkStart(spec)).toThrow(expect.objectContaining({ reason: "INTERNAL", message }));
+  });
+});
+
 test("what is not built says what it is", () => {
   const reasons: [Host, Partial<ContainerConfig>, RegExp][] = [
     [{ binds: ["named:/x"] }, {}, /named volume "named"/],
-    [{ networkMode: "mynet" }, {}, /user-defined networks/],
     [{ init: true }, {}, /--init/],
     [{ volumesFrom: ["x"] }, {}, /--volumes-from/],
     [{ logConfig: { type: "syslog", config: {} } }, {}, /log driver "syslog"/],

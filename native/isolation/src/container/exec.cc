@@ -103,6 +103,7 @@ Result<std::unique_ptr<Launched>> exec(const oci::Process& process, ExecOptions 
   if (!options.privileged && options.spec != nullptr && options.spec->linux_.seccomp)
     plan.seccomp = &*options.spec->linux_.seccomp;
   plan.user = options.user;
+  plan.groups = options.groups;
   plan.stdio = &options.stdio;
   plan.rows = options.rows;
   plan.cols = options.cols;

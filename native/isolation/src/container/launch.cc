@@ -120,6 +120,7 @@ Error run_first_process(Setup& setup) {
   ProcessPlan plan{process};
   plan.seccomp = spec.linux_.seccomp ? &*spec.linux_.seccomp : nullptr;
   plan.user = setup.options.user;
+  plan.groups = setup.options.groups;
   plan.stdio = &setup.options.stdio;
   plan.rows = setup.options.rows;
   plan.cols = setup.options.cols;

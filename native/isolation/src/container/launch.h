@@ -47,6 +47,7 @@ struct LaunchOptions {
   std::vector<RootfsMount> rootfs_mounts;  // empty: root.path as it is, as OCI says
   std::string user;  // "name|uid[:group|gid]" looked up inside the rootfs; empty: process.user as it is. For Docker's
                      // default pass "0": root with the groups that the image's /etc/group gives it
+  std::vector<std::string> groups;  // more groups of the process, names or numbers, looked up likewise
   Stdio stdio;
   uint16_t rows = 0, cols = 0;  // 0: process.consoleSize
   /// The process is killed when the calling process ends (the monitor). Off for `create`, whose caller goes away.
@@ -89,6 +90,7 @@ struct ExecOptions {
   const oci::Spec* spec = nullptr;  // the container's own: seccomp, masked defaults; may be null
   bool privileged = false;          // all capabilities, no seccomp
   std::string user;              // as in LaunchOptions
+  std::vector<std::string> groups;
   Stdio stdio;
   uint16_t rows = 0, cols = 0;
   bool die_with_parent = true;

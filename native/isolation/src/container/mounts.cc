@@ -136,7 +136,10 @@ Result<void> bind(Setup& setup, const Job& job) {
   const std::string source = absolute(setup.options.bundle, job.mount.source);
   BERTH_ASSIGN(const bool copied, copied_symlink(setup, job, source));
   if (copied) return {};
-  const int prepared = job.index < setup.trees.size() ? setup.trees[job.index].get() : -1;
+  BERTH_ASSIGN(const UniqueFd foreign, foreign_tree(setup, source, (job.options.flags & MS_REC) != 0));
+  const int prepared = foreign                             ? foreign.get()
+                       : job.index < setup.trees.size() ? setup.trees[job.index].get()
+                                                        : -1;
   struct stat info;
   if (prepared >= 0 ? ::fstat(prepared, &info) != 0
                     : ::fstatat(AT_FDCWD, source.c_str(), &info, job.options.source_nofollow ? AT_SYMLINK_NOFOLLOW : 0) != 0)

@@ -160,7 +160,7 @@ Result<Prepared> prepare_process(const ProcessPlan& plan, UniqueFd terminal, con
 
   const UniqueFd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root) return sys_error("open", "/");
-  BERTH_ASSIGN(const Identity identity, resolve_identity(root.get(), plan.user, process.user));
+  BERTH_ASSIGN(const Identity identity, resolve_identity(root.get(), {plan.user, plan.groups}, process.user));
   own_stdio(identity.uid);
   // As root first, which may make it; as the user below, for whom a directory of root's may be closed or NFS open.
   const auto entered = enter_cwd(process.cwd, plan.first);

@@ -18,6 +18,7 @@ struct ProcessPlan {
   const oci::Process& process;
   const oci::Seccomp* seccomp = nullptr;
   std::string user{};
+  std::vector<std::string> groups{};
   Stdio* stdio = nullptr;
   uint16_t rows = 0, cols = 0;
   bool privileged = false;

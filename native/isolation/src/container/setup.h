@@ -40,6 +40,8 @@ Result<void> enter_rootfs(Setup& setup);    // pivot_root
 Result<void> seal_rootfs(const Setup& setup);  // read-only root, masked and read-only paths
 
 // mounts.cc
+/// A copy of what is mounted at `source` when that leads into another process's root ("/proc/PID/root/…"); else invalid.
+Result<UniqueFd> foreign_tree(const Setup& setup, const std::string& source, bool recursive);
 Result<void> make_mounts(Setup& setup);
 /// Sets mount flags on what is mounted at `path` ("/proc/self/fd/N"), keeping those that the kernel has locked.
 Result<void> remount(const std::string& path, unsigned long flags, const std::string& name);

@@ -28,6 +28,8 @@ std::string read_inside(int root, const char* path) {
 }
 
 std::optional<uint64_t> number(std::string_view text) {
+  // Docker reads a number with a sign as one too, and then finds it out of range.
+  if (text.size() > 1 && text[0] == '-' && number(text.substr(1))) return kMaxId + 1;
   if (text.empty() || text.size() > 10) return std::nullopt;
   uint64_t value = 0;
   for (const char c : text) {
@@ -129,8 +131,9 @@ void find_home(const std::string& passwd, Identity& out) {
 
 }  // namespace
 
-Result<Identity> resolve_identity_in(const std::string& passwd, const std::string& group, const std::string& user,
+Result<Identity> resolve_identity_in(const std::string& passwd, const std::string& group, const Wanted& wanted,
                                      const oci::User& process_user) {
+  const std::string& user = wanted.user;
   Identity out;
   if (user.empty()) {
     out.uid = process_user.uid;
@@ -147,16 +150,24 @@ Result<Identity> resolve_identity_in(const std::string& passwd, const std::strin
     else if (!entry.empty())
       find_memberships(group, entry, out);
   }
-  for (const uint32_t gid : process_user.additional_gids)
+  const auto add = [&](uint32_t gid) {
     if (std::find(out.groups.begin(), out.groups.end(), gid) == out.groups.end()) out.groups.push_back(gid);
+  };
+  for (const std::string& name : wanted.groups) {
+    Identity found;
+    BERTH_TRY(find_group(group, name, found));
+    add(found.gid);
+  }
+  for (const uint32_t gid : process_user.additional_gids) add(gid);
   if (out.home.empty()) out.home = "/";
   return out;
 }
 
-Result<Identity> resolve_identity(int root, const std::string& user, const oci::User& process_user) {
+Result<Identity> resolve_identity(int root, const Wanted& wanted, const oci::User& process_user) {
   const std::string passwd = read_inside(root, "/etc/passwd");
-  const std::string group = user.empty() ? std::string() : read_inside(root, "/etc/group");
-  return resolve_identity_in(passwd, group, user, process_user);
+  const bool asks = !wanted.user.empty() || !wanted.groups.empty();
+  const std::string group = asks ? read_inside(root, "/etc/group") : std::string();
+  return resolve_identity_in(passwd, group, wanted, process_user);
 }
 
 }  // namespace berth::container

@@ -18,12 +18,18 @@ struct Identity {
   std::string home;           // of the passwd entry; "/" if there is none
 };
 
-/// Looks `user` up below the directory `root` (O_PATH), or takes `process_user` as it is when `user` is empty.
+/// Names or numbers, as a user of the engine gives them.
+struct Wanted {
+  std::string user;                 // "name|uid[:group|gid]"
+  std::vector<std::string> groups;  // "name|gid"
+};
+
+/// Looks `wanted` up below the directory `root` (O_PATH), or takes `process_user` as it is when its user is empty.
 /// `extra_groups` of process_user are always added. Files that are too long, or no regular files, count as missing.
-Result<Identity> resolve_identity(int root, const std::string& user, const oci::User& process_user);
+Result<Identity> resolve_identity(int root, const Wanted& wanted, const oci::User& process_user);
 
 /// The same on texts, for tests and fuzzers.
-Result<Identity> resolve_identity_in(const std::string& passwd, const std::string& group, const std::string& user,
+Result<Identity> resolve_identity_in(const std::string& passwd, const std::string& group, const Wanted& wanted,
                                      const oci::User& process_user);
 
 }  // namespace berth::container

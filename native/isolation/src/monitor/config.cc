@@ -45,6 +45,7 @@ Result<Config> parse_config(std::string_view text) {
   in.read_object("log", [&](ObjectReader& inner) { read_log(inner, config.log.emplace()); });
   in.read_list("rootfsMounts", config.rootfs_mounts, read_mount);
   in.read("user", config.user);
+  in.read("groups", config.groups);
   in.read("stdinOpen", config.stdin_open);
   in.read("stdinOnce", config.stdin_once);
   in.read("rows", config.rows);

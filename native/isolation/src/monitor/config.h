@@ -19,6 +19,7 @@ struct Config {
   std::optional<LogOptions> log;  // none: no log is kept
   std::vector<container::RootfsMount> rootfs_mounts;
   std::string user;
+  std::vector<std::string> groups;  // of every process, names or numbers
   bool stdin_open = false;
   bool stdin_once = false;
   uint16_t rows = 0, cols = 0;

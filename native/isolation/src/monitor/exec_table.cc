@@ -25,6 +25,7 @@ Result<Exec*> ExecTable::start(const Request& request, const ExecTarget& target,
   options.spec = target.spec;
   options.privileged = request.privileged;
   options.user = request.user;
+  if (target.groups != nullptr) options.groups = *target.groups;
   options.stdio = std::move(streams.theirs);
   options.rows = request.rows;
   options.cols = request.cols;

@@ -40,6 +40,7 @@ struct ExecTarget {
   pid_t container_pid = -1;
   std::string cgroup_path;
   const oci::Spec* spec = nullptr;
+  const std::vector<std::string>* groups = nullptr;  // the container's
 };
 
 class ExecTable {

@@ -130,6 +130,7 @@ std::optional<StartFailure> Monitor::create() {
     options.bundle = bundle_;
     options.rootfs_mounts = std::move(config_.rootfs_mounts);
     options.user = config_.user;
+    options.groups = config_.groups;
     options.cgroup_path = cgroup_path();
     options.stdio = std::move(streams.theirs);
     options.rows = config_.rows;

@@ -17,6 +17,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // The same bytes as the passwd and group files of a hostile image.
   const std::string file(text.substr(0, 4096));
   for (const char* user : {"0", "web", "web:wheel", "7:8"})
-    (void)berth::container::resolve_identity_in(file, file, user, {});
+    (void)berth::container::resolve_identity_in(file, file, {user, {user}}, {});
   return 0;
 }

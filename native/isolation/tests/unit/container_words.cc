@@ -35,7 +35,7 @@ TEST_CASE("users as Docker resolves them") {
       "# comment\nroot:x:0:0:root:/root:/bin/sh\nbroken\nweb:x:33:44:w:/srv:/bin/sh\n55:x:7:8::/seven:\n";
   const std::string group = "root:x:0:root\nwheel:x:10:root,web\nweb:x:44:\nempty\nweb2:x:77:web\n";
   oci::User none;
-  const auto find = [&](const std::string& user) { return resolve_identity_in(passwd, group, user, none); };
+  const auto find = [&](const std::string& user) { return resolve_identity_in(passwd, group, {user, {}}, none); };
 
   const auto root = find("0");
   REQUIRE(root.ok());
@@ -67,11 +67,11 @@ TEST_CASE("users as Docker resolves them") {
   given.uid = 33;
   given.gid = 5;
   given.additional_gids = {10, 12};
-  const auto as_given = resolve_identity_in(passwd, group, "", given);
+  const auto as_given = resolve_identity_in(passwd, group, {}, given);
   REQUIRE(as_given.ok());
   CHECK(as_given.value().groups == std::vector<gid_t>{10, 12});
   CHECK(as_given.value().home == "/srv");
-  CHECK(resolve_identity_in("", "", "0", none).value().home == "/");
+  CHECK(resolve_identity_in("", "", {"0", {}}, none).value().home == "/");
 }
 
 TEST_CASE("signals") {

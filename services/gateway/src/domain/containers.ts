@@ -4,10 +4,21 @@ import { familiarString, matchesPlatform, parseAnyReference, parsePlatform, with
 import type { Container, Image, Supervisor } from "../rpc/types.ts";
 import type { CreateBody } from "./create/body.ts";
 import { type ImageDefaults, mergeImage } from "./create/merge.ts";
+import { checkEndpoints } from "./create/endpoints.ts";
 import { specOf } from "./create/spec.ts";
-import { checkCreate, checkName } from "./create/validate.ts";
+import { checkBeforeAll, checkCreate, checkName } from "./create/validate.ts";
+import { adaptToVersion } from "./create/versions.ts";
 import type { Images } from "./images.ts";
 import { type Node, type Nodes, options } from "./nodes.ts";
+
+export interface CreateCall {
+  name: string;
+  /** Adapted to its version in place. */
+  body: CreateBody | null;
+  platform: string;
+  /** The Engine API's version of the call: 1.minor. */
+  minor: number;
+}
 
 export interface ContainersOptions {
   nodes: Nodes;
@@ -39,27 +50,35 @@ export class Containers {
    * Makes a container from an Engine API body.
    * @throws INVALID_ARGUMENT, NO_SUCH_IMAGE, NAME_IN_USE, and what the supervisor finds wrong
    */
-  async create(name: string, body: CreateBody | null, platform: string): Promise<{ id: string; warnings: string[] }> {
+  async create({ name, body, platform, minor }: CreateCall): Promise<{ id: string; warnings: string[] }> {
     if (body === null || Object.keys(body).length === 0) {
       throw new BerthError("INVALID_ARGUMENT", "config cannot be empty in order to create a container");
     }
-    const wanted = platform === "" ? undefined : parsePlatform(platform);
+    // The platform came to this call with 1.41; before, it was a pull's alone.
+    const wanted = platform === "" || minor < 41 ? undefined : parsePlatform(platform);
+    checkBeforeAll(body);
+    const adapted = adaptToVersion(body, minor);
     checkCreate(body);
     const reference = body.Image ?? "";
-    if (reference === "") throw new BerthError("INVALID_ARGUMENT", "no command specified");
-    const image = await this.#images.get(reference);
-    if (wanted !== undefined && image.platform !== undefined && !matchesPlatform(wanted, image.platform)) {
+    const image = reference === "" ? undefined : await this.#images.get(reference);
+    checkEndpoints(body);
+    if (
+      image !== undefined &&
+      wanted !== undefined &&
+      image.platform !== undefined &&
+      !matchesPlatform(wanted, image.platform)
+    ) {
       throw platformMismatch(reference, image, platform);
     }
     checkName(name);
-    const merged = mergeImage(body, defaultsOf(image));
+    const merged = mergeImage(body, image === undefined ? {} : defaultsOf(image));
     const spec = specOf(body, merged, image);
     const node = await this.nodes.forNew();
     const idempotencyKey = crypto.randomUUID();
     const { id, warnings } = await node.supervisor.create({ name: name.replace(/^\//, ""), spec, idempotencyKey });
     this.nodes.remember(id, node.nodeId);
     this.#keepTerminal({ id, tty: body.Tty ?? false, openStdin: body.OpenStdin ?? false });
-    return { id, warnings: [...createWarnings(body), ...warnings] };
+    return { id, warnings: [...warnings, ...adapted] };
   }
 
   /** The supervisor that has the container. @throws NO_SUCH_CONTAINER, UNAVAILABLE */
@@ -144,21 +163,6 @@ function platformMismatch(reference: string, image: Image, platform: string): Be
     "NO_SUCH_IMAGE",
     `image with reference ${reference} was found but its platform (${has}) does not match the specified platform (${platform})`,
   );
-}
-
-/** Docker warns of settings that it takes and that have no effect. */
-function createWarnings(body: CreateBody): string[] {
-  const host = body.HostConfig;
-  const warnings: string[] = [];
-  if (host?.NetworkMode === "host" && Object.keys(host.PortBindings ?? {}).length > 0) {
-    warnings.push("Published ports are discarded when using host network mode");
-  }
-  if (host?.OomKillDisable === true && !host.Memory) {
-    warnings.push(
-      "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.",
-    );
-  }
-  return warnings;
 }
 
 /** "busybox" as Docker names it in messages and events: "busybox:latest". @throws INVALID_ARGUMENT */

@@ -75,9 +75,10 @@ export function containerRoutes(api: Api, containers: Containers, images: Images
 /** ms; what may wait for a busy kernel. */
 const slow = 120_000;
 
-async function create({ req, res, query }: Call, containers: Containers): Promise<void> {
+async function create({ req, res, query, minor }: Call, containers: Containers): Promise<void> {
   const body = await readGivenJson(req, createRequest);
-  const { id, warnings } = await containers.create(query.text("name"), body, query.text("platform"));
+  const call = { name: query.text("name"), body, platform: query.text("platform"), minor };
+  const { id, warnings } = await containers.create(call);
   sendJson(res, 201, { Id: id, Warnings: warnings });
 }
 

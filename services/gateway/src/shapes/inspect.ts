@@ -45,7 +45,7 @@ export function inspectJson(container: Container, minor: number): Record<string,
     Platform: spec?.platform?.os || "linux",
     MountLabel: "",
     ProcessLabel: "",
-    AppArmorProfile: "",
+    AppArmorProfile: appArmorOf(container),
     ExecIDs: orNull(container.execIds),
     HostConfig: hostConfigJson(spec?.hostConfig, minor),
     GraphDriver: graphDriver(container),
@@ -54,10 +54,16 @@ export function inspectJson(container: Container, minor: number): Record<string,
     ...(spec?.imageManifest?.digest && minor >= 48 ? { ImageManifestDescriptor: manifestJson(container) } : {}),
     Mounts: mountsJson(container),
     Config: configJson(container, minor),
-    NetworkSettings: networkSettings(container, minor),
+    NetworkSettings: networkSettings(container),
     // An engine of several nodes says which; Swarm's classic clients read the same place.
     Node: { ID: container.nodeId, Name: container.nodeName },
   };
+}
+
+/** The last --security-opt apparmor=…. */
+function appArmorOf(container: Container): string {
+  const options = container.spec?.hostConfig?.securityOpt ?? [];
+  return options.findLast((option) => /^apparmor[=:]/.test(option))?.slice("apparmor=".length) ?? "";
 }
 
 function manifestJson(container: Container): unknown {
@@ -126,12 +132,13 @@ export function mountsJson(container: Container): unknown[] {
   }));
 }
 
-function networkSettings(container: Container, minor: number): Record<string, unknown> {
+function networkSettings(container: Container): Record<string, unknown> {
+  const joined = container.spec?.hostConfig?.networkMode.startsWith("container:") ?? false;
   const main = container.endpoints.find(({ network }) => network === "bridge") ?? undefined;
   return {
     Bridge: "",
-    SandboxID: sandboxId(container.sandboxKey),
-    SandboxKey: container.sandboxKey,
+    SandboxID: joined ? "" : sandboxId(container.sandboxKey),
+    SandboxKey: joined ? "" : container.sandboxKey,
     Ports: portsJson(container),
     HairpinMode: false,
     LinkLocalIPv6Address: "",
@@ -146,7 +153,7 @@ function networkSettings(container: Container, minor: number): Record<string, un
     IPPrefixLen: main?.ipPrefixLen ?? 0,
     IPv6Gateway: "",
     MacAddress: main?.macAddress ?? "",
-    Networks: networksJson(container, minor),
+    Networks: networksJson(container),
   };
 }
 
@@ -158,9 +165,6 @@ function sandboxId(key: string): string {
 function portsJson(container: Container): Record<string, unknown> {
   if (container.sandboxKey === "" && container.ports.length === 0) return {};
   const result: Record<string, { HostIp: string; HostPort: string }[] | null> = {};
-  if (statusName(container.state) === "running") {
-    for (const port of container.spec?.config?.exposedPorts ?? []) result[port] = null;
-  }
   for (const { containerPort, hostIp, hostPort } of container.ports) {
     const list = result[containerPort] ?? [];
     if (hostPort !== 0) list.push({ HostIp: hostIp, HostPort: String(hostPort) });
@@ -170,11 +174,12 @@ function portsJson(container: Container): Record<string, unknown> {
 }
 
 /** Settings of each network; those of a container that does not run are what it will ask for. */
-export function networksJson(container: Container, minor: number): Record<string, unknown> {
+export function networksJson(container: Container): Record<string, unknown> {
+  if (container.spec?.config?.networkDisabled) return {};
   const specs = new Map((container.spec?.endpoints ?? []).map((spec) => [spec.network, spec]));
   const result: Record<string, unknown> = {};
   for (const endpoint of container.endpoints) {
-    result[endpoint.network] = endpointJson(endpoint, specs.get(endpoint.network), container, minor);
+    result[endpoint.network] = endpointJson(endpoint, specs.get(endpoint.network), container);
   }
   const mode = container.spec?.hostConfig?.networkMode ?? "bridge";
   const names = new Set([
@@ -182,7 +187,7 @@ export function networksJson(container: Container, minor: number): Record<string
     ...(mode.startsWith("container:") ? [] : [mode === "default" ? "bridge" : mode]),
   ]);
   for (const name of names) {
-    if (name !== "" && !(name in result)) result[name] = endpointJson(undefined, specs.get(name), container, minor);
+    if (name !== "" && !(name in result)) result[name] = endpointJson(undefined, specs.get(name), container);
   }
   return result;
 }
@@ -191,23 +196,24 @@ function endpointJson(
   endpoint: Endpoint | undefined,
   spec: EndpointSpec | undefined,
   container: Container,
-  minor: number,
 ): Record<string, unknown> {
   const aliases = endpoint !== undefined && endpoint.aliases.length > 0 ? endpoint.aliases : (spec?.aliases ?? []);
-  const hasAddress = spec !== undefined && (spec.ipv4Address !== "" || spec.ipv6Address !== "");
+  const hasAddress =
+    spec !== undefined && (spec.ipv4Address !== "" || spec.ipv6Address !== "" || spec.linkLocalIps.length > 0);
   const isUserNetwork = endpoint !== undefined && !["bridge", "host", "none"].includes(endpoint.network);
   return {
     IPAMConfig: hasAddress
       ? {
           ...(spec.ipv4Address === "" ? {} : { IPv4Address: spec.ipv4Address }),
           ...(spec.ipv6Address === "" ? {} : { IPv6Address: spec.ipv6Address }),
+          ...(spec.linkLocalIps.length === 0 ? {} : { LinkLocalIPs: spec.linkLocalIps }),
         }
       : null,
     Links: orNull(spec?.links ?? []),
     Aliases: orNull(aliases),
     MacAddress: endpoint?.macAddress ?? spec?.macAddress ?? "",
     DriverOpts: Object.keys(spec?.driverOptions ?? {}).length === 0 ? null : spec?.driverOptions,
-    ...(minor >= 48 ? { GwPriority: 0 } : {}),
+    GwPriority: spec?.gatewayPriority ?? 0,
     NetworkID: endpoint?.networkId ?? "",
     EndpointID: endpoint?.endpointId ?? "",
     Gateway: endpoint?.gateway ?? "",
@@ -216,9 +222,7 @@ function endpointJson(
     IPv6Gateway: "",
     GlobalIPv6Address: "",
     GlobalIPv6PrefixLen: 0,
-    ...(minor >= 44
-      ? { DNSNames: isUserNetwork ? [...new Set([container.name, ...aliases, container.id.slice(0, 12)])] : null }
-      : {}),
+    DNSNames: isUserNetwork ? [...new Set([container.name, ...aliases, container.id.slice(0, 12)])] : null,
   };
 }
 

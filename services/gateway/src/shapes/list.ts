@@ -21,7 +21,7 @@ export function summaryJson(
     ImageID: container.spec?.imageId ?? "",
     Command: commandText(container),
     Created: container.created?.seconds ?? 0,
-    Ports: container.ports.map(portJson).concat(exposedOnly(container)),
+    Ports: container.ports.map(portJson),
     ...(container.sizeRw === undefined || container.sizeRw === 0 ? {} : { SizeRw: container.sizeRw }),
     ...(container.sizeRootFs === undefined ? {} : { SizeRootFs: container.sizeRootFs }),
     Labels: container.spec?.config?.labels ?? {},
@@ -31,7 +31,7 @@ export function summaryJson(
       NetworkMode: host?.networkMode || "bridge",
       ...(Object.keys(host?.annotations ?? {}).length === 0 || minor < 46 ? {} : { Annotations: host?.annotations }),
     },
-    NetworkSettings: { Networks: networksJson(container, minor) },
+    NetworkSettings: { Networks: networksJson(container) },
     Mounts: mountsJson(container),
   };
 }
@@ -54,15 +54,6 @@ function portJson(port: Container["ports"][number]): PortJson {
   const privatePort = { PrivatePort: Number(number), Type: protocol };
   if (port.hostPort === 0) return privatePort;
   return { IP: port.hostIp, PrivatePort: Number(number), PublicPort: port.hostPort, Type: protocol };
-}
-
-/** Ports that the image or the user exposes and nobody published. */
-function exposedOnly(container: Container): PortJson[] {
-  if (statusName(container.state) !== "running") return [];
-  const published = new Set(container.ports.map(({ containerPort }) => containerPort));
-  return (container.spec?.config?.exposedPorts ?? [])
-    .filter((port) => !published.has(port))
-    .map((port) => portJson({ containerPort: port, hostIp: "", hostPort: 0 }));
 }
 
 function healthText(status: string | undefined): string {

@@ -2,6 +2,8 @@ import { BerthError } from "@berth/errors";
 
 /** The few errors that many places throw; texts are the Engine API's, which clients match on. */
 export const invalid = (message: string): BerthError => new BerthError("INVALID_ARGUMENT", message);
+/** A user's mistake that Docker finds late and tells as a failure of its own (500). */
+export const failed = (message: string): BerthError => new BerthError("INTERNAL", message);
 export const conflict = (message: string): BerthError => new BerthError("CONFLICT", message);
 export const noSuchContainer = (name: string): BerthError =>
   new BerthError("NO_SUCH_CONTAINER", `No such container: ${name}`);

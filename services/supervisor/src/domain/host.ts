@@ -22,6 +22,11 @@ export interface HostFacts {
     readonly swap: boolean;
     readonly cpu: boolean;
     readonly cpuset: boolean;
+    /** Files that only some kernels have. */
+    readonly cpuRealtime: boolean;
+    readonly kernelMemory: boolean;
+    readonly kernelMemoryTcp: boolean;
+    readonly swappiness: boolean;
     readonly blkioWeight: boolean;
     readonly blkioWeightDevice: boolean;
   };
@@ -119,11 +124,22 @@ async function readCgroupFacts(): Promise<HostFacts["cgroup"]> {
       swap: controllers.has("memory"),
       cpu: controllers.has("cpu"),
       cpuset: controllers.has("cpuset"),
+      cpuRealtime: false,
+      kernelMemory: false,
+      kernelMemoryTcp: false,
+      swappiness: false,
       blkioWeight: controllers.has("io"),
       blkioWeightDevice: controllers.has("io"),
     };
   }
   const has = (path: string) => exists(`/sys/fs/cgroup/${path}`);
+  const [cpuRealtime, kernelMemory, kernelMemoryTcp, swappiness] = await Promise.all([
+    has("cpu/cpu.rt_period_us"),
+    has("memory/memory.kmem.limit_in_bytes"),
+    has("memory/memory.kmem.tcp.limit_in_bytes"),
+    has("memory/memory.swappiness"),
+  ]);
+  const rare = { cpuRealtime, kernelMemory, kernelMemoryTcp, swappiness };
   const [pids, memory, swap, cpu, cpuset, blkioWeight, blkioWeightDevice] = await Promise.all([
     has("pids"),
     has("memory/memory.limit_in_bytes"),
@@ -133,7 +149,7 @@ async function readCgroupFacts(): Promise<HostFacts["cgroup"]> {
     has("blkio/blkio.weight"),
     has("blkio/blkio.weight_device"),
   ]);
-  return { version: 1, pids, memory, swap, cpu, cpuset, blkioWeight, blkioWeightDevice };
+  return { version: 1, ...rare, pids, memory, swap, cpu, cpuset, blkioWeight, blkioWeightDevice };
 }
 
 function osField(osRelease: string, key: string): string {

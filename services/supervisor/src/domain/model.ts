@@ -41,6 +41,8 @@ export interface ContainerConfig {
   argsEscaped: boolean;
   onBuild: string[];
   macAddress: string;
+  /** Names of lists that were given and are empty, for inspect. */
+  givenEmpty: string[];
 }
 
 export interface MountSpec {
@@ -124,6 +126,18 @@ export interface Resources {
   kernelMemoryTcp: number;
   cpuCount: number;
   cpuPercent: number;
+  /** bytes */
+  kernelMemory: number;
+  deviceRequests: DeviceRequest[];
+}
+
+export interface DeviceRequest {
+  driver: string;
+  /** -1: all */
+  count: number;
+  deviceIds: string[];
+  capabilities: { names: string[] }[];
+  options: Record<string, string>;
 }
 
 export interface PathList {
@@ -174,6 +188,8 @@ export interface HostConfig {
   maskedPaths: PathList | undefined;
   readonlyPaths: PathList | undefined;
   init?: boolean | undefined;
+  givenEmpty: string[];
+  nullPortBindings: string[];
 }
 
 export interface EndpointSpec {
@@ -184,6 +200,8 @@ export interface EndpointSpec {
   aliases: string[];
   links: string[];
   driverOptions: Record<string, string>;
+  gatewayPriority: number;
+  linkLocalIps: string[];
 }
 
 export interface Platform {

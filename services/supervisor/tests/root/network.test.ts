@@ -98,7 +98,7 @@ test("published ports: from outside, from the host, by 127.0.0.1, from other con
   expect((await execToEnd(node, all.id, itself)).out).toBe("hello\n");
   const taken = await node.supervisor.create({
     name: "late",
-    spec: node.spec(httpd(80, "x"), {}, { ...bridge, ...binding("", "8080") }),
+    spec: node.spec(httpd(80, "x"), { exposedPorts: ["80/tcp"] }, { ...bridge, ...binding("", "8080") }),
   });
   expect((await failure(node.supervisor.start({ container: taken.id }))).message).toMatch(
     /^failed to set up container networking: driver failed programming external connectivity on endpoint late \([0-9a-f]{64}\): Bind for 0\.0\.0\.0:8080 failed: port is already allocated$/,
@@ -129,7 +129,7 @@ test("a restart of the supervisor keeps ports, and the last container takes brid
   const other = await node.supervisor.create({
     spec: node.spec(
       ["sleep", "9"],
-      {},
+      { exposedPorts: ["80/tcp"] },
       { ...bridge, portBindings: [{ containerPort: "80/tcp", hostIp: "", hostPort: "8081" }] },
     ),
   });

@@ -12,9 +12,6 @@ const minMemory = 6 * 1024 * 1024;
 export function checkResources(limits: ResourcesBody): void {
   checkMemory(limits);
   checkCpu(limits);
-  if ((limits.DeviceRequests ?? []).length > 0) {
-    throw new BerthError("NOT_IMPLEMENTED", "device requests (--gpus) are not supported by this engine");
-  }
 }
 
 function checkMemory(limits: ResourcesBody): void {
@@ -35,14 +32,26 @@ function checkMemory(limits: ResourcesBody): void {
     memory >= reservation, "Minimum memory limit can not be less than memory reservation limit, see usage");
 }
 
+/** What Docker refuses while it reads the body, before everything else. @throws INVALID_ARGUMENT */
+export function checkPlatformLimits(limits: ResourcesBody): void {
+  const qos = (what: string) => `invalid option: QoS maximum ${what} configuration is not supported on linux`;
+  require(!limits.IOMaximumBandwidth, qos("bandwidth"));
+  require(!limits.IOMaximumIOps, qos("IOPs"));
+  const period = limits.CpuRealtimePeriod ?? 0;
+  const runtime = limits.CpuRealtimeRuntime ?? 0;
+  require(period === 0 ||
+    runtime === 0 ||
+    runtime <= period, "cpu real-time runtime cannot be higher than cpu real-time period");
+  const shares = limits.CpuShares ?? 0;
+  require(shares >= 0, `invalid CPU shares (${shares}): value must be a positive integer`);
+}
+
 function checkCpu(limits: ResourcesBody): void {
   const nano = limits.NanoCpus ?? 0;
   const period = limits.CpuPeriod ?? 0;
   const quota = limits.CpuQuota ?? 0;
-  const shares = limits.CpuShares ?? 0;
   require(nano === 0 || period === 0, "Conflicting options: Nano CPUs and CPU Period cannot both be set");
   require(nano === 0 || quota === 0, "Conflicting options: Nano CPUs and CPU Quota cannot both be set");
-  require(shares >= 0, `invalid CPU shares (${shares}): value must be a positive integer`);
   require(period === 0 ||
     (period >= 1000 &&
       period <= 1_000_000), "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");

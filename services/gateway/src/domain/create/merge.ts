@@ -1,5 +1,5 @@
+import { posix } from "node:path";
 import type { CreateBody, HealthcheckBody } from "./body.ts";
-import { normalizePort } from "./ports.ts";
 
 /** The "config" object of an image config (OCI image-spec, config.md, and Docker's additions), as the store has it. */
 export interface ImageDefaults {
@@ -41,19 +41,21 @@ export function mergeImage(body: CreateBody, image: ImageDefaults): MergedConfig
   const { entrypoint, cmd } = mergeCommand(body, image);
   return {
     user: body.User || image.User || "",
-    exposedPorts: [
-      ...new Set([...(body.ExposedPorts ?? []), ...Object.keys(image.ExposedPorts ?? {})].map(normalizePort)),
-    ],
+    exposedPorts: [...new Set([...(body.ExposedPorts ?? []), ...Object.keys(image.ExposedPorts ?? {})])],
     env: mergeEnv(body.Env ?? [], image.Env ?? []),
     entrypoint,
     cmd,
     volumes: [...new Set([...(body.Volumes ?? []), ...Object.keys(image.Volumes ?? {})])],
-    workingDir: body.WorkingDir || image.WorkingDir || "",
+    workingDir: cleanPath(body.WorkingDir || image.WorkingDir || ""),
     labels: { ...image.Labels, ...body.Labels },
     stopSignal: body.StopSignal || image.StopSignal || "",
     healthcheck: mergeHealth(body.Healthcheck, image.Healthcheck ?? undefined),
     shell: body.Shell ?? image.Shell ?? [],
   };
+}
+
+function cleanPath(path: string): string {
+  return path === "" ? "" : posix.normalize(path).replace(/(.)\/$/, "$1");
 }
 
 function mergeCommand(body: CreateBody, image: ImageDefaults): { entrypoint: string[]; cmd: string[] } {

@@ -4,28 +4,23 @@ import type { HostConfigBody } from "./body.ts";
 
 type PortBindings = NonNullable<HostConfigBody["PortBindings"]>;
 
-/** "80" and "80/TCP" are "80/tcp". */
-export function normalizePort(port: string): string {
-  const [number = "", protocol = "tcp"] = port.split("/");
-  return `${number}/${protocol.toLowerCase()}`;
-}
-
 /** @throws INVALID_ARGUMENT `invalid port specification: "x"` */
 export function checkPortBindings(bindings: PortBindings): void {
   for (const [port, hosts] of Object.entries(bindings)) {
     const number = port.split("/")[0] ?? "";
-    if (!isPort(number)) throw invalidPort(number);
-    for (const { HostPort = "" } of hosts) {
+    // A port without a number is one with number 0, to Docker's parser.
+    if (number !== "" && !isPort(number)) throw invalidPort(number);
+    for (const { HostPort = "" } of hosts ?? []) {
       if (HostPort !== "" && !isPortOrRange(HostPort)) throw invalidPort(HostPort);
     }
   }
 }
 
-/** Bindings one by one. A port with an empty list is published at a port of the engine's choice, as Docker does. */
+/** Bindings one by one, their ports as they were given. */
 export function portBindings(bindings: PortBindings): PortBinding[] {
   return Object.entries(bindings).flatMap(([port, hosts]) =>
-    hosts.map(({ HostIp = "", HostPort = "" }) => ({
-      containerPort: normalizePort(port),
+    (hosts ?? []).map(({ HostIp = "", HostPort = "" }) => ({
+      containerPort: port,
       hostIp: HostIp,
       hostPort: HostPort,
     })),

@@ -39,6 +39,14 @@ export function resourcesOf(body: ResourcesBody, isUpdate = false): Resources {
     kernelMemoryTcp: body.KernelMemoryTCP ?? 0,
     cpuCount: body.CpuCount ?? 0,
     cpuPercent: body.CpuPercent ?? 0,
+    kernelMemory: body.KernelMemory ?? 0,
+    deviceRequests: (body.DeviceRequests ?? []).map((request) => ({
+      driver: request.Driver ?? "",
+      count: request.Count ?? 0,
+      deviceIds: request.DeviceIDs ?? [],
+      capabilities: (request.Capabilities ?? []).map((names) => ({ names })),
+      options: request.Options ?? {},
+    })),
   };
 }
 

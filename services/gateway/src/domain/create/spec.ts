@@ -8,11 +8,12 @@ import type {
   Image,
   MountSpec,
 } from "../../rpc/types.ts";
+import { endpointsOf } from "./endpoints.ts";
 import type { CreateBody, HealthcheckBody, HostConfigBody, MountBody } from "./body.ts";
 import type { MergedConfig } from "./merge.ts";
 import { portBindings } from "./ports.ts";
 import { resourcesOf } from "./resources.ts";
-import { normalizeCapability } from "./validate.ts";
+import { emptyPaths, nullPortBindings } from "./given.ts";
 
 /** bytes; Docker's default size of /dev/shm. */
 const defaultShm = 64 * 1024 * 1024;
@@ -24,9 +25,9 @@ export function specOf(body: CreateBody, merged: MergedConfig, image: Image | un
     throw new BerthError("INVALID_ARGUMENT", "no command specified");
   }
   return {
-    config: configOf(body, merged, host),
+    config: configOf(body, merged),
     hostConfig: hostConfigOf(host),
-    endpoints: endpointsOf(body, host),
+    endpoints: endpointsOf(body),
     imageId: image?.id ?? "",
     imageManifest:
       image === undefined
@@ -37,10 +38,7 @@ export function specOf(body: CreateBody, merged: MergedConfig, image: Image | un
   };
 }
 
-function configOf(body: CreateBody, merged: MergedConfig, host: HostConfigBody): ContainerConfig {
-  const ports = Object.keys(host.PortBindings ?? {}).map((port) =>
-    port.includes("/") ? port.toLowerCase() : `${port}/tcp`,
-  );
+function configOf(body: CreateBody, merged: MergedConfig): ContainerConfig {
   return {
     hostname: body.Hostname ?? "",
     domainname: body.Domainname ?? "",
@@ -48,7 +46,7 @@ function configOf(body: CreateBody, merged: MergedConfig, host: HostConfigBody):
     attachStdin: body.AttachStdin ?? false,
     attachStdout: body.AttachStdout ?? false,
     attachStderr: body.AttachStderr ?? false,
-    exposedPorts: [...new Set([...merged.exposedPorts, ...ports])],
+    exposedPorts: merged.exposedPorts,
     tty: body.Tty ?? false,
     openStdin: body.OpenStdin ?? false,
     stdinOnce: body.StdinOnce ?? false,
@@ -67,6 +65,7 @@ function configOf(body: CreateBody, merged: MergedConfig, host: HostConfigBody):
     argsEscaped: body.ArgsEscaped ?? false,
     onBuild: body.OnBuild ?? [],
     macAddress: body.MacAddress ?? "",
+    givenEmpty: emptyPaths({ ...body, HostConfig: undefined, NetworkingConfig: undefined }),
   };
 }
 
@@ -95,10 +94,10 @@ function hostConfigOf(host: HostConfigBody): HostConfig {
     autoRemove: host.AutoRemove ?? false,
     volumeDriver: host.VolumeDriver ?? "",
     volumesFrom: host.VolumesFrom ?? [],
-    consoleSize: host.ConsoleSize ?? [],
+    consoleSize: consoleSize(host),
     annotations: host.Annotations ?? {},
-    capAdd: (host.CapAdd ?? []).map(normalizeCapability),
-    capDrop: (host.CapDrop ?? []).map(normalizeCapability),
+    capAdd: host.CapAdd ?? [],
+    capDrop: host.CapDrop ?? [],
     cgroupnsMode: host.CgroupnsMode ?? "",
     dns: host.Dns ?? [],
     dnsOptions: host.DnsOptions ?? [],
@@ -126,7 +125,14 @@ function hostConfigOf(host: HostConfigBody): HostConfig {
     maskedPaths: host.MaskedPaths === undefined ? undefined : { paths: host.MaskedPaths },
     readonlyPaths: host.ReadonlyPaths === undefined ? undefined : { paths: host.ReadonlyPaths },
     init: host.Init,
+    givenEmpty: emptyPaths(host),
+    nullPortBindings: nullPortBindings(host),
   };
+}
+
+/** Rows and columns: one number more is dropped, one less is 0, as Go reads an array of two. */
+function consoleSize({ ConsoleSize: size }: HostConfigBody): number[] {
+  return size === undefined ? [] : [size[0] ?? 0, size[1] ?? 0];
 }
 
 /** "" and "default" are the default bridge. */
@@ -154,54 +160,4 @@ function mountOf(mount: MountBody): MountSpec {
     tmpfsSize: tmpfs?.SizeBytes ?? 0,
     tmpfsMode: tmpfs?.Mode ?? 0,
   };
-}
-
-/** Networks that have settings of their own; the one of NetworkMode too when its settings say something. */
-function endpointsOf(body: CreateBody, host: HostConfigBody): EndpointSpec[] {
-  const configured = Object.entries(body.NetworkingConfig?.EndpointsConfig ?? {});
-  const mode = networkMode(host);
-  const endpoints = configured.map(([network, settings]) => {
-    if (settings === null) {
-      throw new BerthError("INVALID_ARGUMENT", `invalid config for network ${network}: EndpointsConfig is nil`);
-    }
-    const name = network === "default" ? mode : network;
-    return {
-      network: name,
-      macAddress: checkMac(name, settings.MacAddress || (name === mode ? (body.MacAddress ?? "") : "")),
-      ipv4Address: settings.IPAMConfig?.IPv4Address ?? "",
-      ipv6Address: settings.IPAMConfig?.IPv6Address ?? "",
-      aliases: settings.Aliases ?? [],
-      links: settings.Links ?? [],
-      driverOptions: settings.DriverOpts ?? {},
-    };
-  });
-  for (const { network, ipv4Address, ipv6Address } of endpoints) checkAddresses(network, ipv4Address, ipv6Address);
-  if (endpoints.length === 0 && body.MacAddress) {
-    endpoints.push({
-      network: mode,
-      macAddress: checkMac(mode, body.MacAddress),
-      ipv4Address: "",
-      ipv6Address: "",
-      aliases: [],
-      links: [],
-      driverOptions: {},
-    });
-  }
-  return endpoints;
-}
-
-function checkMac(network: string, address: string): string {
-  if (address === "" || /^([0-9a-fA-F]{2}([:-]|$)){6}$/.test(address)) return address;
-  throw new BerthError("INVALID_ARGUMENT", `invalid config for network ${network}: invalid MAC address ${address}`);
-}
-
-/** The default networks take no addresses from the caller. */
-function checkAddresses(network: string, ipv4: string, ipv6: string): void {
-  if (ipv4 === "" && ipv6 === "") return;
-  if (!["bridge", "host", "none"].includes(network)) return;
-  throw new BerthError(
-    "INVALID_ARGUMENT",
-    `invalid config for network ${network}: invalid endpoint settings:\n` +
-      "* user specified IP address is supported on user defined networks only",
-  );
 }

@@ -1,6 +1,7 @@
+import { isIP } from "node:net";
 import { BerthError } from "@berth/errors";
 import type { CreateBody, HealthcheckBody, HostConfigBody, MountBody } from "./body.ts";
-import { checkResources, checkRestartPolicy, require } from "./limits.ts";
+import { checkPlatformLimits, checkResources, checkRestartPolicy, require } from "./limits.ts";
 import { checkPortBindings } from "./ports.ts";
 import { isSignal } from "./signals.ts";
 
@@ -22,9 +23,19 @@ export function checkName(name: string): void {
  * @throws INVALID_ARGUMENT, NOT_IMPLEMENTED
  */
 export function checkCreate(body: CreateBody): void {
-  checkConfig(body);
   const host = body.HostConfig;
+  checkConfig(body);
   if (host !== undefined) checkHostConfig(host);
+}
+
+/** What Docker refuses while it reads the body, whatever the version. @throws INVALID_ARGUMENT */
+export function checkBeforeAll({ HostConfig: host }: CreateBody): void {
+  if (host === undefined) return;
+  require(host.NetworkMode !== "container:", "invalid network mode: invalid container format container:<name|id>");
+  const isolation = host.Isolation ?? "";
+  require(isolation === "" ||
+    isolation.toLowerCase() === "default", `invalid isolation (${isolation}): linux only supports 'default'`);
+  checkPlatformLimits(host);
 }
 
 function checkConfig(body: CreateBody): void {
@@ -33,7 +44,6 @@ function checkConfig(body: CreateBody): void {
     directory.startsWith("/"), `the working directory '${directory}' is invalid, it needs to be an absolute path`);
   for (const variable of body.Env ?? []) {
     require(variable !== "" && !variable.startsWith("="), `invalid environment variable: ${variable}`);
-    require(!variable.includes("\0"), `invalid environment variable: ${variable.replaceAll("\0", "\\0")}`);
   }
   if (body.Healthcheck !== undefined) checkHealth(body.Healthcheck);
   const signal = body.StopSignal ?? "";
@@ -79,25 +89,21 @@ function checkHostConfig(host: HostConfigBody): void {
 function checkExtraHost(entry: string): void {
   const separator = entry.indexOf(":");
   require(separator > 0, `bad format for add-host: "${entry}"`);
-  const address = entry.slice(separator + 1).replace(/^\[(.*)\]$/, "$1");
+  const address = entry.slice(separator + 1);
   require(address === "host-gateway" ||
-    /^[0-9a-fA-F:.]+$/.test(address), `invalid IP address in add-host: "${entry.slice(separator + 1)}"`);
+    isIP(address) !== 0, `invalid IP address in add-host: "${entry.slice(separator + 1)}"`);
 }
 
 function checkModes(host: HostConfigBody): void {
   const ipc = host.IpcMode ?? "";
   require(["", "none", "private", "shareable", "host"].includes(ipc) ||
-    /^container:.+/.test(ipc), `invalid IPC mode: ${ipc}`);
+    ipc.startsWith("container:"), `invalid IPC mode: ${ipc}`);
   const pid = host.PidMode ?? "";
   require(pid === "" || pid === "host" || /^container:.+/.test(pid), `invalid PID mode: ${pid}`);
   const uts = host.UTSMode ?? "";
   require(uts === "" || uts === "host", `invalid UTS mode: ${uts}`);
   const cgroup = host.CgroupnsMode ?? "";
   require(["", "host", "private"].includes(cgroup), `invalid cgroup namespace mode: ${cgroup}`);
-  require(host.NetworkMode !== "container:", "invalid network mode: invalid container format container:<name|id>");
-  const isolation = host.Isolation ?? "";
-  require(isolation === "" ||
-    isolation.toLowerCase() === "default", `invalid isolation (${isolation}): linux only supports 'default'`);
 }
 
 function checkMount(mount: MountBody): void {

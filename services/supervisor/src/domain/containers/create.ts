@@ -1,5 +1,6 @@
 import { mkdir, rm } from "node:fs/promises";
 import { BerthError, errorMessage, isBerthError } from "@berth/errors";
+import { invalid } from "../errors.ts";
 import { newId, randomName } from "../ids.ts";
 import type { ContainerRecord, ContainerSpec, MountPoint } from "../model.ts";
 import { applyDefaults } from "../spec/defaults.ts";
@@ -106,20 +107,30 @@ async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
   return [first.value, second.value];
 }
 
-/** --network, --ipc and --pid container:X must name a container that exists; it is kept by id, as names change. */
-function resolveReferences(parts: Parts, { hostConfig: host }: ContainerSpec): void {
+/**
+ * --network, --ipc and --pid container:X are kept by id, as names change. Those of IPC and PID must exist; all else is seen at
+ * start, when they must run.
+ */
+function resolveReferences(parts: Parts, { config, hostConfig: host }: ContainerSpec): void {
   for (const key of ["networkMode", "ipcMode", "pidMode"] as const) {
     const reference = containerOf(host[key]);
-    if (reference === undefined) continue;
-    const target = parts.registry.find(reference);
-    const { ipcMode } = target.record.spec.hostConfig;
-    if (key === "ipcMode" && ipcMode !== "shareable" && ipcMode !== "host") {
-      throw new BerthError(
-        "INVALID_ARGUMENT",
-        `can't join IPC of container ${target.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)`,
-      );
-    }
+    if (reference === undefined || reference === "") continue;
+    const target = findTarget(parts, reference, key !== "networkMode");
+    if (target === undefined) continue;
     host[key] = `container:${target.id}`;
+    if (key === "networkMode") Object.assign(config, namesOf(target.record.spec.config));
+  }
+}
+
+/** Who shares a network shares its names. */
+const namesOf = ({ hostname, domainname }: ContainerSpec["config"]) => ({ hostname, domainname });
+
+function findTarget(parts: Parts, reference: string, needed: boolean): Container | undefined {
+  try {
+    return parts.registry.find(reference);
+  } catch (error) {
+    if (!needed) return undefined;
+    throw isBerthError(error) && error.reason === "NO_SUCH_CONTAINER" ? invalid(error.message) : error;
   }
 }
 

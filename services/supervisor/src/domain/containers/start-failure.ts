@@ -9,6 +9,9 @@ const init = "unable to start container process: error during container init: ";
 /** Docker's text for a container that could not be started; clients take 126 and 127 from words in it. */
 export function startFailure(record: ContainerRecord, report: Extract<StartReport, { event: "failed" }>): BerthError {
   const { exitCode, message, phase } = report;
+  // Docker looks users up itself, before it asks a runtime.
+  if (/^(unable to find (user|group) |uids and gids must be in range)/.test(message))
+    return new BerthError("INTERNAL", message, { exitCode: "128" });
   const text = runc + init + (phase === "exec" ? execFailure(record.path, exitCode, message) : message);
   const known = exitCode === 126 || exitCode === 127 || isInvalidConfig(text);
   const code = exitCode === 126 || exitCode === 127 ? exitCode : codeOf(text);

@@ -12,9 +12,11 @@ import type { Reservation } from "../network/networks.ts";
 import { bundleOf } from "../spec/bundle.ts";
 import { parseMounts } from "../spec/mountpoints.ts";
 import { containerOf } from "../validate/modes.ts";
+import { checkStart } from "../validate/start.ts";
 import type { Container } from "./container.ts";
 import { containerEvent, networkEvent } from "./events.ts";
 import { tidy, watchMonitor } from "./exit.ts";
+import { type Joined, joinedContainers } from "./joined.ts";
 import type { Parts } from "./parts.ts";
 import { remove } from "./remove.ts";
 import { startFailure } from "./start-failure.ts";
@@ -66,6 +68,7 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
   record.starting = true;
   let namespace: number | null = null;
   try {
+    checkStart(record.spec);
     const joined = joinedContainers(parts, record);
     const reservation = await parts.networks.reserve(record);
     // What a power cut must not take back (the restart policy asks for it) goes to the disk while the rest is made.
@@ -97,30 +100,6 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
 function value<T>(result: PromiseSettledResult<T>): T {
   if (result.status === "rejected") throw result.reason;
   return result.value;
-}
-
-interface Joined {
-  network: string | null;
-  ipc: string | null;
-  pid: string | null;
-}
-
-/** Namespaces of other containers, by their first process. Throws CONFLICT when one does not run. */
-function joinedContainers(parts: Parts, { spec }: ContainerRecord): Joined {
-  const { networkMode, ipcMode, pidMode } = spec.hostConfig;
-  const path = (mode: string, type: string, what: string): string | null => {
-    const id = containerOf(mode);
-    if (id === undefined) return null;
-    const target = parts.registry.get(id);
-    if (!target) throw new BerthError("INTERNAL", `joining ${what} namespace of container: No such container: ${id}`);
-    if (!isRunning(target.record)) throw conflict(`cannot join ${what} namespace of a non running container: ${id}`);
-    return `/proc/${target.record.state.pid}/ns/${type}`;
-  };
-  return {
-    network: path(networkMode, "net", "network"),
-    ipc: path(ipcMode, "ipc", "IPC"),
-    pid: path(pidMode, "pid", "PID"),
-  };
 }
 
 /** Forgets the last run's exit, makes sources of -v that are missing, and gives the /etc files as text. */
@@ -187,7 +166,7 @@ async function writeBundle(
   );
   const bundle = await bundleOf(record, {
     facts: parts.facts,
-    namespaces: { network: own ?? joined.network, ipc: joined.ipc, pid: joined.pid },
+    namespaces: { network: own ?? joined.network, ipc: joined.ipc, shm: joined.shm, pid: joined.pid },
     mounts: parseMounts(spec.hostConfig, spec.config.volumes),
     volumes,
     files: {

@@ -200,7 +200,9 @@ export class BridgeNetwork {
       const held: Held = { address: endpoint.ipAddress, hostInterface: endpoint.hostInterface, holds: [], rules: [] };
       for (const port of record.ports) {
         if (port.hostPort === 0) continue;
-        const { port: containerPort, protocol } = parseContainerPort(port.containerPort);
+        const published = parseContainerPort(port.containerPort);
+        if (published === undefined) continue;
+        const { port: containerPort, protocol } = published;
         const hostIp = port.hostIp === "0.0.0.0" ? "" : port.hostIp;
         const request = { containerPort, protocol, hostIp, hostPortFirst: port.hostPort, hostPortLast: port.hostPort };
         const hold = await this.#ports.adopt(request);

@@ -1,5 +1,6 @@
+import { BerthError } from "@berth/errors";
 import type { ContainerRecord, Endpoint, PublishedPort } from "../model.ts";
-import { parseExposed } from "../validate/ports.ts";
+import { shownPort } from "../validate/ports.ts";
 import type { BridgeNetwork } from "./bridge.ts";
 import type { InterfaceCounters, NetworkDriver } from "./driver.ts";
 
@@ -31,6 +32,11 @@ export class Networks {
 
   async reserve(record: ContainerRecord): Promise<Reservation> {
     const mode = record.spec.hostConfig.networkMode;
+    refuseUnknown(record);
+    if (record.spec.config.networkDisabled) {
+      const connect = async () => ({ namespace: await this.#driver.createNamespace(), ports: [] });
+      return { endpoint: undefined, own: true, connect };
+    }
     if (mode === "host") {
       return {
         endpoint: bare("host", this.ids.host),
@@ -61,6 +67,16 @@ export class Networks {
   }
 }
 
+const builtIn = ["bridge", "host", "none"];
+
+function refuseUnknown({ spec }: ContainerRecord): void {
+  const { networkMode: mode } = spec.hostConfig;
+  if (mode.startsWith("container:")) return;
+  const unknown = [mode, ...spec.endpoints.map(({ network }) => network)].find((name) => !builtIn.includes(name));
+  if (unknown === undefined) return;
+  throw new BerthError("NO_SUCH_NETWORK", `failed to set up container networking: network ${unknown} not found`);
+}
+
 function bare(network: string, networkId: string): Endpoint {
   const empty = { endpointId: "", hostInterface: "", gateway: "", ipAddress: "", macAddress: "" };
   return { network, networkId, ...empty, ipPrefixLen: 0, aliases: [] };
@@ -69,8 +85,7 @@ function bare(network: string, networkId: string): Endpoint {
 /** Exposed and not published: inspect and ps show them without a host port. */
 function onlyExposed(record: ContainerRecord, published: readonly PublishedPort[]): PublishedPort[] {
   const done = new Set(published.map((port) => port.containerPort));
-  return parseExposed(record.spec.config.exposedPorts)
-    .map(({ port, protocol }) => `${port}/${protocol}`)
+  return [...new Set(record.spec.config.exposedPorts.map(shownPort))]
     .filter((port) => !done.has(port))
     .map((containerPort) => ({ containerPort, hostIp: "", hostPort: 0 }));
 }

@@ -110,6 +110,8 @@ const bindFailures: Readonly<Record<string, string>> = {
 };
 
 function bind(protocol: Protocol, ip: string, port: number): Promise<() => void> {
+  // No socket of that kind here; the mark alone keeps it from other containers.
+  if (protocol === "sctp") return Promise.resolve(() => {});
   const host = ip === "" ? "0.0.0.0" : ip;
   return new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException) => {

@@ -18,7 +18,7 @@ export interface RulesInput {
 const table = "inet berth";
 
 /**
- * The table, whole; running it again replaces the rules and keeps the maps' elements. Ports are elements of four maps, so
+ * The table, whole; running it again replaces the rules and keeps the maps' elements. Ports are elements of two maps a protocol, so
  * that publishing is one element and not a rule a port. Only traffic of our bridge is ever touched.
  */
 export function tableText({ bridge, subnet }: RulesInput): string {
@@ -31,6 +31,8 @@ export function tableText({ bridge, subnet }: RulesInput): string {
     `add table ${table}`,
     `add map ${table} tcp_ports { type inet_service : ipv4_addr . inet_service ; }`,
     `add map ${table} udp_ports { type inet_service : ipv4_addr . inet_service ; }`,
+    `add map ${table} sctp_ports { type inet_service : ipv4_addr . inet_service ; }`,
+    `add map ${table} sctp_addr_ports { type ipv4_addr . inet_service : ipv4_addr . inet_service ; }`,
     `add map ${table} tcp_addr_ports { type ipv4_addr . inet_service : ipv4_addr . inet_service ; }`,
     `add map ${table} udp_addr_ports { type ipv4_addr . inet_service : ipv4_addr . inet_service ; }`,
     `add chain ${table} prerouting { type nat hook prerouting priority dstnat ; policy accept ; }`,
@@ -43,8 +45,9 @@ export function tableText({ bridge, subnet }: RulesInput): string {
       'iifname != "lo" ip daddr 127.0.0.0/8 return',
       ...dnat("tcp"),
       ...dnat("udp"),
+      ...dnat("sctp"),
     ]),
-    ...chain("output", [...dnat("tcp"), ...dnat("udp")]),
+    ...chain("output", [...dnat("tcp"), ...dnat("udp"), ...dnat("sctp")]),
     ...chain("postrouting", [
       `ip saddr ${subnet} oifname != "${bridge}" masquerade`,
       // A container that goes through the host to a published port (its own, even) gets its answers back the same way.
@@ -84,9 +87,9 @@ export function deletePortsText(rules: readonly PortRule[]): string {
 
 /** After a restart: exactly these elements, whatever was there. */
 export function replacePortsText(rules: readonly PortRule[]): string {
-  const flush = ["tcp_ports", "udp_ports", "tcp_addr_ports", "udp_addr_ports"].map(
-    (map) => `flush map ${table} ${map}`,
-  );
+  const flush = ["tcp", "udp", "sctp"]
+    .flatMap((name) => [`${name}_ports`, `${name}_addr_ports`])
+    .map((map) => `flush map ${table} ${map}`);
   return [...flush, ...(rules.length > 0 ? [addPortsText(rules)] : [])].join("\n");
 }
 

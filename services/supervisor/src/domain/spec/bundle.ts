@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import type { HostFacts } from "../host.ts";
 import type { ContainerRecord, ContainerSpec } from "../model.ts";
 import { parseLogConfig } from "../validate/logging.ts";
-import { capabilitiesOf, parseSecurityOptions } from "../validate/security.ts";
+import { capabilitiesOf, parseSeccomp, parseSecurityOptions } from "../validate/security.ts";
 import { devicesOf } from "./devices.ts";
 import { initMount } from "./init.ts";
 import type { MountRequest } from "./mountpoints.ts";
@@ -47,7 +47,10 @@ export async function bundleOf(record: ContainerRecord, input: BundleInput): Pro
     root: { path: "rootfs", readonly: host.readonlyRootfs },
     ...(host.utsMode !== "host" && { hostname: config.hostname }),
     ...(host.utsMode !== "host" && config.domainname !== "" && { domainname: config.domainname }),
-    mounts: [...mountsOf(spec, input.mounts, input.volumes, input.files), ...initMount(host, input.initProgram)],
+    mounts: [
+      ...mountsOf(spec, input.mounts, input.volumes, input.files, input.namespaces.shm),
+      ...initMount(host, input.initProgram),
+    ],
     ...(Object.keys(host.annotations).length > 0 && { annotations: host.annotations }),
     linux: {
       ...(Object.keys(sysctl).length > 0 && { sysctl }),
@@ -75,6 +78,7 @@ function monitorOf(record: ContainerRecord, input: BundleInput): MonitorSpec {
     log: log.keep ? { path: input.logPath, maxSize: log.maxSize, maxFiles: log.maxFiles } : null,
     rootfsMounts: record.rootfs.map(({ type, source, base, options }) => ({ type, source, base, options })),
     user: config.user,
+    groups: host.groupAdd,
     stdinOpen: config.openStdin,
     stdinOnce: config.stdinOnce,
     rows,
@@ -91,19 +95,34 @@ export function cgroupPath({ id, spec }: ContainerRecord): string {
 }
 
 /** Docker's two conveniences, where the network namespace is the container's own; then the user's. */
-function sysctlsOf({ hostConfig: host }: ContainerSpec, ownNetwork: boolean): Record<string, string> {
+function sysctlsOf(spec: ContainerSpec, ownNetwork: boolean): Record<string, string> {
+  const { hostConfig: host } = spec;
   const joined = host.networkMode.startsWith("container:");
+  const ofInterface = interfaceSysctls(spec);
   const defaults =
     ownNetwork && !joined && !host.privileged
       ? { "net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647" }
       : {};
   const own = Object.entries(host.sysctls).map(([key, value]) => [key.replaceAll("/", "."), value]);
-  return { ...defaults, ...Object.fromEntries(own) };
+  return { ...defaults, ...Object.fromEntries(own), ...ofInterface };
+}
+
+const endpointSysctls = "com.docker.network.endpoint.sysctls";
+
+/** "net.ipv4.conf.IFNAME.x=1,…" of an endpoint's driver options; the only interface there is, is eth0. */
+function interfaceSysctls({ endpoints }: ContainerSpec): Record<string, string> {
+  const texts = endpoints.flatMap((endpoint) => endpoint.driverOptions[endpointSysctls]?.split(",") ?? []);
+  return Object.fromEntries(
+    texts.map((text) => {
+      const [key = "", value = ""] = text.split(/=(.*)/s);
+      return [key.replace(/\.ifname\./i, ".eth0."), value];
+    }),
+  );
 }
 
 /** A user's profile as OCI has it, or "default": that one the runtime holds itself. */
 function seccompOf({ hostConfig: host }: ContainerSpec, facts: HostFacts): object | "default" | undefined {
-  const { seccomp } = parseSecurityOptions(host.securityOpt);
+  const seccomp = parseSeccomp(parseSecurityOptions(host.securityOpt).seccomp);
   if (seccomp === "unconfined" || (host.privileged && seccomp === "default")) return undefined;
   if (seccomp === "default") return seccomp;
   return resolveProfile(seccomp, capabilitiesOf(host, facts), facts.kernelVersion);

@@ -1,4 +1,3 @@
-import { invalid } from "../errors.ts";
 import type { HostFacts } from "../host.ts";
 import type { ContainerSpec } from "../model.ts";
 
@@ -40,19 +39,14 @@ export function applyDefaults(spec: ContainerSpec, id: string, facts: HostFacts)
   if (host.runtime === "") host.runtime = "runc";
   if (host.logConfig.type === "") host.logConfig.type = "json-file";
   if (host.restartPolicy.name === "") host.restartPolicy.name = "no";
-  if (host.consoleSize.length !== 2) {
-    if (host.consoleSize.length !== 0) throw invalid("ConsoleSize needs two numbers, height and width");
-    host.consoleSize = [0, 0];
-  }
+  if (host.consoleSize.length !== 2) host.consoleSize = [0, 0];
   if (resources.memory > 0 && resources.memorySwap === 0) resources.memorySwap = resources.memory * 2;
-  if (resources.memorySwappiness === -1) resources.memorySwappiness = undefined;
   if (resources.pidsLimit !== undefined && resources.pidsLimit <= 0) resources.pidsLimit = undefined;
-  if (resources.oomKillDisable === undefined && facts.cgroup.version === 1) resources.oomKillDisable = false;
-  if (host.privileged) {
-    host.maskedPaths = { paths: [] };
-    host.readonlyPaths = { paths: [] };
-    if (!host.securityOpt.some((option) => option.startsWith("label"))) host.securityOpt.push("label=disable");
-  }
+  resources.oomKillDisable ??= false;
+  const sharesHost = host.privileged || host.ipcMode === "host" || host.pidMode === "host";
+  if (sharesHost && !host.securityOpt.some((option) => option.split("=")[0] === "label"))
+    host.securityOpt.push("label=disable");
+  if (host.privileged) return;
   host.maskedPaths ??= { paths: [...defaultMaskedPaths] };
   host.readonlyPaths ??= { paths: [...defaultReadonlyPaths] };
 }

@@ -42,12 +42,15 @@ export async function devicesOf(host: HostConfig): Promise<Devices> {
   for (const mapping of host.resources.devices) {
     for (const node of await mappedDevices(mapping)) {
       nodes.push(node);
-      rules.push(allow(node.type, node.major, node.minor, mapping.cgroupPermissions || "rwm"));
+      rules.push(allow(node.type, node.major, node.minor, accessOf(mapping.cgroupPermissions)));
     }
   }
   for (const rule of host.resources.deviceCgroupRules) rules.push(parseRule(rule));
   return { nodes, rules };
 }
+
+/** Of "rwm"; what else stands there the kernel's interface passes over. */
+const accessOf = (permissions: string): string => permissions.replaceAll(/[^rwm]/g, "") || "rwm";
 
 /** "c 1:3 rwm", with "*" for any. */
 function parseRule(rule: string): OciDeviceRule {
@@ -68,7 +71,7 @@ async function mappedDevices(mapping: DeviceMapping): Promise<OciDevice[]> {
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file or directory" : errorMessage(error);
     throw new BerthError(
-      "START_FAILED",
+      "INTERNAL",
       `error gathering device information while adding custom device "${mapping.pathOnHost}": ${why}`,
     );
   }
@@ -117,6 +120,6 @@ export async function blockDeviceNumbers(path: string): Promise<{ major: number;
     return deviceNumbers((await stat(path)).rdev);
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file or directory" : errorMessage(error);
-    throw new BerthError("START_FAILED", `stat ${path}: ${why}`);
+    throw new BerthError("INTERNAL", `stat ${path}: ${why}`);
   }
 }

@@ -1,4 +1,5 @@
 import type { ContainerSpec } from "../model.ts";
+import { parseSecurityOptions } from "../validate/security.ts";
 import type { MountRequest } from "./mountpoints.ts";
 import type { OciMount } from "./oci.ts";
 
@@ -15,9 +16,11 @@ export function mountsOf(
   requests: readonly MountRequest[],
   volumes: ReadonlyMap<string, string>,
   files: NetworkFiles,
+  /** Another container's /dev/shm, when its IPC is shared. */
+  shm: string | null = null,
 ): OciMount[] {
   const user = new Map(requests.map((request) => [request.destination, userMount(request, volumes)]));
-  const engine = [...systemMounts(spec), ...fileMounts(files, spec.hostConfig.readonlyRootfs)].filter(
+  const engine = [...systemMounts(spec, shm), ...fileMounts(files, spec.hostConfig.readonlyRootfs)].filter(
     (mount) => !user.has(mount.destination),
   );
   // Parents before what lies inside them, so that none hides another.
@@ -25,9 +28,10 @@ export function mountsOf(
   return [...engine, ...own];
 }
 
-function systemMounts({ hostConfig: host }: ContainerSpec): OciMount[] {
+function systemMounts({ hostConfig: host }: ContainerSpec, shm: string | null): OciMount[] {
   const guarded = ["nosuid", "noexec", "nodev"];
   const access = host.privileged ? [] : ["ro"];
+  const cgroups = parseSecurityOptions(host.securityOpt).writableCgroups ? [] : access;
   const mounts: OciMount[] = [
     { destination: "/proc", type: "proc", source: "proc", options: guarded },
     {
@@ -44,12 +48,14 @@ function systemMounts({ hostConfig: host }: ContainerSpec): OciMount[] {
       options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
     },
     { destination: "/sys", type: "sysfs", source: "sysfs", options: [...guarded, ...access] },
-    { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: [...access, ...guarded] },
+    { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: [...cgroups, ...guarded] },
   ];
   // The host's IPC namespace comes with the host's shared memory.
   mounts.push({ destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: guarded });
   if (host.ipcMode === "host") {
     mounts.push({ destination: "/dev/shm", type: "bind", source: "/dev/shm", options: ["rbind", "rprivate"] });
+  } else if (shm !== null) {
+    mounts.push({ destination: "/dev/shm", type: "bind", source: shm, options: ["bind", "rprivate"] });
   } else if (host.ipcMode !== "none") {
     const size = `size=${host.shmSize}`;
     mounts.push({ destination: "/dev/shm", type: "tmpfs", source: "shm", options: [...guarded, "mode=1777", size] });

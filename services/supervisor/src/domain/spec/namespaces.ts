@@ -6,6 +6,8 @@ export interface JoinedNamespaces {
   network: string | null;
   /** From --ipc/--pid container:X. */
   ipc: string | null;
+  /** The /dev/shm that goes with `ipc`. */
+  shm: string | null;
   pid: string | null;
 }
 

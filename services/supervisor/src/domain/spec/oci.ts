@@ -53,8 +53,24 @@ export interface OciThrottle {
 
 export interface OciResources {
   devices?: OciDeviceRule[];
-  memory?: { limit?: number; reservation?: number; swap?: number; swappiness?: number; disableOOMKiller?: boolean };
-  cpu?: { shares?: number; quota?: number; period?: number; cpus?: string; mems?: string };
+  memory?: {
+    limit?: number;
+    reservation?: number;
+    swap?: number;
+    swappiness?: number;
+    kernel?: number;
+    kernelTCP?: number;
+    disableOOMKiller?: boolean;
+  };
+  cpu?: {
+    shares?: number;
+    quota?: number;
+    period?: number;
+    realtimePeriod?: number;
+    realtimeRuntime?: number;
+    cpus?: string;
+    mems?: string;
+  };
   pids?: { limit: number };
   blockIO?: {
     weight?: number;
@@ -95,6 +111,8 @@ export interface MonitorSpec {
   log: { path: string; maxSize: number; maxFiles: number } | null;
   rootfsMounts: { type: string; source: string; base: string; options: string[] }[];
   user: string;
+  /** Names or numbers. */
+  groups: string[];
   /** The runtime's own default profile, for the container's capabilities; config.json names none then. */
   seccomp?: "default";
   stdinOpen: boolean;

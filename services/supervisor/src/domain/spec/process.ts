@@ -13,8 +13,8 @@ export function processOf(spec: ContainerSpec, facts: HostFacts): OciProcess {
   return {
     terminal: config.tty,
     ...(config.tty && height > 0 && { consoleSize: { height, width } }),
-    // The user's name is looked up inside the root file system by the monitor (monitor.json, "user").
-    user: { uid: 0, gid: 0, additionalGids: host.groupAdd.map(Number) },
+    // User and groups are looked up inside the root file system by the monitor (monitor.json).
+    user: { uid: 0, gid: 0 },
     args: [...initArguments(host), ...config.entrypoint, ...config.cmd],
     env: environment(spec),
     cwd: config.workingDir || "/",
@@ -35,7 +35,7 @@ export function execProcessOf(spec: ContainerSpec, exec: ExecRecord, facts: Host
   return {
     terminal: exec.tty,
     ...(exec.tty && height > 0 && { consoleSize: { height, width } }),
-    user: { uid: 0, gid: 0, additionalGids: host.groupAdd.map(Number) },
+    user: { uid: 0, gid: 0 },
     args: exec.cmd,
     env: merge(exec.tty ? env : withUserTerm(env, spec), exec.env),
     cwd: exec.workingDir || spec.config.workingDir || "/",

@@ -9,6 +9,8 @@ export async function resourcesOf(r: Resources, devices: OciDeviceRule[] | undef
     ...(r.memoryReservation !== 0 && { reservation: r.memoryReservation }),
     ...(r.memorySwap !== 0 && { swap: r.memorySwap }),
     ...(r.memorySwappiness !== undefined && r.memorySwappiness >= 0 && { swappiness: r.memorySwappiness }),
+    ...(r.kernelMemory > 0 && { kernel: r.kernelMemory }),
+    ...(r.kernelMemoryTcp > 0 && { kernelTCP: r.kernelMemoryTcp }),
     ...(r.oomKillDisable === true && { disableOOMKiller: true }),
   };
   const cpu = cpuOf(r);
@@ -31,6 +33,8 @@ function cpuOf(r: Resources): NonNullable<OciResources["cpu"]> {
     ...(r.nanoCpus > 0
       ? { period: cpuPeriod, quota: Math.trunc((r.nanoCpus * cpuPeriod) / 1e9) }
       : { ...(r.cpuPeriod !== 0 && { period: r.cpuPeriod }), ...(r.cpuQuota !== 0 && { quota: r.cpuQuota }) }),
+    ...(r.cpuRealtimePeriod !== 0 && { realtimePeriod: r.cpuRealtimePeriod }),
+    ...(r.cpuRealtimeRuntime !== 0 && { realtimeRuntime: r.cpuRealtimeRuntime }),
     ...(r.cpusetCpus !== "" && { cpus: r.cpusetCpus }),
     ...(r.cpusetMems !== "" && { mems: r.cpusetMems }),
   };

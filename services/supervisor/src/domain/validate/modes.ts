@@ -1,4 +1,4 @@
-import { invalid, notBuilt } from "../errors.ts";
+import { invalid } from "../errors.ts";
 import type { ContainerSpec } from "../model.ts";
 
 export const containerOf = (mode: string): string | undefined =>
@@ -7,7 +7,7 @@ export const containerOf = (mode: string): string | undefined =>
 /** Namespace modes and what conflicts with them. Throws INVALID_ARGUMENT with Docker's texts. */
 export function checkModes({ config, hostConfig: host }: ContainerSpec): void {
   checkNetworkMode(config, host);
-  if (!["", "private", "shareable", "host", "none"].includes(host.ipcMode) && !containerOf(host.ipcMode)) {
+  if (!["", "private", "shareable", "host", "none"].includes(host.ipcMode) && containerOf(host.ipcMode) === undefined) {
     throw invalid(`invalid IPC mode: ${host.ipcMode}`);
   }
   if (!["", "host"].includes(host.pidMode) && !containerOf(host.pidMode))
@@ -17,8 +17,7 @@ export function checkModes({ config, hostConfig: host }: ContainerSpec): void {
     throw invalid("conflicting options: hostname and the UTS mode");
   if (!["", "host", "private"].includes(host.cgroupnsMode))
     throw invalid(`invalid cgroup namespace mode: ${host.cgroupnsMode}`);
-  if (!["", "host"].includes(host.usernsMode)) throw notBuilt(`user namespace mode "${host.usernsMode}"`);
-  if (host.isolation !== "" && host.isolation !== "default") {
+  if (!["", "default"].includes(host.isolation.toLowerCase())) {
     throw invalid(`invalid isolation (${host.isolation}): linux only supports 'default'`);
   }
 }
@@ -28,7 +27,6 @@ function checkNetworkMode(config: ContainerSpec["config"], host: ContainerSpec["
   if (host.links.length > 0) {
     if (mode === "host") throw undefinedLinks("host type networking");
     if (mode.startsWith("container:")) throw undefinedLinks("container type network");
-    throw notBuilt("links");
   }
   if (!mode.startsWith("container:")) return;
   if (mode === "container:") throw invalid("invalid network mode: invalid container format container:<name|id>");
@@ -36,7 +34,6 @@ function checkNetworkMode(config: ContainerSpec["config"], host: ContainerSpec["
     [config.hostname !== "", "hostname and the network mode"],
     [host.dns.length > 0, "dns and the network mode"],
     [host.extraHosts.length > 0, "custom host-to-IP mapping and the network mode"],
-    [config.macAddress !== "", "mac-address and the network mode"],
     [host.portBindings.length > 0 || host.publishAllPorts, "port publishing and the container type network mode"],
     [config.exposedPorts.length > 0, "port exposing and the container type network mode"],
   ];

@@ -2,7 +2,7 @@ import { isIPv4, isIPv6 } from "node:net";
 import { invalid, notBuilt } from "../errors.ts";
 import type { ContainerConfig, HostConfig } from "../model.ts";
 
-export type Protocol = "tcp" | "udp";
+export type Protocol = "tcp" | "udp" | "sctp";
 
 /** One published port of a container: a fixed host port, a range to pick from, or any (0–0). */
 export interface PortRequest {
@@ -20,53 +20,74 @@ export interface ContainerPort {
 }
 
 const wrong = (text: string) => invalid(`invalid port specification: "${text}"`);
+const isPort = (text: string): boolean => /^\d{1,5}$/.test(text) && Number(text) <= 65535;
+const protocols: readonly string[] = ["tcp", "udp", "sctp"];
 
-/** "80/tcp", "80" (tcp). */
-export function parseContainerPort(text: string): ContainerPort {
+/** "80/tcp", "80" (tcp), "80/TCP"; undefined for what Docker takes and can't publish ("0", "80/foo", "80-82"). */
+export function parseContainerPort(text: string): ContainerPort | undefined {
   const [port = "", protocol = "tcp"] = text.split("/", 2);
-  if (!/^\d{1,5}$/.test(port) || Number(port) > 65535 || Number(port) === 0) throw wrong(port);
-  if (protocol === "sctp") throw notBuilt("publishing of SCTP ports");
-  if (protocol !== "tcp" && protocol !== "udp") throw invalid(`invalid protocol "${protocol}" in port "${text}"`);
-  return { port: Number(port), protocol };
+  const name = protocol.toLowerCase();
+  if (!isPort(port) || Number(port) === 0 || !protocols.includes(name)) return undefined;
+  return { port: Number(port), protocol: name as Protocol };
 }
 
-/** -p, and with -P every exposed port that has no binding. Throws INVALID_ARGUMENT with Docker's texts. */
-export function parsePortRequests(config: ContainerConfig, host: HostConfig): PortRequest[] {
-  const requests = host.portBindings.map((binding): PortRequest => {
-    const { port, protocol } = parseContainerPort(binding.containerPort);
-    const [first, last] = parseHostPort(binding.hostPort);
-    if (isIPv6(binding.hostIp)) throw notBuilt("publishing on IPv6 addresses");
-    if (binding.hostIp !== "" && !isIPv4(binding.hostIp)) throw invalid(`invalid host IP address: ${binding.hostIp}`);
-    const hostIp = binding.hostIp === "0.0.0.0" ? "" : binding.hostIp;
-    return { containerPort: port, protocol, hostIp, hostPortFirst: first, hostPortLast: last };
-  });
-  if (!host.publishAllPorts) return requests;
-  const bound = new Set(requests.map((request) => `${request.containerPort}/${request.protocol}`));
-  for (const { port, protocol } of parseExposed(config.exposedPorts)) {
-    if (bound.has(`${port}/${protocol}`)) continue;
-    requests.push({ containerPort: port, protocol, hostIp: "", hostPortFirst: 0, hostPortLast: 0 });
+/** The syntax of -p, all of it that Docker sees at create. Throws INVALID_ARGUMENT with its texts. */
+export function checkPortBindings({ portBindings }: HostConfig): void {
+  for (const { containerPort, hostPort } of portBindings) {
+    const [number = ""] = containerPort.split("/");
+    if (number !== "" && !isPort(number)) throw wrong(number);
+    parseHostPort(hostPort);
   }
-  return requests;
 }
 
-/** Exposed ports, which may be ranges; what is no port is left out (Docker accepts anything there). */
-export function parseExposed(exposed: readonly string[]): ContainerPort[] {
-  return exposed.flatMap((text) => {
-    const match = /^(\d{1,5})(?:-(\d{1,5}))?(?:\/(tcp|udp))?$/.exec(text);
-    if (!match) return [];
-    const first = Number(match[1]);
-    const last = Number(match[2] ?? match[1]);
-    if (first === 0 || last > 65535 || last < first) return [];
-    const protocol = (match[3] ?? "tcp") as Protocol;
-    return Array.from({ length: last - first + 1 }, (_, index) => ({ port: first + index, protocol }));
+/**
+ * What to publish: of the exposed ports those that have a binding, and with -P all. A binding of a port that is not exposed
+ * is passed over, as Docker does. Throws INVALID_ARGUMENT, NOT_IMPLEMENTED.
+ */
+export function parsePortRequests(config: ContainerConfig, host: HostConfig): PortRequest[] {
+  const exposed = parseExposed(config.exposedPorts);
+  return exposed.flatMap(({ port, protocol }): PortRequest[] => {
+    const bindings = host.portBindings.filter(({ containerPort }) => {
+      const bound = parseContainerPort(containerPort);
+      return bound?.port === port && bound.protocol === protocol;
+    });
+    const common = { containerPort: port, protocol };
+    if (bindings.length === 0)
+      return host.publishAllPorts ? [{ ...common, hostIp: "", hostPortFirst: 0, hostPortLast: 0 }] : [];
+    return bindings.map(({ hostIp, hostPort }) => {
+      const [hostPortFirst, hostPortLast] = parseHostPort(hostPort);
+      return { ...common, hostIp: parseHostIp(hostIp), hostPortFirst, hostPortLast };
+    });
   });
+}
+
+/** What is no address is none, to Docker: all of the host's. */
+function parseHostIp(text: string): string {
+  if (isIPv6(text)) throw notBuilt("publishing on IPv6 addresses");
+  return isIPv4(text) && text !== "0.0.0.0" ? text : "";
+}
+
+/** Exposed ports that can be published, each once. */
+export function parseExposed(exposed: readonly string[]): ContainerPort[] {
+  const found = new Map<string, ContainerPort>();
+  for (const text of exposed) {
+    const parsed = parseContainerPort(text);
+    if (parsed !== undefined) found.set(`${parsed.port}/${parsed.protocol}`, parsed);
+  }
+  return [...found.values()];
 }
 
 function parseHostPort(text: string): [first: number, last: number] {
   if (text === "") return [0, 0];
-  const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text);
-  const first = Number(match?.[1]);
-  const last = Number(match?.[2] ?? match?.[1]);
-  if (!match || first > 65535 || last > 65535 || last < first) throw wrong(text);
-  return [first, last];
+  const [first = "", last = first, ...more] = text.split("-");
+  if (more.length > 0 || !isPort(first) || !isPort(last) || Number(last) < Number(first)) throw wrong(text);
+  return [Number(first), Number(last)];
+}
+
+/** An exposed port as the running container shows it: Docker's parser makes 0 of numbers and protocols that are none. */
+export function shownPort(text: string): string {
+  if (text === "") return "0/0";
+  const [port = "", protocol = "tcp"] = text.split("/", 2);
+  const name = protocol.toLowerCase();
+  return `${isPort(port) ? Number(port) : 0}/${protocols.includes(name) ? name : "0"}`;
 }

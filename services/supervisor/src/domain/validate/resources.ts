@@ -1,6 +1,6 @@
-import { invalid, notBuilt } from "../errors.ts";
+import { invalid } from "../errors.ts";
 import type { HostFacts } from "../host.ts";
-import type { Resources, Ulimit } from "../model.ts";
+import type { Resources } from "../model.ts";
 
 const minimumMemory = 6 * 1024 * 1024;
 
@@ -10,28 +10,60 @@ const minimumMemory = 6 * 1024 * 1024;
  */
 export function checkResources(resources: Resources, host: HostFacts, update = false): string[] {
   const warnings: string[] = [];
-  checkMemory(resources, update);
+  checkMemory(resources, host, update, warnings);
   checkCpu(resources, host);
+  if (resources.cpuPercent > 0) {
+    warnings.push("linux does not support CPU percent. Percent discarded.");
+    resources.cpuPercent = 0;
+  }
   checkCpusets(resources, host);
   checkOom(resources, host, warnings, update);
   checkBlkio(resources, host, warnings);
   if (resources.cpuShares < 0)
     throw invalid(`invalid CPU shares (${resources.cpuShares}): value must be a positive integer`);
-  if (resources.cpuRealtimePeriod !== 0 || resources.cpuRealtimeRuntime !== 0)
-    throw notBuilt("real-time CPU scheduling (--cpu-rt-*)");
-  if (resources.kernelMemoryTcp !== 0) throw notBuilt("a limit of kernel TCP memory");
+  checkRealtime(resources, host);
+  checkKernelMemory(resources, host, warnings);
   if (resources.pidsLimit !== undefined && !host.cgroup.pids && resources.pidsLimit > 0) {
     warnings.push(
       "Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.",
     );
     resources.pidsLimit = undefined;
   }
-  for (const ulimit of resources.ulimits) checkUlimit(ulimit);
   return warnings;
 }
 
-function checkMemory(r: Resources, update: boolean): void {
+function checkRealtime(r: Resources, host: HostFacts): void {
+  if ((r.cpuRealtimePeriod !== 0 || r.cpuRealtimeRuntime !== 0) && !host.cgroup.cpuRealtime)
+    throw invalid("kernel does not support CPU real-time scheduler");
+  if (r.cpuRealtimePeriod !== 0 && r.cpuRealtimeRuntime > r.cpuRealtimePeriod)
+    throw invalid("cpu real-time runtime cannot be higher than cpu real-time period");
+}
+
+function checkKernelMemory(r: Resources, host: HostFacts, warnings: string[]): void {
+  if (r.kernelMemory <= 0) return;
+  if (!host.cgroup.kernelMemory) {
+    warnings.push(
+      "Your kernel does not support kernel memory limit capabilities or the cgroup is not mounted. Limitation discarded.",
+    );
+    r.kernelMemory = 0;
+  } else if (r.kernelMemory < minimumMemory) throw invalid("Minimum kernel memory limit allowed is 6MB");
+}
+
+function checkMemory(r: Resources, host: HostFacts, update: boolean, warnings: string[]): void {
+  if (r.memorySwappiness !== undefined && r.memorySwappiness !== -1 && !host.cgroup.swappiness) {
+    warnings.push(
+      "Your kernel does not support memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded.",
+    );
+    r.memorySwappiness = undefined;
+  }
   if (r.memory !== 0 && r.memory < minimumMemory) throw invalid("Minimum memory limit allowed is 6MB");
+  if (r.memorySwappiness === -1) r.memorySwappiness = undefined;
+  if (r.memory > 0 && r.memorySwap !== -1 && !host.cgroup.swap) {
+    warnings.push(
+      "Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.",
+    );
+    r.memorySwap = -1;
+  }
   if (r.memory > 0 && r.memorySwap > 0 && r.memorySwap < r.memory) {
     throw invalid("Minimum memoryswap limit should be larger than memory limit, see usage");
   }
@@ -39,7 +71,7 @@ function checkMemory(r: Resources, update: boolean): void {
     throw invalid("You should always set the Memory limit when using Memoryswap limit, see usage");
   }
   const swappiness = r.memorySwappiness;
-  if (swappiness !== undefined && (swappiness < -1 || swappiness > 100)) {
+  if (swappiness !== undefined && (swappiness < 0 || swappiness > 100)) {
     throw invalid(`Invalid value: ${swappiness}, valid memory swappiness range is 0-100`);
   }
   if (r.memoryReservation !== 0 && r.memoryReservation < minimumMemory)
@@ -55,9 +87,7 @@ function checkCpu(r: Resources, host: HostFacts): void {
   if (r.nanoCpus > 0 && r.cpuQuota > 0)
     throw invalid("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
   if (r.nanoCpus < 0 || r.nanoCpus > host.cpus * 1e9) {
-    throw invalid(
-      `range of CPUs is from 0.01 to ${host.cpus.toFixed(2)}, as there are only ${host.cpus} CPUs available`,
-    );
+    throw invalid(`range of CPUs is from 0.01 to ${host.cpus}.00, as there are only ${host.cpus} CPUs available`);
   }
   if (r.cpuPeriod !== 0 && (r.cpuPeriod < 1000 || r.cpuPeriod > 1_000_000)) {
     throw invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
@@ -117,35 +147,5 @@ function checkBlkio(r: Resources, host: HostFacts, warnings: string[]): void {
       "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.",
     );
     r.blkioWeightDevice = [];
-  }
-}
-
-const ulimitNames = new Set([
-  "as",
-  "core",
-  "cpu",
-  "data",
-  "fsize",
-  "locks",
-  "memlock",
-  "msgqueue",
-  "nice",
-  "nofile",
-  "nproc",
-  "rss",
-  "rtprio",
-  "rttime",
-  "sigpending",
-  "stack",
-]);
-
-/** Docker finds these out at start; a create that can never start is refused here, with the same words. */
-function checkUlimit(ulimit: Ulimit): void {
-  if (!ulimitNames.has(ulimit.name.toLowerCase()))
-    throw invalid(`wrong rlimit value: RLIMIT_${ulimit.name.toUpperCase()}`);
-  if (ulimit.hard !== -1 && (ulimit.soft === -1 || ulimit.soft > ulimit.hard)) {
-    throw invalid(
-      `ulimit ${ulimit.name}: soft limit must be less than or equal to hard limit: ${ulimit.soft} > ${ulimit.hard}`,
-    );
   }
 }

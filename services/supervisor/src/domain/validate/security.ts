@@ -1,55 +1,75 @@
-import { invalid } from "../errors.ts";
+import { failed, invalid } from "../errors.ts";
 import { capabilityNames, type HostFacts } from "../host.ts";
 import type { HostConfig } from "../model.ts";
 
 export interface SecurityOptions {
   noNewPrivileges: boolean;
-  /** "default", "unconfined", or a profile in Docker's JSON format. */
-  seccomp: "default" | "unconfined" | Record<string, unknown>;
+  /** /sys/fs/cgroup can be written to. */
+  writableCgroups: boolean;
+  /** "unconfined", "builtin", empty, or a profile in Docker's JSON format. */
+  seccomp: string;
 }
 
-/** --security-opt. Throws INVALID_ARGUMENT with Docker's texts. */
+/** --security-opt. Throws INTERNAL with Docker's texts. */
 export function parseSecurityOptions(options: readonly string[]): SecurityOptions {
-  const result: SecurityOptions = { noNewPrivileges: false, seccomp: "default" };
+  const result: SecurityOptions = { noNewPrivileges: false, writableCgroups: false, seccomp: "" };
   for (const option of options) {
     if (option === "no-new-privileges") {
       result.noNewPrivileges = true;
       continue;
     }
+    if (option === "writable-cgroups") {
+      result.writableCgroups = true;
+      continue;
+    }
+    if (option === "disable") continue;
     const match = /^([^=:]*)[=:](.*)$/s.exec(option);
-    if (!match) throw invalid(`invalid --security-opt 1: "${option}"`);
+    if (!match) throw failed(`invalid --security-opt 1: "${option}"`);
     const [, key = "", value = ""] = match;
     switch (key) {
-      // Without the security module the label means nothing; with it, refused in checkLsm.
+      // Without the security modules (this engine knows none) they mean nothing.
       case "label":
       case "apparmor":
-      case "writable-cgroups":
         break;
       case "seccomp":
-        result.seccomp = parseSeccomp(value);
+        result.seccomp = value;
         break;
       case "no-new-privileges":
-        if (value !== "true" && value !== "false") throw invalid(`invalid --security-opt 2: "${option}"`);
-        result.noNewPrivileges = value === "true";
+        result.noNewPrivileges = boolOf(value, option);
+        break;
+      case "writable-cgroups":
+        result.writableCgroups = boolOf(value, option);
         break;
       default:
-        throw invalid(`invalid --security-opt 2: "${option}"`);
+        throw failed(`invalid --security-opt 2: "${option}"`);
     }
   }
   return result;
 }
 
-function parseSeccomp(value: string): SecurityOptions["seccomp"] {
+/** Go's strconv.ParseBool. */
+function boolOf(value: string, option: string): boolean {
+  if (["1", "t", "T", "TRUE", "true", "True"].includes(value)) return true;
+  if (["0", "f", "F", "FALSE", "false", "False"].includes(value)) return false;
+  throw failed(`invalid --security-opt 2: "${option}"`);
+}
+
+/** "default", "unconfined", or a profile in Docker's JSON format. Throws INTERNAL with Docker's text. */
+export function parseSeccomp(value: string): "default" | "unconfined" | Record<string, unknown> {
   if (value === "unconfined") return "unconfined";
   if (value === "builtin" || value === "") return "default";
+  const wrong = (why: string) => failed(`Decoding seccomp profile failed: ${why}`);
+  let profile: unknown;
   try {
-    const profile: unknown = JSON.parse(value);
-    if (typeof profile === "object" && profile !== null && !Array.isArray(profile))
-      return profile as Record<string, unknown>;
+    profile = JSON.parse(value);
   } catch (error) {
-    throw invalid(`Decoding seccomp profile failed: ${(error as Error).message}`);
+    const { message } = error as SyntaxError;
+    const isCut = message.includes("end of JSON") || message.startsWith("Expected property name or '}'");
+    throw wrong(isCut ? "unexpected end of JSON input" : message);
   }
-  throw invalid("Decoding seccomp profile failed: it is not a JSON object");
+  if (typeof profile === "object" && profile !== null && !Array.isArray(profile))
+    return profile as Record<string, unknown>;
+  throw wrong("it is not a JSON object");
 }
 
 /** "net_admin" and "CAP_NET_ADMIN" to the latter; "ALL" stays. Throws with Docker's text. */

@@ -1,11 +1,11 @@
-import { isIP, isIPv4 } from "node:net";
+import { isIP } from "node:net";
 import { invalid, notBuilt } from "../errors.ts";
 import type { HostFacts } from "../host.ts";
 import type { ContainerSpec } from "../model.ts";
 import { type MountRequest, parseMounts } from "../spec/mountpoints.ts";
 import { parseLogConfig } from "./logging.ts";
-import { checkModes, containerOf } from "./modes.ts";
-import { parsePortRequests } from "./ports.ts";
+import { checkModes } from "./modes.ts";
+import { checkPortBindings } from "./ports.ts";
 import { checkResources } from "./resources.ts";
 import { checkRestartPolicy } from "./restart.ts";
 import { normalizeCapability, parseSecurityOptions } from "./security.ts";
@@ -15,6 +15,7 @@ import { parseSignal } from "./signals.ts";
 const runtimes = ["", "berth", "runc", "io.containerd.runc.v2"];
 /** Bounds on what one container may list: far above any use, far below what would hurt. */
 const maxEntries = 4096;
+const maxName = 4096;
 const maxArgumentBytes = 1 << 20;
 
 export interface CheckedSpec {
@@ -35,19 +36,14 @@ export function checkSpec(spec: ContainerSpec, facts: HostFacts): CheckedSpec {
   }
   for (const name of host.capAdd) normalizeCapability(name, "CapAdd");
   for (const name of host.capDrop) normalizeCapability(name, "CapDrop");
-  parseSecurityOptions(host.securityOpt);
   parseLogConfig(host.logConfig);
-  parsePortRequests(config, host);
-  const mounts = parseMounts(host, config.volumes);
+  checkPortBindings(host);
   const warnings = checkResources(host.resources, facts);
+  const mounts = parseMounts(host, config.volumes);
   if (host.networkMode === "host" && host.portBindings.length > 0) {
     warnings.push("Published ports are discarded when using host network mode");
   }
-  if (config.macAddress !== "") {
-    warnings.push(
-      "The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead.",
-    );
-  }
+  parseSecurityOptions(host.securityOpt);
   return { warnings, mounts };
 }
 
@@ -73,9 +69,6 @@ function checkBounds({ config, hostConfig: host, layers }: ContainerSpec): void 
   const bytes = [...config.env, ...config.cmd, ...config.entrypoint].reduce((sum, text) => sum + text.length, 0);
   if (bytes > maxArgumentBytes)
     throw invalid(`arguments and environment have ${bytes} characters, at most ${maxArgumentBytes} are allowed`);
-  const nul = [...config.env, ...config.cmd, ...config.entrypoint, config.workingDir, config.user, config.hostname];
-  if (nul.some((text) => text.includes("\0")))
-    throw invalid("arguments and environment must not contain NUL characters");
 }
 
 function checkConfig({ config, hostConfig: host }: ContainerSpec): void {
@@ -87,11 +80,9 @@ function checkConfig({ config, hostConfig: host }: ContainerSpec): void {
     if (entry === "" || entry.startsWith("=")) throw invalid(`invalid environment variable: ${entry}`);
   }
   if (config.stopSignal !== "") parseSignal(config.stopSignal);
-  // The kernel's bound (__NEW_UTS_LEN); Docker finds it out at start.
-  if (config.hostname.length > 64)
-    throw invalid(`hostname of ${config.hostname.length} characters, at most 64 are allowed`);
-  if (config.domainname.length > 64)
-    throw invalid(`domain name of ${config.domainname.length} characters, at most 64 are allowed`);
+  // Far above the kernel's bound, which start finds out.
+  if (config.hostname.length > maxName || config.domainname.length > maxName)
+    throw invalid(`host and domain name: at most ${maxName} characters are allowed`);
   if (config.macAddress !== "") checkMac(config.macAddress);
   if (host.oomScoreAdj < -1000 || host.oomScoreAdj > 1000) {
     throw invalid(`Invalid value ${host.oomScoreAdj}, range for oom score adj is [-1000, 1000]`);
@@ -101,16 +92,7 @@ function checkConfig({ config, hostConfig: host }: ContainerSpec): void {
   for (const key of Object.keys(host.annotations)) {
     if (key === "") throw invalid("invalid Annotations: the empty string is not permitted as an annotation key");
   }
-  for (const server of host.dns) {
-    if (isIP(server) === 0)
-      throw invalid(`bad nameserver address ${server}: ParseAddr("${server}"): unable to parse IP`);
-  }
   for (const entry of host.extraHosts) checkExtraHost(entry);
-  for (const rule of host.resources.deviceCgroupRules) {
-    if (!/^[acb] (\d+|\*):(\d+|\*) [rwm]{1,3}$/.test(rule))
-      throw invalid(`invalid device cgroup rule format: '${rule}'`);
-  }
-  checkSysctls(host.sysctls, host.networkMode);
 }
 
 export function checkMac(mac: string): void {
@@ -121,48 +103,13 @@ export function checkMac(mac: string): void {
 function checkExtraHost(entry: string): void {
   const colon = entry.indexOf(":");
   if (colon <= 0 || colon === entry.length - 1) throw invalid(`bad format for add-host: "${entry}"`);
-  const address = entry.slice(colon + 1).replace(/^\[(.*)\]$/, "$1");
+  const address = entry.slice(colon + 1);
   if (address !== "host-gateway" && isIP(address) === 0) throw invalid(`invalid IP address in add-host: "${address}"`);
 }
 
-const ipcSysctls = /^(kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)|fs\.mqueue\..+)$/;
-
-/** Only what a namespace of the container's own holds may be set; Docker's runtime finds this out at start. */
-function checkSysctls(sysctls: Record<string, string>, networkMode: string): void {
-  for (const key of Object.keys(sysctls)) {
-    if (!/^[a-zA-Z0-9_./-]+$/.test(key) || key.includes("..")) throw invalid(`invalid sysctl name "${key}"`);
-    const dotted = key.replaceAll("/", ".");
-    if (dotted.startsWith("net.")) {
-      if (networkMode === "host") throw invalid(`sysctl "${key}" not allowed in host network namespace`);
-    } else if (dotted === "kernel.hostname" || dotted === "kernel.domainname") {
-      throw invalid(`sysctl "${key}" is not allowed as it conflicts with the OCI "${dotted.slice(7)}" field`);
-    } else if (!ipcSysctls.test(dotted)) {
-      throw invalid(`sysctl "${key}" is not in a separate kernel namespace`);
-    }
-  }
-}
-
 /** What is understood and not built yet. Each says what it is. */
-function checkNotBuilt({ hostConfig: host, endpoints }: ContainerSpec): void {
+function checkNotBuilt({ hostConfig: host }: ContainerSpec): void {
   if (host.volumesFrom.length > 0) throw notBuilt("--volumes-from");
   if (!["", "local"].includes(host.volumeDriver)) throw notBuilt(`volume driver "${host.volumeDriver}"`);
   if (Object.keys(host.storageOpt).length > 0) throw notBuilt("--storage-opt");
-  const namedGroup = host.groupAdd.find((group) => !/^\d+$/.test(group));
-  if (namedGroup !== undefined) throw notBuilt(`--group-add with a name ("${namedGroup}")`);
-  const builtIn = ["", "default", "bridge", "none", "host"];
-  if (!builtIn.includes(host.networkMode) && containerOf(host.networkMode) === undefined) {
-    throw notBuilt(`user-defined networks (--network ${host.networkMode})`);
-  }
-  for (const endpoint of endpoints) {
-    if (!builtIn.includes(endpoint.network) && endpoint.network !== host.networkMode) {
-      throw notBuilt(`user-defined networks (${endpoint.network})`);
-    }
-    if (endpoint.links.length > 0) throw notBuilt("links");
-    if (endpoint.ipv6Address !== "") throw notBuilt("IPv6 addresses of containers");
-    if (endpoint.ipv4Address !== "") {
-      if (!isIPv4(endpoint.ipv4Address)) throw invalid(`invalid IPv4 address: ${endpoint.ipv4Address}`);
-      throw invalid("user specified IP address is supported on user defined networks only");
-    }
-    if (endpoint.macAddress !== "") checkMac(endpoint.macAddress);
-  }
 }
