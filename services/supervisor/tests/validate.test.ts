@@ -4,8 +4,8 @@ import type { HostFacts } from "../src/domain/host.ts";
 import type { ContainerConfig, ContainerSpec, HostConfig, Resources } from "../src/domain/model.ts";
 import { checkName } from "../src/domain/validate/names.ts";
 import { parseSignal } from "../src/domain/validate/signals.ts";
-import { checkStart } from "../src/domain/validate/start.ts";
 import { checkSpec } from "../src/domain/validate/spec.ts";
+import { checkStart } from "../src/domain/validate/start.ts";
 import { facts, makeSpec } from "./support.ts";
 
 type Host = Partial<Omit<HostConfig, "resources">> & { resources?: Partial<Resources> };

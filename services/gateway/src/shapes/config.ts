@@ -57,7 +57,7 @@ function deviceRequestsJson(limits: Resources, lists: Lists): unknown {
 }
 
 /** The "Config" of GET /containers/{id}/json. */
-export function configJson(container: Container, minor: number): Record<string, unknown> {
+export function configJson(container: Container): Record<string, unknown> {
   const config = container.spec?.config;
   if (config === undefined) return {};
   const lists = new Lists(config.givenEmpty);
@@ -106,7 +106,7 @@ export function healthJson(check: Healthcheck): Record<string, unknown> {
 }
 
 /** The "HostConfig" of GET /containers/{id}/json, every field that clients read. */
-export function hostConfigJson(host: HostConfig | undefined, minor: number): Record<string, unknown> {
+export function hostConfigJson(host: HostConfig | undefined): Record<string, unknown> {
   if (host === undefined) return {};
   const lists = new Lists(host.givenEmpty);
   return {

@@ -1,19 +1,11 @@
 import { BerthError } from "@berth/errors";
-import type {
-  ContainerConfig,
-  ContainerSpec,
-  EndpointSpec,
-  Healthcheck,
-  HostConfig,
-  Image,
-  MountSpec,
-} from "../../rpc/types.ts";
-import { endpointsOf } from "./endpoints.ts";
+import type { ContainerConfig, ContainerSpec, Healthcheck, HostConfig, Image, MountSpec } from "../../rpc/types.ts";
 import type { CreateBody, HealthcheckBody, HostConfigBody, MountBody } from "./body.ts";
+import { endpointsOf } from "./endpoints.ts";
+import { emptyPaths, nullPortBindings } from "./given.ts";
 import type { MergedConfig } from "./merge.ts";
 import { portBindings } from "./ports.ts";
 import { resourcesOf } from "./resources.ts";
-import { emptyPaths, nullPortBindings } from "./given.ts";
 
 /** bytes; Docker's default size of /dev/shm. */
 const defaultShm = 64 * 1024 * 1024;

@@ -1,4 +1,4 @@
-import { BerthError, isBerthError } from "@berth/errors";
+import { type BerthError, isBerthError } from "@berth/errors";
 import { conflict, failed, invalid } from "../errors.ts";
 import type { ContainerRecord } from "../model.ts";
 import { containerOf } from "../validate/modes.ts";
