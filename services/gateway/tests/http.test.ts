@@ -95,13 +95,6 @@ describe("the Engine API without any service behind it", () => {
     ["GET", "/images/UP/json", 400, "invalid reference format: repository name (library/UP) must be lowercase"],
     ["GET", "/events?since=100&until=50", 400, "`since` time (100) cannot be after `until` time (50)"],
     ["POST", "/containers/x/wait?condition=foo", 400, 'invalid condition: "foo"'],
-    ["POST", "/containers/x/kill?signal=FOO", 400, "cannot kill container: x: invalid signal: FOO"],
-    [
-      "POST",
-      "/containers/x/kill?signal=99",
-      400,
-      "cannot kill container: x: the linux daemon does not support signal 99",
-    ],
     ["POST", "/containers/x/rename", 400, "Neither old nor new names may be empty"],
     ["POST", "/containers/x/resize", 400, 'invalid resize height "": invalid syntax'],
     ["GET", "/containers/x/logs", 400, "Bad parameters: you must choose at least one stream"],

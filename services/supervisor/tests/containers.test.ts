@@ -6,6 +6,7 @@ import { execFailure, startFailure } from "../src/domain/containers/start-failur
 import { transit } from "../src/domain/containers/state.ts";
 import { newId, newMac, randomName } from "../src/domain/ids.ts";
 import { Mutex } from "../src/domain/mutex.ts";
+import { parsePs } from "../src/domain/stats/ps.ts";
 import { fromNano, toNano } from "../src/domain/time.ts";
 import { makeRecord, makeSpec } from "./support.ts";
 
@@ -137,4 +138,17 @@ test("made-up names and ids have their form", () => {
     expect(newId()).toMatch(/^[0-9a-f]{64}$/);
     expect(Number.parseInt(newMac().slice(0, 2), 16) & 3).toBe(2);
   }
+});
+
+test("rows of ps: those of the container, with their threads, commands in one piece", () => {
+  const text = "  PID S COMMAND\n    7 S sleep  10 20\n    - - \n    8 R other\n    - - hidden\n";
+  expect(parsePs(text, new Set([7]))).toEqual({
+    titles: ["PID", "S", "COMMAND"],
+    rows: [
+      ["7", "S", "sleep 10 20"],
+      ["-", "-", ""],
+    ],
+  });
+  expect(() => parsePs("COMMAND\nsh\n", new Set([7]))).toThrow("Couldn't find PID field in ps output");
+  expect(() => parsePs("PID\nx\n", new Set([7]))).toThrow("Unexpected pid 'x'");
 });

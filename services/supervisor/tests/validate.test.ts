@@ -261,15 +261,9 @@ describe("taken at create, refused at start", () => {
 test("what is not built says what it is", () => {
   const reasons: [Host, Partial<ContainerConfig>, RegExp][] = [
     [{ binds: ["named:/x"] }, {}, /named volume "named"/],
-    [{ init: true }, {}, /--init/],
     [{ volumesFrom: ["x"] }, {}, /--volumes-from/],
     [{ logConfig: { type: "syslog", config: {} } }, {}, /log driver "syslog"/],
     [mount({ type: "image", source: "x", target: "/a" }), {}, /mounts of type "image"/],
-    [
-      {},
-      { healthcheck: { test: ["CMD", "true"], interval: 0, timeout: 0, startPeriod: 0, startInterval: 0, retries: 0 } },
-      /health checks/,
-    ],
   ];
   for (const [host, config, text] of reasons) {
     expect(() => check(host, config)).toThrow(

@@ -1,17 +1,18 @@
-import { BerthError } from "@berth/errors";
+import { BerthError, isBerthError } from "@berth/errors";
 import { containerFilters, containerQuery } from "../domain/container-filter.ts";
 import type { Containers } from "../domain/containers.ts";
 import { createRequest, updateRequest } from "../domain/create/body.ts";
 import { checkResources, checkRestartPolicy } from "../domain/create/limits.ts";
 import { resourcesOf } from "../domain/create/resources.ts";
-import { isSignal } from "../domain/create/signals.ts";
 import type { Images } from "../domain/images.ts";
 import { sendEmpty, sendJson, startStream } from "../http/answer.ts";
 import { readGivenJson, readJson } from "../http/body.ts";
 import type { Call } from "../http/call.ts";
-import type { Filters } from "../http/query.ts";
+import { parseMoment } from "../http/moment.ts";
+import { type Filters, integerProblem } from "../http/query.ts";
 import type { Api } from "../http/server.ts";
 import { WaitCondition } from "../rpc/types.ts";
+import { orNull } from "../shapes/config.ts";
 import { inspectJson } from "../shapes/inspect.ts";
 import { summaryJson } from "../shapes/list.ts";
 
@@ -23,12 +24,14 @@ export function containerRoutes(api: Api, containers: Containers, images: Images
   api.on("GET", "/containers/{name}/json", async ({ name, query, res, minor, signal }) => {
     sendJson(res, 200, inspectJson(await containers.inspect(name, query.flag("size"), signal), minor));
   });
-  api.on("POST", "/containers/{name}/start", async ({ name, req, res }) => {
-    if (Number(req.headers["content-length"] ?? 0) > 2) {
+  api.on("POST", "/containers/{name}/start", async ({ name, req, res, query }) => {
+    // Docker's bound: "{}" and the like are let through. A body of unknown length is one.
+    if (Number(req.headers["content-length"] ?? 0) > 7 || req.headers["transfer-encoding"] !== undefined) {
       throw invalid(
         "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24",
       );
     }
+    if (query.text("checkpoint") !== "") throw invalid("checkpoint is only supported in experimental mode");
     const supervisor = await containers.supervisorOf(name);
     await supervisor.start({ container: name }, { timeoutMs: slow });
     sendEmpty(res, 204);
@@ -54,7 +57,7 @@ export function containerRoutes(api: Api, containers: Containers, images: Images
   api.on("POST", "/containers/{name}/wait", (call) => wait(call, containers));
   api.on("DELETE", "/containers/{name}", async ({ name, query, res }) => {
     const supervisor = await containers.supervisorOf(name);
-    if (query.flag("link")) throw new BerthError("NOT_IMPLEMENTED", "removing links is not supported by this engine");
+    if (query.flag("link")) throw linkProblem(name);
     await supervisor.remove(
       { container: name, force: query.flag("force"), volumes: query.flag("v") },
       { timeoutMs: slow },
@@ -68,8 +71,18 @@ export function containerRoutes(api: Api, containers: Containers, images: Images
       { container: name, psArgs: query.text("ps_args") || "-ef" },
       { signal },
     );
-    sendJson(res, 200, { Processes: processes.map(({ columns }) => columns), Titles: titles });
+    sendJson(res, 200, { Processes: orNull(processes.map(({ columns }) => columns)), Titles: titles });
   });
+}
+
+/** Only legacy links have names of their own ("web/db"), and Docker answers their absence with 500. */
+function linkProblem(name: string): BerthError {
+  const parts = name.replace(/^\//, "").split("/");
+  const text =
+    parts.length < 2
+      ? "Conflict, cannot remove the default link name of the container"
+      : `Cannot get parent /${parts.slice(0, -1).join("/")} for name /${parts.join("/")}`;
+  return new BerthError("INTERNAL", text);
 }
 
 /** ms; what may wait for a busy kernel. */
@@ -109,7 +122,7 @@ async function prune({ res, query, signal }: Call, containers: Containers): Prom
   const filters = query.filters(["label", "label!", "until"]);
   const until = filters.get("until");
   if (until !== undefined && until.length > 1) throw invalid("more than one until filter specified");
-  const before = until?.[0] === undefined ? Number.POSITIVE_INFINITY : parseUntil(until[0]);
+  const before = until?.[0] === undefined ? Number.POSITIVE_INFINITY : parseMoment(until[0]);
   const labels = filters.get("label");
   const request = {
     all: true,
@@ -143,42 +156,31 @@ function hasLabel(labels: Record<string, string>, unwanted: readonly string[]): 
   });
 }
 
-/** "10m", "2006-01-02T15:04:05Z" or seconds since the epoch, as seconds since the epoch. */
-export function parseUntil(text: string): number {
-  const duration = /^([0-9]+)(ms|s|m|h)$/.exec(text);
-  if (duration !== null) {
-    const unit = { ms: 0.001, s: 1, m: 60, h: 3600 }[duration[2] as "ms" | "s" | "m" | "h"];
-    return Date.now() / 1000 - Number(duration[1]) * unit;
-  }
-  if (/^[0-9]+(\.[0-9]+)?$/.test(text)) return Number(text);
-  const date = Date.parse(text);
-  if (Number.isNaN(date)) throw invalid(`invalid until filter: ${text}`);
-  return date / 1000;
-}
-
 async function stop({ name, query, res }: Call, containers: Containers, action: "stop" | "restart"): Promise<void> {
-  const signal = query.text("signal");
-  if (signal !== "" && !isSignal(signal)) throw invalid(`invalid signal: ${signal}`);
-  const timeout = query.integer("t");
+  const timeout = timeoutOf(query.text("t"));
   const supervisor = await containers.supervisorOf(name);
-  const request = { container: name, signal, ...(timeout === undefined ? {} : { timeout: clamp(timeout) }) };
+  const request = { container: name, signal: query.text("signal"), ...(timeout === undefined ? {} : { timeout }) };
   // The container's own time-out may be anything; the supervisor bounds the call.
   await supervisor[action](request, { timeoutMs: Number.POSITIVE_INFINITY });
   sendEmpty(res, 204);
 }
 
-function clamp(seconds: number): number {
-  return Math.max(-1, Math.min(seconds, 2 ** 31 - 1));
+/** Seconds. Docker answers what is no number with 500. */
+function timeoutOf(text: string): number | undefined {
+  if (text === "") return undefined;
+  const problem = integerProblem(text);
+  if (problem !== undefined)
+    throw new BerthError("INTERNAL", `strconv.Atoi: parsing ${JSON.stringify(text)}: ${problem}`);
+  return Math.max(-1, Math.min(Number(text), 2 ** 31 - 1));
 }
 
 async function kill({ name, query, res }: Call, containers: Containers): Promise<void> {
-  const signal = query.text("signal");
-  if (signal !== "" && !isSignal(signal)) {
-    const isNumber = /^[0-9]+$/.test(signal);
-    const reason = isNumber ? `the linux daemon does not support signal ${signal}` : `invalid signal: ${signal}`;
-    throw invalid(`cannot kill container: ${name}: ${reason}`);
+  try {
+    await (await containers.supervisorOf(name)).kill({ container: name, signal: query.text("signal") });
+  } catch (error) {
+    if (!isBerthError(error) || error.reason !== "NO_SUCH_CONTAINER") throw error;
+    throw new BerthError(error.reason, `cannot kill container: ${name}: ${error.message}`, error.details);
   }
-  await (await containers.supervisorOf(name)).kill({ container: name, signal });
   sendEmpty(res, 204);
 }
 
@@ -197,7 +199,7 @@ async function rename({ name, query, res }: Call, containers: Containers): Promi
 
 async function update({ name, req, res }: Call, containers: Containers): Promise<void> {
   const body = await readJson(req, updateRequest);
-  checkResources(body);
+  checkResources(body, true);
   const policy = body.RestartPolicy;
   if (policy !== undefined) checkRestartPolicy(policy);
   const { warnings } = await (await containers.supervisorOf(name)).update({
@@ -219,9 +221,9 @@ const conditions: Record<string, WaitCondition> = {
 
 /** The headers go out when the supervisor has the wait: whoever starts the container after them misses nothing. */
 async function wait({ name, query, res, minor, signal }: Call, containers: Containers): Promise<void> {
-  const condition = Object.hasOwn(conditions, query.text("condition"))
-    ? conditions[query.text("condition")]
-    : undefined;
+  // Conditions came with 1.30: an older client's wait is for the end.
+  const word = minor >= 30 ? query.text("condition") : "";
+  const condition = Object.hasOwn(conditions, word) ? conditions[word] : undefined;
   if (condition === undefined) throw invalid(`invalid condition: ${JSON.stringify(query.text("condition"))}`);
   const supervisor = await containers.supervisorOf(name, signal);
   const hasEarlyHeaders = minor >= 30;
@@ -243,9 +245,11 @@ async function wait({ name, query, res, minor, signal }: Call, containers: Conta
 /** @throws INVALID_ARGUMENT in Docker's words */
 export function windowSize(height: string, width: string): { rows: number; columns: number } {
   const read = (text: string, what: string) => {
-    if (!/^[0-9]{1,10}$/.test(text)) throw invalid(`invalid resize ${what} ${JSON.stringify(text)}: invalid syntax`);
+    const problem = integerProblem(text);
     const value = Number(text);
-    if (value > 65_535) throw invalid(`invalid resize ${what} ${JSON.stringify(text)}: value out of range`);
+    const isBeyond = problem === undefined && (value < 0 || value >= 2 ** 32);
+    if (problem !== undefined || isBeyond)
+      throw invalid(`invalid resize ${what} ${JSON.stringify(text)}: ${problem ?? "value out of range"}`);
     return value;
   };
   return { rows: read(height, "height"), columns: read(width, "width") };

@@ -4,12 +4,13 @@ import { type Containers, familiar } from "../domain/containers.ts";
 import type { Images } from "../domain/images.ts";
 import { sendEmpty, sendJson } from "../http/answer.ts";
 import type { Call } from "../http/call.ts";
+import { parseMoment } from "../http/moment.ts";
 import { filterFlag } from "../http/query.ts";
 import type { Api } from "../http/server.ts";
 import type { Image, ImageUse } from "../rpc/types.ts";
 import { ContainerStatus } from "../rpc/types.ts";
 import { imageHistory, imageInspect, imageSummary } from "../shapes/image.ts";
-import { parseUntil, toFilterValues } from "./containers.ts";
+import { toFilterValues } from "./containers.ts";
 
 /** Engine API, "Images": look-ups, tags and removal. */
 export function imageRoutes(api: Api, images: Images, containers: Containers): void {
@@ -181,7 +182,7 @@ async function prune({ query, res, signal }: Call, images: Images, containers: C
   const filters = query.filters(["dangling", "label", "label!", "until"]);
   const onlyDangling = filterFlag(filters, "dangling") ?? true;
   const until = filters.get("until")?.[0];
-  const before = until === undefined ? Number.POSITIVE_INFINITY : parseUntil(until);
+  const before = until === undefined ? Number.POSITIVE_INFINITY : parseMoment(until);
   const labels = filters.get("label");
   const [inUse, { images: found }] = await Promise.all([
     imageUses(containers, signal),

@@ -211,7 +211,7 @@ function resourcesJson(limits: Resources | undefined, lists: Lists): Record<stri
     MemorySwap: limits.memorySwap,
     MemorySwappiness: limits.memorySwappiness ?? null,
     OomKillDisable: limits.oomKillDisable ?? false,
-    PidsLimit: limits.pidsLimit === undefined || limits.pidsLimit <= 0 ? null : limits.pidsLimit,
+    PidsLimit: limits.pidsLimit === undefined || limits.pidsLimit < 0 ? null : limits.pidsLimit,
     Ulimits: lists.of(
       "Ulimits",
       limits.ulimits.map(({ name, soft, hard }) => ({ Name: name, Hard: hard, Soft: soft })),

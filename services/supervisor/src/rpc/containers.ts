@@ -45,11 +45,11 @@ export function containerCalls(engine: Engine): Implementation<typeof Supervisor
       return {};
     },
     async stop({ container, timeout, signal }, context) {
-      await stop(parts, engine.find(container), { timeout, signal }, context.signal);
+      await stop(parts, engine.find(container), { timeout, signal, reference: container }, context.signal);
       return {};
     },
     async restart({ container, timeout, signal }, context) {
-      await restart(parts, engine.find(container), { timeout, signal }, context.signal);
+      await restart(parts, engine.find(container), { timeout, signal, reference: container }, context.signal);
       return {};
     },
     async kill({ container, signal }) {

@@ -190,7 +190,7 @@ export const createRequest = nullable(
   }),
 );
 
-export const updateRequest = struct("container.UpdateConfig", { ...resources, RestartPolicy: restartPolicy });
+export const updateRequest = struct("UpdateConfig", { ...resources, RestartPolicy: restartPolicy });
 
 export type CreateBody = NonNullable<Decoded<typeof createRequest>>;
 export type HostConfigBody = NonNullable<CreateBody["HostConfig"]>;

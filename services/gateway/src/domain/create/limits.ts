@@ -9,12 +9,12 @@ const minMemory = 6 * 1024 * 1024;
  * checks that). The texts are Docker's.
  * @throws INVALID_ARGUMENT
  */
-export function checkResources(limits: ResourcesBody): void {
-  checkMemory(limits);
+export function checkResources(limits: ResourcesBody, isUpdate = false): void {
+  checkMemory(limits, isUpdate);
   checkCpu(limits);
 }
 
-function checkMemory(limits: ResourcesBody): void {
+function checkMemory(limits: ResourcesBody, isUpdate: boolean): void {
   const memory = limits.Memory ?? 0;
   const swap = limits.MemorySwap ?? 0;
   const reservation = limits.MemoryReservation ?? 0;
@@ -23,7 +23,9 @@ function checkMemory(limits: ResourcesBody): void {
   require(memory === 0 ||
     swap <= 0 ||
     swap >= memory, "Minimum memoryswap limit should be larger than memory limit, see usage");
-  require(memory !== 0 || swap <= 0, "You should always set the Memory limit when using Memoryswap limit, see usage");
+  require(isUpdate ||
+    memory !== 0 ||
+    swap <= 0, "You should always set the Memory limit when using Memoryswap limit, see usage");
   require(swappiness === undefined ||
     (swappiness >= -1 && swappiness <= 100), `Invalid value: ${swappiness}, valid memory swappiness range is 0-100`);
   require(reservation === 0 || reservation >= minMemory, "Minimum memory reservation allowed is 6MB");

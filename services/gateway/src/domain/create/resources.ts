@@ -17,8 +17,7 @@ export function resourcesOf(body: ResourcesBody, isUpdate = false): Resources {
     memorySwap: isUpdate ? (body.MemorySwap ?? 0) : swapOf(body),
     memorySwappiness: body.MemorySwappiness === -1 ? undefined : body.MemorySwappiness,
     oomKillDisable: body.OomKillDisable,
-    // 0 and negative numbers are "no limit", which is -1 on the wire and null in Docker's answers.
-    pidsLimit: body.PidsLimit === undefined ? undefined : body.PidsLimit > 0 ? body.PidsLimit : -1,
+    pidsLimit: pidsLimit(body.PidsLimit, isUpdate),
     blkioWeight: body.BlkioWeight ?? 0,
     blkioWeightDevice: (body.BlkioWeightDevice ?? []).map(({ Path = "", Weight = 0 }) => ({
       path: Path,
@@ -48,6 +47,12 @@ export function resourcesOf(body: ResourcesBody, isUpdate = false): Resources {
       options: request.Options ?? {},
     })),
   };
+}
+
+/** Without a limit are 0 and negative numbers: none at all of a new container, an explicit 0 of one that is updated. */
+function pidsLimit(value: number | undefined, isUpdate: boolean): number | undefined {
+  if (value === undefined || value > 0) return value;
+  return isUpdate ? 0 : undefined;
 }
 
 /** Docker's rule: memory without swap given allows as much swap again. */

@@ -23,6 +23,11 @@ export function signalNumber(text: string): number | undefined {
   return number >= first && number <= last ? number : undefined;
 }
 
+/** A stop signal by number may be any: whether there is one of it shows when it is sent, as with Docker. */
+export function isStopSignal(text: string): boolean {
+  return isSignal(text) || (/^[0-9]{1,9}$/.test(text) && Number(text) > 0);
+}
+
 export function isSignal(text: string): boolean {
   return signalNumber(text) !== undefined;
 }

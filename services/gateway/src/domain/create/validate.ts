@@ -3,7 +3,7 @@ import { BerthError } from "@berth/errors";
 import type { CreateBody, HealthcheckBody, HostConfigBody, MountBody } from "./body.ts";
 import { checkPlatformLimits, checkResources, checkRestartPolicy, require } from "./limits.ts";
 import { checkPortBindings } from "./ports.ts";
-import { isSignal } from "./signals.ts";
+import { isStopSignal } from "./signals.ts";
 
 const namePattern = /^\/?[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 /** characters; a name becomes a host name, a file name and part of a NATS key. */
@@ -47,7 +47,7 @@ function checkConfig(body: CreateBody): void {
   }
   if (body.Healthcheck !== undefined) checkHealth(body.Healthcheck);
   const signal = body.StopSignal ?? "";
-  require(signal === "" || isSignal(signal), `invalid signal: ${signal}`);
+  require(signal === "" || isStopSignal(signal), `invalid signal: ${signal}`);
 }
 
 function checkHealth(check: HealthcheckBody): void {

@@ -56,7 +56,13 @@ export async function resize(
 ): Promise<void> {
   if (!isRunning(container.record)) throw notRunning(container.id);
   try {
-    await container.monitor.request({ op: "resize", rows, cols, ...(exec !== undefined && { exec }) });
+    // The kernel's sizes have sixteen bits; Docker passes on what is left of longer ones.
+    await container.monitor.request({
+      op: "resize",
+      rows: rows & 0xffff,
+      cols: cols & 0xffff,
+      ...(exec !== undefined && { exec }),
+    });
   } catch (error) {
     if (error instanceof MonitorGone) throw notRunning(container.id);
     // Without a terminal there is nothing to size, and an exec may have ended just now: Docker says yes to both.

@@ -32,6 +32,8 @@ export class Container {
   readonly execs = new Set<string>();
   /** While it runs and is checked. */
   health: HealthWatch | undefined;
+  /** `docker restart`s under way: its exit is not its end. */
+  restarts = 0;
   /** It is being ended because it is unhealthy: its exit asks for another run. */
   replacing = false;
   readonly #execEnds = new Map<string, () => void>();
@@ -81,7 +83,8 @@ export class Container {
 
   hasBeenRemoved(): void {
     this.removed = true;
-    this.#resolve(() => true);
+    // Why a start failed its caller knows; of those who wait for the end Docker tells it only who asked before.
+    this.#resolve(() => true, "");
     this.changed();
   }
 
@@ -95,8 +98,8 @@ export class Container {
     for (const watcher of [...this.#watchers]) watcher();
   }
 
-  #resolve(matches: (condition: WaitCondition) => boolean): void {
-    const { exitCode, error } = this.record.state;
+  #resolve(matches: (condition: WaitCondition) => boolean, error = this.record.state.error): void {
+    const { exitCode } = this.record.state;
     for (const waiter of [...this.#waiters]) {
       if (matches(waiter.condition)) waiter.resolve({ exitCode, error });
     }

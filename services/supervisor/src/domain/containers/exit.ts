@@ -150,7 +150,13 @@ export function tidy(parts: Parts, id: string): void {
 /** --rm, outside the mutex as removing takes it itself. */
 export async function afterExit(parts: Parts, container: Container): Promise<void> {
   const { record } = container;
-  if (!record.spec.hostConfig.autoRemove || record.state.status !== "exited" || container.removed) return;
+  if (
+    !record.spec.hostConfig.autoRemove ||
+    record.state.status !== "exited" ||
+    container.removed ||
+    container.restarts > 0
+  )
+    return;
   await remove(parts, container, { force: false, volumes: true });
 }
 

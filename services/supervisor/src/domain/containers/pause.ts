@@ -26,7 +26,8 @@ export function pause(parts: Parts, container: Container): Promise<void> {
 export function unpause(parts: Parts, container: Container): Promise<void> {
   return container.mutex.run(async () => {
     const { record } = container;
-    if (record.state.status !== "paused") throw conflict(`Container ${record.id} is not paused`);
+    // With Docker's status, 500.
+    if (record.state.status !== "paused") throw new BerthError("INTERNAL", `Container ${record.id} is not paused`);
     await freeze(container, "resume");
     transit(record, "running");
     resumeHealth(parts, container);

@@ -11,6 +11,7 @@ import { isActive, isRunning } from "./state.ts";
 
 /** seconds; Docker's. */
 export const defaultStopTimeout = 10;
+const maxSignal = 64;
 /** After SIGKILL: a process in uninterruptible sleep may take longer than this, and then the caller is told. */
 export const killTimeoutMs = 10_000;
 
@@ -19,7 +20,11 @@ export interface StopOptions {
   timeout?: number | undefined;
   /** Empty: the container's own. */
   signal: string;
+  /** What the caller named the container by: Docker's messages repeat it. */
+  reference: string;
 }
+
+const stopPrefix = ({ reference }: StopOptions): string => `cannot stop container: ${reference}: `;
 
 /** `docker stop`. Throws NOT_MODIFIED when it does not run. */
 export async function stop(
@@ -39,11 +44,21 @@ export async function restart(
   options: StopOptions,
   signal?: AbortSignal,
 ): Promise<void> {
-  if (isActive(container.record)) await stopRunning(parts, container, options, signal);
-  await start(parts, container).catch((error: unknown) => {
-    // Somebody else was quicker: it runs again, which is what was wanted.
-    if (!isBerthError(error) || error.reason !== "NOT_MODIFIED") throw error;
-  });
+  // --rm is for the end of a container, which this is not.
+  container.restarts++;
+  try {
+    if (isActive(container.record)) await stopRunning(parts, container, options, signal);
+    await start(parts, container).catch((error: unknown) => {
+      // Somebody else was quicker: it runs again, which is what was wanted.
+      if (!isBerthError(error) || error.reason !== "NOT_MODIFIED") throw error;
+    });
+  } catch (error) {
+    if (!isBerthError(error) || error.reason !== "INTERNAL") throw error;
+    const message = `Cannot restart container ${options.reference}: ${error.message.replace(stopPrefix(options), "")}`;
+    throw new BerthError(error.reason, message, error.details, { cause: error });
+  } finally {
+    container.restarts--;
+  }
   await parts.records.commitLazily({ events: [containerEvent(parts.nodeId, container.record, "restart")] });
 }
 
@@ -54,11 +69,12 @@ async function stopRunning(
   abort?: AbortSignal,
 ): Promise<void> {
   const { config } = container.record.spec;
-  const first = parseStopSignal(container, options.signal || config.stopSignal);
+  const first = parseStopSignal(options, config.stopSignal);
   const seconds = options.timeout ?? config.stopTimeout ?? defaultStopTimeout;
   const ended = container.wait("not-running", abort);
   ended.catch(() => undefined);
-  if (!(await sendStop(parts, container, first))) return ended.then(() => undefined);
+  // One that Linux does not have cannot be sent.
+  if (!(await sendStop(parts, container, first > maxSignal ? SIGKILL : first))) return ended.then(() => undefined);
   const inTime = seconds < 0 ? await ended.then(() => true) : await within(ended, seconds * 1000);
   if (!inTime) {
     await sendStop(parts, container, SIGKILL);
@@ -66,22 +82,20 @@ async function stopRunning(
       if (!done)
         throw new BerthError(
           "INTERNAL",
-          `cannot stop container: ${container.id}: tried to kill container, but did not receive an exit event`,
+          `${stopPrefix(options)}tried to kill container, but did not receive an exit event`,
         );
     });
   }
   await parts.records.commitLazily({ events: [containerEvent(parts.nodeId, container.record, "stop")] });
 }
 
-function parseStopSignal(container: Container, text: string): number {
+function parseStopSignal(options: StopOptions, own: string): number {
+  const text = options.signal || own;
   if (text === "") return SIGTERM;
   try {
     return parseSignal(text);
   } catch (error) {
-    throw new BerthError(
-      "INVALID_ARGUMENT",
-      `cannot stop container: ${container.record.name}: ${(error as Error).message}`,
-    );
+    throw new BerthError("INTERNAL", stopPrefix(options) + (error as Error).message);
   }
 }
 
@@ -166,10 +180,14 @@ export async function signalContainer(
 ): Promise<void> {
   const { record } = container;
   if (ends) record.hasBeenManuallyStopped = true;
+  const events = [containerEvent(parts.nodeId, record, "kill", { signal: String(number) })];
   try {
     await container.monitor.request({ op: "kill", signal: number });
     // A frozen process takes no signal but SIGKILL, and on cgroup v1 not even that.
-    if (ends && record.state.status === "paused") await thaw(container);
+    if (ends && record.state.status === "paused") {
+      await thaw(container);
+      if (number !== SIGKILL) events.push(containerEvent(parts.nodeId, record, "unpause"));
+    }
   } catch (error) {
     if (error instanceof MonitorGone || (error instanceof MonitorError && error.failure.code === "ESRCH")) return;
     throw new BerthError(
@@ -179,8 +197,7 @@ export async function signalContainer(
       { cause: error },
     );
   }
-  const attributes = { signal: String(number) };
-  await parts.records.commitLazily({ put: record, events: [containerEvent(parts.nodeId, record, "kill", attributes)] });
+  await parts.records.commitLazily({ put: record, events });
 }
 
 /** The monitor thaws by itself for some signals: then there is nothing to resume. */

@@ -1,5 +1,4 @@
 import { BerthError } from "@berth/errors";
-import { invalid } from "../errors.ts";
 import type { Resources, RestartPolicy } from "../model.ts";
 import { resourcesOf } from "../spec/resources.ts";
 import { checkResources } from "../validate/resources.ts";
@@ -38,7 +37,7 @@ export function update(
     if (policy !== undefined && policy.name !== "") {
       checkRestartPolicy(policy);
       if (host.autoRemove && policy.name !== "no")
-        throw invalid("Restart policy cannot be updated because AutoRemove is enabled for the container");
+        throw refuse("Restart policy cannot be updated because AutoRemove is enabled for the container");
     }
     const warnings = checkResources(resources, parts.facts, true);
     if (container.removed || record.removing) throw refuse("container is marked for removal and cannot be updated");
@@ -75,7 +74,7 @@ function merged(current: Resources, change: Resources, refuse: (why: string) => 
   for (const key of changeable) {
     if (change[key] !== 0 && change[key] !== "") Object.assign(next, { [key]: change[key] });
   }
-  if (change.pidsLimit !== undefined && change.pidsLimit !== 0) next.pidsLimit = change.pidsLimit;
+  if (change.pidsLimit !== undefined) next.pidsLimit = change.pidsLimit;
   // Without a limit on swap so far, -1 or a limit must come along: the kernel wants memory ≤ memory+swap.
   if (
     change.memory > 0 &&

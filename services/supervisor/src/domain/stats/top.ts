@@ -4,8 +4,9 @@ import type { Container } from "../containers/container.ts";
 import { containerEvent } from "../containers/events.ts";
 import type { Parts } from "../containers/parts.ts";
 import { isRunning } from "../containers/state.ts";
-import { notBuilt, notRunning } from "../errors.ts";
+import { conflict, notRunning } from "../errors.ts";
 import { cgroupPath } from "../spec/bundle.ts";
+import { runPs } from "./ps.ts";
 
 export interface ProcessTable {
   titles: string[];
@@ -51,12 +52,22 @@ const columns: Readonly<Record<string, { title: string; value: Column }>> = {
 };
 const full = ["uid", "pid", "ppid", "c", "stime", "tty", "time", "cmd"];
 
-/** `docker top` from /proc: ps's `-ef`, and `-o` with the columns above. Throws CONTAINER_NOT_RUNNING, NOT_IMPLEMENTED. */
+/**
+ * `docker top` from /proc: ps's `-ef`, and `-o` with the columns above; for all else there is the host's ps.
+ * Throws CONTAINER_NOT_RUNNING, CONFLICT, and what ps says as INTERNAL or INVALID_ARGUMENT.
+ */
 export async function top(parts: Parts, container: Container, psArgs: string): Promise<ProcessTable> {
   const { record } = container;
+  if (record.state.status === "restarting")
+    throw conflict(`Container ${record.id} is restarting, wait until the container is running`);
   if (!isRunning(record)) throw notRunning(record.id);
-  const chosen = columnsOf(psArgs).map((name) => columns[name] ?? never(name));
   const pids = await processesOf(cgroupPath(record));
+  const chosen = columnsOf(psArgs)?.map((name) => columns[name] ?? never(name));
+  if (chosen === undefined) {
+    const table = await runPs(psArgs, pids);
+    await parts.records.commitLazily({ events: [containerEvent(parts.nodeId, record, "top")] });
+    return table;
+  }
   const found = (await Promise.all(pids.map((pid) => readProcess(pid).catch(() => undefined)))).filter(
     (process) => process !== undefined,
   );
@@ -69,17 +80,16 @@ export async function top(parts: Parts, container: Container, psArgs: string): P
 }
 
 function never(name: string): never {
-  throw notBuilt(`ps column "${name}"`);
+  throw new Error(`no column ${name}`);
 }
 
-function columnsOf(psArgs: string): string[] {
+/** Undefined: something for the host's ps. */
+function columnsOf(psArgs: string): string[] | undefined {
   const args = psArgs.trim();
   if (["", "-ef", "-eF", "-f", "-e -f", "ef"].includes(args)) return full;
   const match = /^(?:-?e\s*)?-?o\s*([a-z,\s]+)$/.exec(args) ?? /^-eo\s*([a-z,\s]+)$/.exec(args);
   const names = match?.[1]?.split(/[,\s]+/).filter((name) => name !== "") ?? [];
-  if (names.length === 0 || names.some((name) => columns[name] === undefined))
-    throw notBuilt(`ps arguments "${psArgs}"`);
-  return names;
+  return names.includes("pid") && names.every((name) => columns[name] !== undefined) ? names : undefined;
 }
 
 /** Every process below the container's cgroup, in whichever hierarchy has it. */

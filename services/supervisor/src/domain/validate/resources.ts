@@ -21,7 +21,8 @@ export function checkResources(resources: Resources, host: HostFacts, update = f
   checkBlkio(resources, host, warnings);
   if (resources.cpuShares < 0)
     throw invalid(`invalid CPU shares (${resources.cpuShares}): value must be a positive integer`);
-  checkRealtime(resources, host);
+  // Of an update Docker leaves real-time limits out without a word.
+  if (!update) checkRealtime(resources, host);
   checkKernelMemory(resources, host, warnings);
   if (resources.pidsLimit !== undefined && !host.cgroup.pids && resources.pidsLimit > 0) {
     warnings.push(

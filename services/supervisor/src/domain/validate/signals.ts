@@ -49,12 +49,14 @@ export function parseSignal(text: string): number {
 /** The same for a signal that will be sent: refuses numbers that Linux has no signal for. */
 export function parseSendableSignal(text: string): number {
   const number = parseSignal(text);
-  if (number > 64) throw invalid(`the linux daemon does not support signal ${number}`);
+  // 32 and 33 are the C library's own.
+  if (number < 0 || number > 64 || number === 32 || number === 33)
+    throw invalid(`the linux daemon does not support signal ${number}`);
   return number;
 }
 
 function numberOf(text: string): number | undefined {
-  if (/^\d{1,9}$/.test(text)) return Number(text);
+  if (/^-?\d{1,9}$/.test(text)) return Number(text);
   const name = text.toUpperCase().replace(/^SIG/, "");
   const index = names.indexOf(name as (typeof names)[number]);
   if (index > 0) return index;
