@@ -11,13 +11,13 @@ import { must, run } from "../process.ts";
 
 const cache = join(import.meta.dirname, "../../../../.cache/testkit");
 /** Counted up when what is in the archive changes. */
-const archive = join(cache, "suite-images-4.tar");
+const archive = join(cache, "suite-images-5.tar");
 
 const PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 interface StandIn {
   readonly tags: readonly string[];
-  readonly layers: readonly ("busybox" | "hello" | "debian" | "procps")[];
+  readonly layers: readonly ("busybox" | "hello" | "alpine" | "debian" | "procps")[];
   readonly architecture?: string;
   readonly command: readonly string[];
   /** Makes images that would else be one and the same differ. */
@@ -27,7 +27,7 @@ interface StandIn {
 const STAND_INS: readonly StandIn[] = [
   { tags: ["busybox:latest"], layers: ["busybox"], command: ["sh"], comment: "busybox" },
   { tags: ["busybox:glibc"], layers: ["busybox"], command: ["sh"], comment: "busybox with glibc" },
-  { tags: ["alpine:latest", "alpine:3.10"], layers: ["busybox"], command: ["/bin/sh"], comment: "alpine" },
+  { tags: ["alpine:latest", "alpine:3.10"], layers: ["busybox", "alpine"], command: ["/bin/sh"], comment: "alpine" },
   {
     tags: ["hello-world:latest", "hello-world:frozen", "hello-world:amd64"],
     layers: ["hello"],
@@ -69,6 +69,7 @@ async function build(work: string): Promise<void> {
     hello: await hello(work, root),
     debian: await debian(root),
     procps: await procps(work, root),
+    alpine: await alpine(work, root),
   };
   const manifest = [];
   for (const image of STAND_INS) {
@@ -165,6 +166,15 @@ async function hello(work: string, root: string): Promise<Layer> {
   const text = "\nHello from Docker!\nThis message shows that your installation appears to be working correctly.\n";
   await writeFile(join(dir, "hello"), `#!/bin/busybox sh\n/bin/busybox cat <<'END'\n${text}END\n`, { mode: 0o755 });
   return pack(dir, root, "hello.tar");
+}
+
+/** The user and the folder that suites know alpine to have and busybox to lack. */
+async function alpine(work: string, root: string): Promise<Layer> {
+  const dir = join(work, "alpine");
+  await mkdir(join(dir, "etc"), { recursive: true });
+  await mkdir(join(dir, "var/opt"), { recursive: true });
+  await writeFile(join(dir, "etc/passwd"), `${PASSWD}postgres:x:70:70::/var/lib/postgresql:/bin/sh\n`);
+  return pack(dir, root, "alpine.tar");
 }
 
 /** What Debian's smallest system lacks and suites call: uptime. */
