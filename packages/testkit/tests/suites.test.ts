@@ -1,15 +1,17 @@
 // What the public suites print, read as results; and two engines' results compared.
 import { describe, expect, it } from "vitest";
 import { GoReader } from "../src/suites/go.ts";
-import { compare, reason } from "../src/suites/result.ts";
+import { compare, reason, type TestResult } from "../src/suites/result.ts";
 import { mochaResults } from "../src/suites/scripted.ts";
 
 const MARK = "\x16";
 
 function read(depth: number, lines: readonly string[]) {
-  const reader = new GoReader(depth);
+  const results: TestResult[] = [];
+  const reader = new GoReader(depth, (result) => results.push(result));
   for (const line of lines) reader.line(line);
-  return { results: reader.end(), complete: reader.summed };
+  reader.end();
+  return { results, complete: reader.summed };
 }
 
 describe("a Go test binary's output", () => {

@@ -28,16 +28,16 @@ export async function runGo(options: GoRun): Promise<TestResult[]> {
   const results = new Map<string, TestResult>();
   for (const top of options.depth === 1 ? [undefined] : await suitesOf(options)) {
     const seen = new Set<string>();
+    const take = (result: TestResult) => {
+      seen.add(result.test);
+      const named = { ...result, test: `${options.prefix}/${result.test}` };
+      results.set(named.test, named);
+      options.onResult(named);
+    };
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const report = await once(options, top, [...seen]);
-      for (const result of report.results) {
-        seen.add(result.test);
-        const named = { ...result, test: `${options.prefix}/${result.test}` };
-        if (!results.has(named.test)) options.onResult(named);
-        results.set(named.test, named);
-      }
+      const report = await once(options, top, [...seen], take);
       // Nothing new: going on would run the same again.
-      if (report.complete || report.results.length === 0) break;
+      if (report.complete || report.seen === 0) break;
     }
   }
   return [...results.values()];
@@ -51,12 +51,17 @@ async function suitesOf({ enter, binary, cwd, env, only }: GoRun): Promise<strin
 }
 
 interface Report {
-  readonly results: readonly TestResult[];
+  readonly seen: number;
   /** The program came to its own end: every test that there is has been seen. */
   readonly complete: boolean;
 }
 
-async function once(options: GoRun, top: string | undefined, seen: readonly string[]): Promise<Report> {
+async function once(
+  options: GoRun,
+  top: string | undefined,
+  seen: readonly string[],
+  take: (result: TestResult) => void,
+): Promise<Report> {
   const { enter, binary, cwd, env, depth, idleMs } = options;
   const method = options.only?.split("/")[1];
   const only = top === undefined ? (options.only ?? ".") : `^${top}$${method === undefined ? "" : `/${method}`}`;
@@ -66,7 +71,11 @@ async function once(options: GoRun, top: string | undefined, seen: readonly stri
   // A group of its own: what hangs may be a client that the test started.
   const child = spawn(file as string, rest, { cwd, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
   const end = () => child.pid !== undefined && process.kill(-child.pid, "SIGKILL");
-  const reader = new GoReader(depth);
+  let count = 0;
+  const reader = new GoReader(depth, (result) => {
+    count++;
+    take(result);
+  });
   let idle = setTimeout(end, idleMs);
   const read = async (stream: NodeJS.ReadableStream): Promise<void> => {
     for await (const line of createInterface({ input: stream })) {
@@ -78,7 +87,8 @@ async function once(options: GoRun, top: string | undefined, seen: readonly stri
   };
   await Promise.all([read(child.stdout), read(child.stderr), ended(child)]);
   clearTimeout(idle);
-  return { results: reader.end(), complete: reader.summed };
+  reader.end();
+  return { seen: count, complete: reader.summed };
 }
 
 /** -test.skip takes slash-separated expressions, one a level. */
@@ -92,13 +102,14 @@ export class GoReader {
   /** The closing PASS or FAIL has come. */
   summed = false;
   readonly #depth: number;
-  readonly #results: TestResult[] = [];
+  readonly #take: (result: TestResult) => void;
   readonly #open = new Map<string, string>();
   #current: string | undefined;
   #tail = "";
 
-  constructor(depth: number) {
+  constructor(depth: number, take: (result: TestResult) => void) {
     this.#depth = depth;
+    this.#take = take;
   }
 
   /** True when the line shows that the tests go on: a marker, not mere output. */
@@ -126,18 +137,17 @@ export class GoReader {
   }
 
   /** What was not finished when the program ended has failed. */
-  end(): readonly TestResult[] {
-    if (this.summed) return this.#results;
+  end(): void {
+    if (this.summed) return;
     for (const [test, said] of this.#open) {
       if (this.#isCounted(test))
-        this.#results.push({
+        this.#take({
           test,
           outcome: "fail",
           seconds: 0,
           why: `ended or hung in this test\n${said || this.#tail}`,
         });
     }
-    return this.#results;
   }
 
   #done(verdict: string, test: string, seconds: number): void {
@@ -145,7 +155,7 @@ export class GoReader {
     const outcome: Outcome = verdict === "PASS" ? "pass" : verdict === "FAIL" ? "fail" : "skip";
     const said = this.#open.get(test);
     this.#open.delete(test);
-    this.#results.push({ test, outcome, seconds, ...(outcome === "pass" || !said ? {} : { why: said }) });
+    this.#take({ test, outcome, seconds, ...(outcome === "pass" || !said ? {} : { why: said }) });
     // The output that follows a verdict (test2json prints it there) is still that test's.
     this.#current = undefined;
   }
@@ -160,7 +170,8 @@ export class GoReader {
   /** The counted test that a deeper one belongs to. */
   #counted(test: string): string | undefined {
     const parts = test.split("/");
-    return parts.length < this.#depth ? undefined : parts.slice(0, this.#depth).join("/");
+    // "=== NAME" with no name says that what follows is no test's.
+    return test === "" || parts.length < this.#depth ? undefined : parts.slice(0, this.#depth).join("/");
   }
 
   #isCounted(test: string): boolean {

@@ -40,6 +40,7 @@ async function attach({ peer, query, name, minor }: HijackCall, containers: Cont
   const wanted = { stdin: query.flag("stdin"), stdout: query.flag("stdout"), stderr: query.flag("stderr") };
   const supervisor = await containers.supervisorOf(name, peer.signal);
   const { tty, openStdin } = await containers.terminal(name, peer.signal);
+  await skipBody(peer);
   // Without an upgrade Docker names every stream raw.
   const contentType = peer.headers["upgrade"] === undefined ? rawStream : streamType(tty, minor);
   const replay = query.flag("logs")
@@ -59,6 +60,11 @@ async function attach({ peer, query, name, minor }: HijackCall, containers: Cont
     detachKeys: tty && wanted.stdin ? keys : undefined,
     ...(replay === undefined ? {} : { before: replay }),
   });
+}
+
+/** Some clients repeat the query as a JSON body of announced length. It is not the first of the container's input. */
+async function skipBody(peer: HijackCall["peer"]): Promise<void> {
+  if (peer.headers["upgrade"] !== undefined && Number(peer.headers["content-length"] ?? 0) > 0) await peer.body();
 }
 
 async function replayLogs(

@@ -167,6 +167,8 @@ async function* pieces(req: IncomingMessage): AsyncGenerator<Buffer> {
 async function load(call: Call, images: Images): Promise<void> {
   const { query, req, signal } = call;
   const quiet = query.flag("quiet", true);
+  // Whatever is wrong with an archive Docker tells as a line, never as a status.
+  startStream(call.res, "application/json");
   await stream(call, async (say) => {
     for await (const { message } of images.store.loadImages(loadRequests(req), { signal })) {
       if (message?.$case === "loaded") {
