@@ -9,7 +9,7 @@ import { runMocha, runPytest } from "./scripted.ts";
 export interface SuiteTarget {
   /** unix:// address of the engine. */
   readonly host: string;
-  /** Words that enter the engine's network namespace, so that published ports and addresses can be reached. */
+  /** Words before a command that put it into the engine's namespaces: ports, addresses and mounts are looked at from there. */
   readonly enter: readonly string[];
   readonly only?: string;
   readonly onResult: (result: TestResult) => void;

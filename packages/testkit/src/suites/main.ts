@@ -16,8 +16,8 @@ Runs a public test suite, wherever it lies, against an engine, and compares with
   --peer unix://SOCKET    run it against this engine too, and compare
   --peer-results FILE     compare with what --results once wrote
   --results FILE          write the results as JSON
-  --netns NAME            run the tests in this network namespace (the engine's)
-  --peer-netns NAME       the same for the peer
+  --enter WORDS           a command in front of the tests that puts them where the engine is ("nsenter --net=/run/netns/x --")
+  --peer-enter WORDS      the same for the peer
   --only EXPRESSION       some tests, in the suite's own way (Go: [PACKAGE]:EXPRESSION)
 
 ${Object.entries(SUITES)
@@ -32,8 +32,8 @@ const { values: options, positionals } = parseArgs({
     peer: { type: "string" },
     "peer-results": { type: "string" },
     results: { type: "string" },
-    netns: { type: "string" },
-    "peer-netns": { type: "string" },
+    enter: { type: "string" },
+    "peer-enter": { type: "string" },
     only: { type: "string" },
     help: { type: "boolean" },
   },
@@ -57,7 +57,7 @@ async function main(): Promise<number> {
   const dir = options["suite-dir"];
   if (name === undefined || !Object.hasOwn(SUITES, name)) return wrong(`no suite ${name ?? "was named"}`);
   if (dir === undefined) return wrong("--suite-dir is missing");
-  const here = await runOn(name, dir, host, options.netns);
+  const here = await runOn(name, dir, host, options.enter);
   if (options.results !== undefined) await save(options.results, here);
   const peer = await peerResults(name, dir);
   return peer === undefined ? report(here) : reportBoth(name, here, peer);
@@ -68,10 +68,10 @@ function wrong(what: string): number {
   return 2;
 }
 
-async function runOn(name: string, dir: string, host: string, netns: string | undefined): Promise<TestResult[]> {
+async function runOn(name: string, dir: string, host: string, words: string | undefined): Promise<TestResult[]> {
   // A suite may lose every image it was given; each run starts with all of them.
   await loadStandIns(host);
-  const enter = netns === undefined ? [] : ["nsenter", `--net=/run/netns/${netns}`, "--"];
+  const enter = (words ?? "").split(" ").filter(Boolean);
   const only = options.only === undefined ? {} : { only: options.only };
   const onResult = ({ outcome, test, seconds }: TestResult) => console.error(`${outcome} ${test} (${seconds} s)`);
   const suite = SUITES[name];
@@ -82,7 +82,7 @@ async function runOn(name: string, dir: string, host: string, netns: string | un
 async function peerResults(name: string, dir: string): Promise<TestResult[] | undefined> {
   const file = options["peer-results"];
   if (file !== undefined) return JSON.parse(await readFile(file, "utf8")) as TestResult[];
-  return options.peer === undefined ? undefined : runOn(name, dir, options.peer, options["peer-netns"]);
+  return options.peer === undefined ? undefined : runOn(name, dir, options.peer, options["peer-enter"]);
 }
 
 async function save(file: string, results: readonly TestResult[]): Promise<void> {
