@@ -1,7 +1,7 @@
 // Suites in Python and JavaScript: the suite's own runner, which leaves its results in a file.
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { run } from "../process.ts";
 import { type TestResult, WHY_BYTES } from "./result.ts";
 
@@ -39,7 +39,13 @@ export function runPytest(options: ScriptedRun, folder: string): Promise<TestRes
       ],
       {
         cwd: options.dir,
-        env: { ...options.env, BERTH_RESULTS: file, PYTHONPATH: import.meta.dirname, PYTHONDONTWRITEBYTECODE: "1" },
+        env: {
+          ...options.env,
+          HOME: dirname(file),
+          BERTH_RESULTS: file,
+          PYTHONPATH: import.meta.dirname,
+          PYTHONDONTWRITEBYTECODE: "1",
+        },
         timeoutMs: WHOLE_SUITE_MS,
       },
     );
@@ -74,7 +80,7 @@ export function runMocha(options: ScriptedRun): Promise<TestResult[]> {
     const report = ["--reporter", "json", "--reporter-option", `output=${file}`, "--exit"];
     const said = await run(
       [...options.enter, process.execPath, join(options.dir, "node_modules/mocha/bin/mocha.js"), ...report, ...only],
-      { cwd: options.dir, env: options.env, timeoutMs: WHOLE_SUITE_MS },
+      { cwd: options.dir, env: { ...options.env, HOME: dirname(file) }, timeoutMs: WHOLE_SUITE_MS },
     );
     const text = await readFile(file, "utf8").catch(() => "");
     if (text === "")

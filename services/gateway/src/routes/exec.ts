@@ -90,16 +90,27 @@ async function start({ peer, name, minor }: HijackCall, containers: Containers, 
   await connectStream(peer, joined, {
     contentType: peer.headers["upgrade"] === undefined ? rawStream : streamType(tty, minor),
     framed: !tty,
-    explain: (answer) => execFailure(answer, programOf(joined)),
+    // How the client wants it is said at the start, whatever the exec was created with.
+    wrap: !tty && (await isTerminal(joined, () => node.supervisor.inspectExec({ exec: name }))),
+    explain: (answer) => execFailure(answer, processOf(joined)?.args?.[0] ?? ""),
     detachKeys: tty ? parseDetachKeys(detachKeys) : undefined,
   });
 }
 
-/** The program of an exec, as its request to the monitor has it. */
-function programOf(joined: Joined): string {
-  if (!("local" in joined)) return "";
-  const { process } = JSON.parse(joined.local.request.toString("utf8")) as { process?: { args?: string[] } };
-  return process?.args?.[0] ?? "";
+interface ExecProcess {
+  readonly args?: string[];
+  readonly terminal?: boolean;
+}
+
+/** What an exec runs, as its request to the monitor has it; undefined for one on another host. */
+function processOf(joined: Joined): ExecProcess | undefined {
+  if (!("local" in joined)) return undefined;
+  return (JSON.parse(joined.local.request.toString("utf8")) as { process?: ExecProcess }).process;
+}
+
+async function isTerminal(joined: Joined, inspect: () => Promise<InspectExecResponse>): Promise<boolean> {
+  const process = processOf(joined);
+  return process === undefined ? (await inspect()).tty : (process.terminal ?? false);
 }
 
 /** Docker's words for a program that could not be run; clients look for them. */

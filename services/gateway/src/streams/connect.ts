@@ -1,6 +1,7 @@
 import { errorMessage } from "@berth/errors";
 import type { Peer, PeerStream } from "../http/hijack.ts";
 import { DetachFilter } from "./detach.ts";
+import { framedOutput } from "./frames.ts";
 import { lingerThenClose, type MonitorAnswer, MonitorConnection, splice } from "./local.ts";
 import type { Joined } from "./remote.ts";
 
@@ -12,6 +13,8 @@ export interface ConnectOptions {
   explain?: (answer: MonitorAnswer) => string;
   /** Keys that end the client's part of a terminal; undefined without one, or without input. */
   detachKeys: Buffer | undefined;
+  /** The container's side is a terminal and sends no frames, but the client wants them. */
+  wrap?: boolean;
   /** Bytes to send before the stream (a log's replay). */
   before?: (stream: PeerStream) => Promise<void>;
 }
@@ -21,8 +24,12 @@ export interface ConnectOptions {
  * way to the stream stands, not when bytes come: docker run sends start only after it.
  */
 export async function connectStream(peer: Peer, joined: Joined, options: ConnectOptions): Promise<void> {
-  if ("remote" in joined) {
+  const accept = () => {
     const stream = peer.accept(options.contentType);
+    return options.wrap === true ? framedOutput(stream) : stream;
+  };
+  if ("remote" in joined) {
+    const stream = accept();
     await options.before?.(stream);
     const { input, detached } = withDetach(stream, options.detachKeys);
     const pumped = joined.remote.pump(input, stream.output);
@@ -31,7 +38,9 @@ export async function connectStream(peer: Peer, joined: Joined, options: Connect
     return;
   }
   const container = await MonitorConnection.open(joined.local, peer.signal);
-  const stream = peer.accept(options.contentType);
+  // Out before the request is: some clients lose what arrives together with the headers, and a program may be quick.
+  const stream = accept();
+  container.request(joined.local);
   await options.before?.(stream);
   const stop = () => container.socket.destroy();
   peer.signal.addEventListener("abort", stop, { once: true });

@@ -54,7 +54,7 @@ export class MonitorConnection {
     });
   }
 
-  /** Connects and sends the request. @throws UNAVAILABLE */
+  /** Connects; {@link request} is next. @throws UNAVAILABLE */
   static async open(local: LocalStream, signal: AbortSignal): Promise<MonitorConnection> {
     const connection = new MonitorConnection(local.socket);
     const { socket } = connection;
@@ -70,10 +70,13 @@ export class MonitorConnection {
       throw new BerthError("UNAVAILABLE", message, {}, { cause: error });
     }
     socket.on("error", () => socket.destroy());
-    socket.write(local.request);
-    // Flowing, or the end of a connection that never said anything would not be seen.
-    socket.resume();
     return connection;
+  }
+
+  request(local: LocalStream): void {
+    this.socket.write(local.request);
+    // Flowing, or the end of a connection that never said anything would not be seen.
+    this.socket.resume();
   }
 
   /** The monitor's line. What follows it waits for {@link pumpTo}. @throws UNAVAILABLE, INTERNAL */
