@@ -64,8 +64,16 @@ export function parsePlatform(text: string): Platform {
   if (systems.includes(first.toLowerCase())) {
     return normalizePlatform({ ...hostPlatform(), os: first });
   }
+  if (!knownArchitectures.has(normalizePlatform({ os: "linux", architecture: first }).architecture)) {
+    throw new BerthError("INVALID_ARGUMENT", `"${text}": unknown operating system or architecture: invalid argument`);
+  }
   return normalizePlatform({ os: "linux", architecture: first });
 }
+
+/** Those that an image can be for, by Go's names (image-spec, image-index.md). */
+const knownArchitectures = new Set(
+  "386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x wasm".split(" "),
+);
 
 /** "linux/arm/v7" */
 export function formatPlatform(platform: Platform): string {

@@ -86,8 +86,9 @@ export async function openParts(
   return { blobs, catalog, content, images, leases, receiver, remover, housekeeper };
 }
 
-function toRecord({ action, actorId, name, labels }: ImageEvent, nodeId: string): EventRecord {
-  const attributes = { ...labels, name };
+function toRecord(event: ImageEvent, nodeId: string): EventRecord {
+  const { action, actorId, labels } = event;
+  const attributes = { ...labels, ...("name" in event ? { name: event.name } : event.attributes) };
   const id = randomUUID();
   return { id, type: "image", action, actorId, attributes, timeNano: nowNano().toString(), nodeId, scope: "local" };
 }

@@ -51,7 +51,7 @@ describe("names", () => {
       message: "No such image: nothing:latest",
     });
     expect(actions()).toEqual(["pull 127.0.0.1:5000/busybox:latest", `tag ${id}`]);
-    expect(store.events.map(({ name }) => name)).toEqual(["127.0.0.1:5000/busybox", "busybox:1"]);
+    expect(store.events).toMatchObject([{ name: "127.0.0.1:5000/busybox" }, { name: "busybox:1" }]);
   });
 
   it("move, and outlive a restart", async () => {

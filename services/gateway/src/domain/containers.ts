@@ -8,6 +8,7 @@ import { type ImageDefaults, mergeImage } from "./create/merge.ts";
 import { specOf } from "./create/spec.ts";
 import { checkBeforeAll, checkCreate, checkName } from "./create/validate.ts";
 import { adaptToVersion } from "./create/versions.ts";
+import type { IdempotentRequest } from "./idempotency.ts";
 import type { Images } from "./images.ts";
 import { type Node, type Nodes, options } from "./nodes.ts";
 
@@ -18,6 +19,8 @@ export interface CreateCall {
   platform: string;
   /** The Engine API's version of the call: 1.minor. */
   minor: number;
+  /** Given to have a repetition answered with the first one's container. */
+  once?: IdempotentRequest | undefined;
 }
 
 export interface ContainersOptions {
@@ -50,7 +53,7 @@ export class Containers {
    * Makes a container from an Engine API body.
    * @throws INVALID_ARGUMENT, NO_SUCH_IMAGE, NAME_IN_USE, and what the supervisor finds wrong
    */
-  async create({ name, body, platform, minor }: CreateCall): Promise<{ id: string; warnings: string[] }> {
+  async create({ name, body, platform, minor, once }: CreateCall): Promise<{ id: string; warnings: string[] }> {
     if (body === null || Object.keys(body).length === 0) {
       throw new BerthError("INVALID_ARGUMENT", "config cannot be empty in order to create a container");
     }
@@ -73,9 +76,11 @@ export class Containers {
     checkName(name);
     const merged = mergeImage(body, image === undefined ? {} : defaultsOf(image));
     const spec = specOf(body, merged, image);
-    const node = await this.nodes.forNew();
-    const idempotencyKey = crypto.randomUUID();
-    const { id, warnings } = await node.supervisor.create({ name: name.replace(/^\//, ""), spec, idempotencyKey });
+    const node = await this.nodes.forNew(once?.key);
+    // Without a key of the client's, one of our own: a call that is tried again must not make two.
+    const { key, digest } = once ?? { key: crypto.randomUUID(), digest: "" };
+    const request = { name: name.replace(/^\//, ""), spec, idempotencyKey: key, requestDigest: digest };
+    const { id, warnings } = await node.supervisor.create(request);
     this.nodes.remember(id, node.nodeId);
     this.#keepTerminal({ id, tty: body.Tty ?? false, openStdin: body.OpenStdin ?? false });
     return { id, warnings: [...warnings, ...adapted] };

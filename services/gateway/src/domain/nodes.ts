@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Bus, Instance } from "@berth/bus";
 import { BerthError, isBerthError } from "@berth/errors";
 import type { Supervisor } from "../rpc/types.ts";
@@ -78,9 +79,16 @@ export class Nodes {
     return this.all();
   }
 
-  /** Where a new container goes: this host if it runs containers. @throws UNAVAILABLE */
-  async forNew(): Promise<Node> {
-    return (await this.some())[0] as Node;
+  /**
+   * Where a new container goes: this host if it runs containers.
+   * @param key with one, the same node every time, whichever gateway is asked: that node knows the key again
+   * @throws UNAVAILABLE
+   */
+  async forNew(key?: string): Promise<Node> {
+    const nodes = await this.some();
+    if (key === undefined || nodes.length === 1) return nodes[0] as Node;
+    const weigh = ({ nodeId }: Node) => createHash("sha256").update(`${nodeId}/${key}`).digest("hex");
+    return nodes.reduce((best, node) => (weigh(node) > weigh(best) ? node : best));
   }
 
   remember(containerId: string, nodeId: string): void {

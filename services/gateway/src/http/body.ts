@@ -40,11 +40,7 @@ export async function readJson<T>(req: IncomingMessage, decoder: Decoder<T>): Pr
   return body.length === 0 ? decoder.read(decoder.zero, "") : parseJson(body.toString("utf8"), decoder);
 }
 
-/** As {@link readJson} where a body must be there. */
-export async function readGivenJson<T>(req: IncomingMessage, decoder: Decoder<T>): Promise<T> {
-  return decodeBody(req, await readBody(req), decoder);
-}
-
+/** Reads a body that must be there, as {@link readJson} does. @throws INVALID_ARGUMENT */
 export function decodeBody<T>(req: Pick<IncomingMessage, "headers">, body: Buffer, decoder: Decoder<T>): T {
   checkContentType(req.headers["content-type"], body.length);
   return parseJson(body.toString("utf8"), decoder);

@@ -1,5 +1,6 @@
 import { BerthError } from "@berth/errors";
-import { sendJson } from "../http/answer.ts";
+import { parseReference } from "@berth/oci";
+import { sendEmpty, sendJson } from "../http/answer.ts";
 import type { Handler } from "../http/call.ts";
 import type { Api } from "../http/server.ts";
 
@@ -32,13 +33,64 @@ export function absentRoutes(api: Api): void {
     throw new BerthError("NO_SUCH_VOLUME", `get ${name}: no such volume`);
   });
   api.on("POST", "/volumes/prune", ({ res }) => sendJson(res, 200, { VolumesDeleted: null, SpaceReclaimed: 0 }));
+  for (const route of checkpointRoutes) {
+    const [method = "", path = ""] = route.split(" ");
+    api.on(method, path, ({ name }) => {
+      const isOne = method !== "DELETE" || /^[^/]+\/checkpoints\/[^/]+$/.test(name);
+      throw isOne
+        ? new BerthError("NOT_IMPLEMENTED", experimental)
+        : new BerthError("NO_SUCH_CONTAINER", `No such container: ${name}`);
+    });
+  }
+  pluginRoutes(api);
+  api.on("POST", "/build/cancel", ({ query, res }) => {
+    if (query.text("id") === "") throw new BerthError("INVALID_ARGUMENT", "build ID not provided");
+    // A build that is not there is cancelled already.
+    sendEmpty(res, 200);
+  });
   api.on("POST", "/build/prune", ({ res }) => sendJson(res, 200, { CachesDeleted: null, SpaceReclaimed: 0 }));
-  api.on("GET", "/plugins", ({ res }) => sendJson(res, 200, []));
 }
+
+/** An engine that is not started for experiments answers so. */
+const experimental =
+  "This experimental feature is disabled by default. Start the Docker daemon in experimental mode in order to enable it.";
+
+const checkpointRoutes = [
+  "GET /containers/{name}/checkpoints",
+  "POST /containers/{name}/checkpoints",
+  "DELETE /containers/{name...}",
+];
+
+/** There are no managed plugins: lists are empty, and none is found. */
+function pluginRoutes(api: Api): void {
+  api.on("GET", "/plugins", ({ query, res }) => {
+    query.filters(["capability", "enabled"]);
+    sendJson(res, 200, []);
+  });
+  api.on("GET", "/plugins/privileges", ({ query, res }) => {
+    parseReference(query.text("remote"));
+    sendJson(res, 200, []);
+  });
+  for (const route of onePluginRoutes) {
+    const [method = "", path = ""] = route.split(" ");
+    api.on(method, path, ({ name }) => {
+      throw new BerthError("NOT_FOUND", `plugin ${JSON.stringify(name)} not found`);
+    });
+  }
+}
+
+const onePluginRoutes = [
+  "GET /plugins/{name...}/json",
+  "DELETE /plugins/{name...}",
+  "POST /plugins/{name...}/enable",
+  "POST /plugins/{name...}/disable",
+  "POST /plugins/{name...}/set",
+  "POST /plugins/{name...}/push",
+];
 
 const notBuilt: Record<string, readonly string[]> = {
   "creating volumes is": ["POST /volumes/create", "PUT /volumes/{name}"],
-  "building images is": ["POST /build", "POST /build/cancel", "POST /session", "POST /grpc"],
+  "building images is": ["POST /build", "POST /session", "POST /grpc"],
   "committing containers is": ["POST /commit"],
   "pushing images is": ["POST /images/{name...}/push"],
   "exporting containers is": ["GET /containers/{name}/export"],
@@ -49,23 +101,7 @@ const notBuilt: Record<string, readonly string[]> = {
     "PUT /containers/{name}/archive",
     "POST /containers/{name}/copy",
   ],
-  "checkpoints are": [
-    "GET /containers/{name}/checkpoints",
-    "POST /containers/{name}/checkpoints",
-    "DELETE /containers/{name}/checkpoints",
-  ],
-  "plugins are": [
-    "GET /plugins/privileges",
-    "POST /plugins/pull",
-    "POST /plugins/create",
-    "GET /plugins/{name...}/json",
-    "DELETE /plugins/{name...}",
-    "POST /plugins/{name...}/enable",
-    "POST /plugins/{name...}/disable",
-    "POST /plugins/{name...}/set",
-    "POST /plugins/{name...}/push",
-    "POST /plugins/{name...}/upgrade",
-  ],
+  "plugins are": ["POST /plugins/pull", "POST /plugins/create", "POST /plugins/{name...}/upgrade"],
   "becoming a swarm is": ["POST /swarm/init", "POST /swarm/join"],
 };
 

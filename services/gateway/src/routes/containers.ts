@@ -4,17 +4,19 @@ import type { Containers } from "../domain/containers.ts";
 import { createRequest, updateRequest } from "../domain/create/body.ts";
 import { checkResources, checkRestartPolicy } from "../domain/create/limits.ts";
 import { resourcesOf } from "../domain/create/resources.ts";
+import { idempotentRequest } from "../domain/idempotency.ts";
 import type { Images } from "../domain/images.ts";
+import { passesLabels, untilFilter } from "../domain/prune-filter.ts";
 import { sendEmpty, sendJson, startStream } from "../http/answer.ts";
-import { readGivenJson, readJson } from "../http/body.ts";
+import { decodeBody, readBody, readJson } from "../http/body.ts";
 import type { Call } from "../http/call.ts";
-import { parseMoment } from "../http/moment.ts";
 import { type Filters, integerProblem } from "../http/query.ts";
 import type { Api } from "../http/server.ts";
 import { WaitCondition } from "../rpc/types.ts";
 import { orNull } from "../shapes/config.ts";
 import { inspectJson } from "../shapes/inspect.ts";
 import { summaryJson } from "../shapes/list.ts";
+import { toMillis } from "../shapes/time.ts";
 
 /** Engine API, "Containers": everything that is not a stream. */
 export function containerRoutes(api: Api, containers: Containers, images: Images): void {
@@ -89,9 +91,11 @@ function linkProblem(name: string): BerthError {
 const slow = 120_000;
 
 async function create({ req, res, query, minor }: Call, containers: Containers): Promise<void> {
-  const body = await readGivenJson(req, createRequest);
-  const call = { name: query.text("name"), body, platform: query.text("platform"), minor };
-  const { id, warnings } = await containers.create(call);
+  const raw = await readBody(req);
+  const body = decodeBody(req, raw, createRequest);
+  const [name, platform] = [query.text("name"), query.text("platform")];
+  const once = idempotentRequest(req.headers["idempotency-key"], [name, platform, String(minor), raw]);
+  const { id, warnings } = await containers.create({ name, body, platform, minor, once });
   sendJson(res, 201, { Id: id, Warnings: warnings });
 }
 
@@ -120,23 +124,12 @@ export function toFilterValues(filters: Filters): Record<string, { values: strin
 /** Removes what has stopped. Engine API: POST /containers/prune */
 async function prune({ res, query, signal }: Call, containers: Containers): Promise<void> {
   const filters = query.filters(["label", "label!", "until"]);
-  const until = filters.get("until");
-  if (until !== undefined && until.length > 1) throw invalid("more than one until filter specified");
-  const before = until?.[0] === undefined ? Number.POSITIVE_INFINITY : parseMoment(until[0]);
-  const labels = filters.get("label");
-  const request = {
-    all: true,
-    size: true,
-    filters: {
-      status: { values: ["created", "exited", "dead"] },
-      ...(labels === undefined ? {} : { label: { values: [...labels] } }),
-    },
-  };
+  const until = untilFilter(filters);
+  const request = { all: true, size: true, filters: { status: { values: ["created", "exited", "dead"] } } };
   const deleted: string[] = [];
   let reclaimed = 0;
   for (const container of await containers.list(request, signal)) {
-    if ((container.created?.seconds ?? 0) >= before) continue;
-    if (hasLabel(container.spec?.config?.labels ?? {}, filters.get("label!") ?? [])) continue;
+    if (toMillis(container.created) > until || !passesLabels(container.spec?.config?.labels ?? {}, filters)) continue;
     try {
       const supervisor = await containers.supervisorOf(container.id);
       await supervisor.remove({ container: container.id }, { timeoutMs: slow });
@@ -147,13 +140,6 @@ async function prune({ res, query, signal }: Call, containers: Containers): Prom
     }
   }
   sendJson(res, 200, { ContainersDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: reclaimed });
-}
-
-function hasLabel(labels: Record<string, string>, unwanted: readonly string[]): boolean {
-  return unwanted.some((filter) => {
-    const [key = "", value] = filter.split(/=(.*)/s);
-    return Object.hasOwn(labels, key) && (value === undefined || labels[key] === value);
-  });
 }
 
 async function stop({ name, query, res }: Call, containers: Containers, action: "stop" | "restart"): Promise<void> {

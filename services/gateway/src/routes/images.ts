@@ -1,15 +1,17 @@
-import { BerthError } from "@berth/errors";
-import { familiarName, parseAnyReference, parsePlatform, parseReference } from "@berth/oci";
+import { BerthError, isBerthError } from "@berth/errors";
+import { familiarName, matchReference, parseAnyReference, parsePlatform, parseReference } from "@berth/oci";
 import { type Containers, familiar } from "../domain/containers.ts";
 import type { Images } from "../domain/images.ts";
+import { passesLabels, untilFilter } from "../domain/prune-filter.ts";
 import { sendEmpty, sendJson } from "../http/answer.ts";
 import type { Call } from "../http/call.ts";
 import { parseMoment } from "../http/moment.ts";
-import { filterFlag } from "../http/query.ts";
+import { type Filters, filterFlag, type Query } from "../http/query.ts";
 import type { Api } from "../http/server.ts";
 import type { Image, ImageUse } from "../rpc/types.ts";
 import { ContainerStatus } from "../rpc/types.ts";
 import { imageHistory, imageInspect, imageSummary } from "../shapes/image.ts";
+import { toMillis } from "../shapes/time.ts";
 import { toFilterValues } from "./containers.ts";
 
 /** Engine API, "Images": look-ups, tags and removal. */
@@ -18,6 +20,12 @@ export function imageRoutes(api: Api, images: Images, containers: Containers): v
   api.on("GET", "/images/{name...}/json", async ({ name, query, res, minor }) => {
     checkReference(name);
     const platform = minor >= 49 ? platformOf(query.text("platform")) : undefined;
+    if (minor >= 48 && query.flag("manifests") && platform !== undefined) {
+      throw new BerthError(
+        "INVALID_ARGUMENT",
+        "conflicting options: manifests and platform options cannot both be set",
+      );
+    }
     const image = await images.get(name, platform);
     sendJson(res, 200, imageInspect(image, await images.size(image), minor));
   });
@@ -67,20 +75,19 @@ function checkReference(name: string): void {
 const listFilters = ["dangling", "label", "before", "since", "reference", "until"];
 
 async function list({ query, res, minor, signal }: Call, images: Images, containers: Containers): Promise<void> {
-  const filters = query.filters(listFilters);
-  filterFlag(filters, "dangling");
+  const filters = imageFilters(query, minor);
   const { images: found } = await images.store.listImages(
     { filters: toFilterValues(filters), all: query.flag("all"), brief: true },
     { signal },
   );
-  const wantsShared = query.flag("shared-size");
+  const wantsShared = minor >= 42 && query.flag("shared-size");
   const [uses, shared] = await Promise.all([
-    countUses(containers, signal),
+    minor >= 51 ? countUses(containers, signal) : undefined,
     wantsShared ? sharedSizes(found, images) : undefined,
   ]);
   const summaries = await Promise.all(
     found.map(async (image) =>
-      imageSummary(image, {
+      imageSummary(withMatchingNames(image, filters.get("reference")), {
         size: await images.size(image),
         containers: uses?.get(image.id) ?? (uses === undefined ? -1 : 0),
         sharedSize: shared?.get(image.id) ?? -1,
@@ -89,6 +96,30 @@ async function list({ query, res, minor, signal }: Call, images: Images, contain
     ),
   );
   sendJson(res, 200, summaries);
+}
+
+/** The filters of a list, with names and moments looked at once, here. */
+function imageFilters(query: Query, minor: number): Filters {
+  const filters = new Map(query.filters(listFilters));
+  // Until 1.40 a pattern for the repository's name was a parameter of its own.
+  const pattern = minor < 41 ? query.text("filter") : "";
+  if (pattern !== "") filters.set("reference", [...(filters.get("reference") ?? []), pattern]);
+  const dangling = filterFlag(filters, "dangling");
+  if (dangling !== undefined) filters.set("dangling", [String(dangling)]);
+  const until = filters.get("until");
+  if (until !== undefined) {
+    // The earliest is what all of them ask for.
+    const earliest = Math.min(...until.map((text) => parseMoment(text)));
+    filters.set("until", [String(Math.max(0, earliest))]);
+  }
+  return filters;
+}
+
+/** Asked for by name, an image is shown with the names that match alone. */
+function withMatchingNames(image: Image, patterns: readonly string[] | undefined): Image {
+  if (patterns === undefined || patterns.length === 0) return image;
+  const matches = (name: string) => patterns.some((pattern) => matchReference(pattern, parseReference(name)));
+  return { ...image, repoTags: image.repoTags.filter(matches), repoDigests: image.repoDigests.filter(matches) };
 }
 
 /** Containers of each image; undefined when no supervisor can say. */
@@ -181,36 +212,40 @@ async function imageUses(containers: Containers, signal: AbortSignal): Promise<I
 async function prune({ query, res, signal }: Call, images: Images, containers: Containers): Promise<void> {
   const filters = query.filters(["dangling", "label", "label!", "until"]);
   const onlyDangling = filterFlag(filters, "dangling") ?? true;
-  const until = filters.get("until")?.[0];
-  const before = until === undefined ? Number.POSITIVE_INFINITY : parseMoment(until);
-  const labels = filters.get("label");
+  const until = untilFilter(filters);
   const [inUse, { images: found }] = await Promise.all([
     imageUses(containers, signal),
-    images.store.listImages(
-      { brief: true, filters: labels === undefined ? {} : { label: { values: [...labels] } } },
-      { signal },
-    ),
+    images.store.listImages({ brief: true, all: true }, { signal }),
   ]);
-  const used = new Set(inUse.map(({ imageId }) => imageId));
+  const parents = new Set(found.map(({ parent }) => parent));
   const gone: Record<string, string>[] = [];
   let reclaimed = 0;
   for (const image of found) {
-    if (used.has(image.id) || (onlyDangling && image.repoTags.length > 0)) continue;
-    if ((image.created?.seconds ?? 0) >= before) continue;
-    const size = await images.size(image);
-    try {
-      const names = image.repoTags.length > 0 ? image.repoTags : [image.id];
-      for (const reference of names) {
+    const names = [...image.repoTags, ...image.repoDigests];
+    if (names.length === 0 && parents.has(image.id)) continue;
+    if (onlyDangling && image.repoTags.length > 0) continue;
+    if (toMillis(image.created) > until || !passesLabels(image.labels, filters)) continue;
+    const sizes = await layerSizes(image, images);
+    for (const reference of names.length > 0 ? names : [image.id]) {
+      try {
         const { untagged, deleted } = await images.store.removeImage({ reference, inUse });
         gone.push(...removals(untagged, deleted));
-        if (deleted.length > 0) reclaimed += size;
+        for (const id of deleted) reclaimed += sizes.get(id) ?? 0;
+      } catch (error) {
+        // In use, or removed meanwhile (its digests go with its last tag).
+        if (!isBerthError(error) || (error.reason !== "IN_USE" && error.reason !== "NO_SUCH_IMAGE")) throw error;
       }
-    } catch {
-      // In use or removed meanwhile.
     }
   }
   images.invalidate();
+  await images.store.notePrune({ reclaimed });
   sendJson(res, 200, { ImagesDeleted: gone.length === 0 ? null : gone, SpaceReclaimed: reclaimed });
+}
+
+/** bytes of an image's layers by chain id, which is how removed layers are told. */
+async function layerSizes(image: Image, images: Images): Promise<Map<string, number>> {
+  const sizes = await images.layerSizes(image.layers);
+  return new Map(image.layers.map(({ chainId, blob }, index) => [chainId, sizes?.[index] ?? blob?.size ?? 0]));
 }
 
 export { familiar };

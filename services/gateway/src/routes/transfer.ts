@@ -34,7 +34,7 @@ export function transferRoutes(api: Api, parts: TransferParts): void {
 async function create(call: Call, { images, registry, snapshotterSoon }: TransferParts): Promise<void> {
   const { query, req, signal } = call;
   const reference = pullReference(query.text("fromImage"), query.text("tag"));
-  const platform = platformOf(query.text("platform"));
+  const platform = call.minor >= 32 ? platformOf(query.text("platform")) : undefined;
   const parts: PullParts = { registry, snapshotter: await snapshotterSoon(signal) };
   const messages = pull(parts, { ...reference, platform, auth: registryAuth(req) }, signal);
   await stream(call, async (say) => {

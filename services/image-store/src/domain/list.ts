@@ -15,10 +15,9 @@ const known = new Set(["reference", "dangling", "label", "before", "since", "unt
  */
 export function listImages(catalog: Catalog, filters: Filters, all: boolean, now = Date.now()): ImageRecord[] {
   const tests = [...filters].flatMap(([name, values]) => makeTests(catalog, name, values, now));
-  const isDanglingAsked = filters.has("dangling");
   const parents = new Set([...catalog.images()].map((image) => image.parent));
   return [...catalog.images()]
-    .filter((image) => all || isDanglingAsked || !parents.has(image.id) || isNamed(catalog, image))
+    .filter((image) => all || !parents.has(image.id) || isNamed(catalog, image))
     .filter((image) => tests.every((test) => test(image)))
     .sort((a, b) => createdAt(b) - createdAt(a) || (a.id < b.id ? -1 : 1));
 }
@@ -33,7 +32,8 @@ function makeTests(catalog: Catalog, name: string, values: readonly string[], no
     }
     case "dangling": {
       const wanted = oneBoolean(name, values);
-      return [(image) => isDangling(catalog, image) === wanted];
+      // A digest alone is no name that anybody would call it by, but one that somebody may have asked for.
+      return [(image) => (wanted ? !hasTag(catalog, image) : isNamed(catalog, image))];
     }
     case "label":
       return values.map((value) => labelTest(value));
@@ -48,6 +48,10 @@ function makeTests(catalog: Catalog, name: string, values: readonly string[], no
 
 function isNamed(catalog: Catalog, image: ImageRecord): boolean {
   return catalog.namesOf(image.id).length > 0;
+}
+
+function hasTag(catalog: Catalog, image: ImageRecord): boolean {
+  return catalog.namesOf(image.id).some(({ tag }) => tag !== undefined);
 }
 
 /** No tag and no child. Docker counts an image that only a digest names as not dangling. */
@@ -70,10 +74,12 @@ function labelTest(value: string): Test {
   return (image) => Object.hasOwn(image.labels, key) && image.labels[key] === value.slice(equals + 1);
 }
 
-/** ms since epoch; an image without a date is older than all others. */
+/** ms since epoch, with the fraction that the image has; an image without a date is older than all others. */
 export function createdAt(image: ImageRecord): number {
   const time = Date.parse(image.created);
-  return Number.isNaN(time) ? Number.NEGATIVE_INFINITY : time;
+  if (Number.isNaN(time)) return Number.NEGATIVE_INFINITY;
+  const beyond = /\.[0-9]{3}([0-9]{1,6})/.exec(image.created)?.[1] ?? "";
+  return time + Number(beyond.padEnd(6, "0")) / 1e6;
 }
 
 function oneBoolean(name: string, values: readonly string[]): boolean {

@@ -49,12 +49,13 @@ export interface LeaseRecord {
 }
 
 /** Docker's image events. `name` is what Docker puts in the attribute of that name. */
-export interface ImageEvent {
-  action: "pull" | "tag" | "untag" | "delete" | "load" | "import" | "save";
+export type ImageEvent = {
   actorId: string;
-  name: string;
   labels: Record<string, string>;
-}
+} & (
+  | { action: "pull" | "tag" | "untag" | "delete" | "load" | "import" | "save"; name: string }
+  | { action: "prune"; attributes: Record<string, string> }
+);
 
 export interface Tables {
   refs: RefRecord;

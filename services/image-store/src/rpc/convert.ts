@@ -14,7 +14,7 @@ export function encodeImage({ image, repoTags, repoDigests, config }: ImageView)
     layers: image.layers.map(({ blob, diffId, chainId }) => ({ blob: { ...blob }, diffId, chainId })),
     config,
     platform: { ...image.platform },
-    created: timestamp(Date.parse(image.created)),
+    created: exactTime(image.created),
     lastTagged: timestamp(image.lastTagged),
     storedSize: image.storedSize,
     parent: image.parent,
@@ -28,6 +28,13 @@ function timestamp(ms: number): { seconds: number; nanos: number } | undefined {
   if (Number.isNaN(ms) || ms === 0) return undefined;
   const seconds = Math.floor(ms / 1000);
   return { seconds, nanos: (ms - seconds * 1000) * 1_000_000 };
+}
+
+/** Of RFC 3339 text, with all of its nine digits: images made within one millisecond are in an order too. */
+function exactTime(text: string): { seconds: number; nanos: number } | undefined {
+  const time = timestamp(Date.parse(text));
+  const fraction = /\.([0-9]{1,9})/.exec(text)?.[1];
+  return time === undefined || fraction === undefined ? time : { ...time, nanos: Number(fraction.padEnd(9, "0")) };
 }
 
 /** A message without a system means no wish. */

@@ -65,6 +65,12 @@ export function imageStoreService(context: ImageStoreServing): Implementation<ty
     saveImages: ({ references }, { signal }) => saveImages(context, references, signal),
     importImage: (requests, { signal }) => importImage(context, requests, signal),
 
+    async notePrune({ reclaimed }) {
+      const attributes = { reclaimed: String(reclaimed) };
+      await catalog.apply([{ event: { action: "prune", actorId: "", attributes, labels: {} } }]);
+      return {};
+    },
+
     collectGarbage: () => housekeeper.now(),
   };
 }

@@ -334,6 +334,8 @@ export interface ContainerRecord {
   endpoints: Endpoint[];
   ports: PublishedPort[];
   idempotencyKey: string;
+  /** Of the request that made it, when that had a key of the client's. */
+  requestDigest?: string;
   /** Removal has been asked for: finish it, whatever else. */
   removing: boolean;
 }

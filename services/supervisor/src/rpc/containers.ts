@@ -37,8 +37,8 @@ export function containerCalls(engine: Engine): Implementation<typeof Supervisor
     return encodeContainer({ record, nodeId: parts.nodeId, nodeName: parts.nodeName, ...paths, execIds, sizes });
   };
   return {
-    async create({ name, spec, idempotencyKey }, { signal }) {
-      return engine.create({ name, spec: decodeSpec(spec), idempotencyKey }, signal);
+    async create({ name, spec, idempotencyKey, requestDigest }, { signal }) {
+      return engine.create({ name, spec: decodeSpec(spec), idempotencyKey, requestDigest }, signal);
     },
     async start({ container }) {
       await start(parts, engine.find(container));

@@ -106,6 +106,18 @@ test("an idempotency key gives one container", async () => {
   await node.supervisor.remove({ container: a.id });
 });
 
+test("an idempotency key with another request is a conflict, and not one without a digest", async () => {
+  const request = { spec: node.spec(["true"]), idempotencyKey: "key-2", requestDigest: "a" };
+  const { id } = await node.supervisor.create(request);
+  expect((await node.supervisor.create(request)).id).toBe(id);
+  await expect(node.supervisor.create({ ...request, requestDigest: "b" })).rejects.toMatchObject({ reason: "CONFLICT" });
+  expect((await node.supervisor.create({ ...request, requestDigest: "" })).id).toBe(id);
+  await node.supervisor.remove({ container: id });
+  const { id: next } = await node.supervisor.create({ ...request, requestDigest: "b" });
+  expect(next).not.toBe(id);
+  await node.supervisor.remove({ container: next });
+});
+
 test("a container of --rm goes by itself, and waiting for it gives its exit code", async () => {
   const { id } = await node.supervisor.create({ spec: node.spec(["sh", "-c", "exit 9"], {}, { autoRemove: true }) });
   const wait = node.supervisor.wait({ container: id, condition: 3 })[Symbol.asyncIterator]();

@@ -20,6 +20,8 @@ export interface CreateOptions {
   name: string;
   spec: ContainerSpec;
   idempotencyKey: string;
+  /** Tells two requests with one key apart; empty: they are not compared. */
+  requestDigest?: string;
 }
 
 export interface Created {
@@ -30,13 +32,13 @@ export interface Created {
 const nameAttempts = 8;
 
 /** Creates by key that are under way: a repetition joins the first. */
-export type PendingCreates = Map<string, Promise<Created>>;
+export type PendingCreates = Map<string, { digest: string; made: Promise<Created> }>;
 
 /**
  * Checks everything, then makes name, writable layer and record. Nothing is left on failure: what a crash leaves (a name or a
  * layer of a container that no record names) is swept at the next start. Throws INVALID_ARGUMENT, NOT_IMPLEMENTED, NAME_IN_USE, UNAVAILABLE.
  */
-export function create(
+export async function create(
   parts: Parts,
   pending: PendingCreates,
   options: CreateOptions,
@@ -44,18 +46,30 @@ export function create(
 ): Promise<Created> {
   const { idempotencyKey: key } = options;
   if (key === "") return createOnce(parts, options, signal);
+  const { requestDigest: digest = "" } = options;
   const existing = parts.registry.byIdempotencyKey(key);
-  if (existing) return Promise.resolve({ id: existing.id, warnings: [] });
+  if (existing) {
+    refuseOther(digest, existing.record.requestDigest ?? "");
+    return { id: existing.id, warnings: [] };
+  }
   const running = pending.get(key);
-  if (running !== undefined) return running;
+  if (running !== undefined) {
+    refuseOther(digest, running.digest);
+    return running.made;
+  }
   const made = createOnce(parts, options, signal).finally(() => pending.delete(key));
-  pending.set(key, made);
+  pending.set(key, { digest, made });
   return made;
+}
+
+function refuseOther(digest: string, first: string): void {
+  if (digest === first || digest === "" || first === "") return;
+  throw new BerthError("CONFLICT", "Conflict. The Idempotency-Key was used before, with another request");
 }
 
 async function createOnce(
   parts: Parts,
-  { name, spec, idempotencyKey }: CreateOptions,
+  { name, spec, idempotencyKey, requestDigest }: CreateOptions,
   signal?: AbortSignal,
 ): Promise<Created> {
   const wanted = name === "" ? "" : checkName(name);
@@ -74,7 +88,13 @@ async function createOnce(
     );
     parts.fault("create.prepared");
     if (volumes.length > 0) await makeVolumes(parts, volumes, snapshot.layerDirs);
-    const record = makeRecord({ id, name: finalName, spec, idempotencyKey });
+    const record = makeRecord({
+      id,
+      name: finalName,
+      spec,
+      idempotencyKey,
+      ...(requestDigest ? { requestDigest } : {}),
+    });
     record.rootfs = snapshot.rootfs;
     record.layerDirs = snapshot.layerDirs;
     record.mounts = volumes.flatMap(({ mount, volumeId }) => mountPoint(parts, mount, volumeId));
@@ -176,7 +196,9 @@ export async function claimOrHeal(parts: Parts, name: string, id: string): Promi
   }
 }
 
-function makeRecord(input: Pick<ContainerRecord, "id" | "name" | "spec" | "idempotencyKey">): ContainerRecord {
+function makeRecord(
+  input: Pick<ContainerRecord, "id" | "name" | "spec" | "idempotencyKey" | "requestDigest">,
+): ContainerRecord {
   const [path = "", ...args] = [...input.spec.config.entrypoint, ...input.spec.config.cmd];
   return {
     v: 1,
