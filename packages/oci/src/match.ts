@@ -58,9 +58,9 @@ function compileSet(pattern: string, start: number): [source: string, end: numbe
     if (pattern.charAt(index) === "-") {
       const [high, afterHigh] = setCharacter(pattern, index + 1);
       index = afterHigh;
-      if (low <= high) source += `${quote(low)}-${quote(high)}`;
+      if (low <= high) source += `${inSet(low)}-${inSet(high)}`;
     } else {
-      source += quote(low);
+      source += inSet(low);
     }
   }
   if (source === "") return [negated ? "[^/]" : "(?!)", index];
@@ -77,7 +77,12 @@ function setCharacter(pattern: string, at: number): [char: string, next: number]
 }
 
 function quote(char: string): string {
-  return /[\^$\\.*+?()[\]{}|/-]/.test(char) ? `\\${char}` : char;
+  return /[\^$\\.*+?()[\]{}|/]/.test(char) ? `\\${char}` : char;
+}
+
+/** A dash means something inside a set, and may be quoted nowhere else. */
+function inSet(char: string): string {
+  return char === "-" ? "\\-" : quote(char);
 }
 
 function malformed(): BerthError {

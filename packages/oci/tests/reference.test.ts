@@ -73,6 +73,11 @@ describe("parseReference", () => {
 
 describe("matchReference", () => {
   it.each([
+    ["my-app", "my-app:1", true],
+    ["my-*:1", "my-app:1", true],
+    ["my[-_]app", "my_app:1", true],
+    ["[a-c]-x", "b-x:1", true],
+    ["[a-c]-x", "d-x:1", false],
     ["busybox", "busybox:1", true],
     ["busy*", "busybox:1", true],
     ["*:1", "busybox:1", true],

@@ -55,7 +55,7 @@ const instructions: Record<string, (config: ChangedConfig, rest: string) => void
   EXPOSE: (config, rest) => {
     config.ExposedPorts ??= {};
     for (const port of rest.split(/\s+/)) {
-      if (!/^[0-9]{1,5}(\/(tcp|udp|sctp))?$/i.test(port)) throw invalid(`invalid containerPort: ${port}`);
+      if (!/^[0-9]{1,5}(\/(tcp|udp|sctp))?$/i.test(port)) throw invalid(`Invalid containerPort: ${port}`);
       config.ExposedPorts[port.includes("/") ? port.toLowerCase() : `${port}/tcp`] = {};
     }
   },

@@ -22,10 +22,10 @@ export interface TransferParts {
 export function transferRoutes(api: Api, parts: TransferParts): void {
   api.on("POST", "/images/create", (call) => {
     if (call.query.text("fromImage") !== "") return create(call, parts);
-    if (call.query.text("fromSrc") !== "") return importImage(call, parts.images);
+    if (call.query.text("fromSrc") !== "") return importImage(call, parts);
     throw new BerthError("INVALID_ARGUMENT", "one of fromImage and fromSrc is needed");
   });
-  api.on("POST", "/images/load", (call) => load(call, parts.images));
+  api.on("POST", "/images/load", (call) => load(call, parts));
   api.on("GET", "/images/get", (call) => save(call, parts.images, call.query.all("names")));
   api.on("GET", "/images/{name...}/get", (call) => save(call, parts.images, [call.name]));
   api.on("GET", "/distribution/{name...}/json", (call) => resolve(call, parts.registry));
@@ -107,7 +107,8 @@ export function registryAuth(req: Pick<IncomingMessage, "headers">): RegistryAut
 }
 
 /** POST /images/create?fromSrc=-: a tar of a root file system becomes an image. */
-async function importImage(call: Call, images: Images): Promise<void> {
+async function importImage(call: Call, parts: TransferParts): Promise<void> {
+  const { images } = parts;
   const { query, req, signal } = call;
   const source = query.text("fromSrc");
   if (source !== "-")
@@ -130,6 +131,7 @@ async function importImage(call: Call, images: Images): Promise<void> {
       timeoutMs: Number.POSITIVE_INFINITY,
     });
     images.invalidate();
+    await unpack(parts, imageId, signal);
     await say(jsonLine({ status: imageId }));
   });
 }
@@ -164,7 +166,8 @@ async function* pieces(req: IncomingMessage): AsyncGenerator<Buffer> {
   if (size > 0) yield Buffer.concat(waiting, size);
 }
 
-async function load(call: Call, images: Images): Promise<void> {
+async function load(call: Call, parts: TransferParts): Promise<void> {
+  const { images } = parts;
   const { query, req, signal } = call;
   const quiet = query.flag("quiet", true);
   // Whatever is wrong with an archive Docker tells as a line, never as a status.
@@ -173,6 +176,8 @@ async function load(call: Call, images: Images): Promise<void> {
     for await (const { message } of images.store.loadImages(loadRequests(req), { signal })) {
       if (message?.$case === "loaded") {
         const text = message.value.startsWith("Loaded image") ? message.value : `Loaded image: ${message.value}`;
+        const name = /^Loaded image(?: ID)?: (\S+)/.exec(text)?.[1];
+        if (name !== undefined) await unpack(parts, name, signal);
         await say(jsonLine({ stream: text.endsWith("\n") ? text : `${text}\n` }));
       } else if (message?.$case === "progress" && !quiet) {
         const { id, current, total } = message.value;
@@ -183,6 +188,24 @@ async function load(call: Call, images: Images): Promise<void> {
     }
   });
   images.invalidate();
+}
+
+/**
+ * Unpacks what has just come in, so that its size is known and its first container starts at once. A head start: if
+ * it fails, the first create unpacks and says what is wrong.
+ */
+async function unpack(
+  { images, snapshotterSoon }: TransferParts,
+  reference: string,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    const [image, snapshotter] = await Promise.all([images.get(reference), snapshotterSoon(signal)]);
+    if (snapshotter === undefined) return;
+    for await (const _progress of snapshotter.unpack({ layers: image.layers }, { signal }));
+  } catch {
+    signal.throwIfAborted();
+  }
 }
 
 async function* loadRequests(req: IncomingMessage) {

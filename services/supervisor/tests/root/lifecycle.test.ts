@@ -110,7 +110,9 @@ test("an idempotency key with another request is a conflict, and not one without
   const request = { spec: node.spec(["true"]), idempotencyKey: "key-2", requestDigest: "a" };
   const { id } = await node.supervisor.create(request);
   expect((await node.supervisor.create(request)).id).toBe(id);
-  await expect(node.supervisor.create({ ...request, requestDigest: "b" })).rejects.toMatchObject({ reason: "CONFLICT" });
+  await expect(node.supervisor.create({ ...request, requestDigest: "b" })).rejects.toMatchObject({
+    reason: "CONFLICT",
+  });
   expect((await node.supervisor.create({ ...request, requestDigest: "" })).id).toBe(id);
   await node.supervisor.remove({ container: id });
   const { id: next } = await node.supervisor.create({ ...request, requestDigest: "b" });

@@ -1,9 +1,10 @@
 import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { BerthError } from "@berth/errors";
+import { BerthError, isBerthError } from "@berth/errors";
 import { type Digest, familiarString, MediaType, parseAnyReference, type Reference, referenceString } from "@berth/oci";
 import { type Pack, pack } from "tar-stream";
+import type { Catalog } from "../catalog.ts";
 import type { ImageRecord } from "../records.ts";
 import type { ArchiveParts } from "./archives.ts";
 import { blobName } from "./load.ts";
@@ -44,6 +45,16 @@ export async function* save(
   await parts.catalog.apply(told);
 }
 
+/** Docker names an image that can't be saved as it was asked for. */
+function resolveAs(catalog: Catalog, reference: string, text: string): ImageRecord {
+  try {
+    return catalog.resolve(reference);
+  } catch (error) {
+    if (!isBerthError(error) || error.reason !== "NO_SUCH_IMAGE") throw error;
+    throw new BerthError("NO_SUCH_IMAGE", `No such image: ${text}`, {}, { cause: error });
+  }
+}
+
 function chooseImages({ catalog }: ArchiveParts, references: readonly string[]): SavedImage[] {
   const chosen = new Map<Digest, SavedImage>();
   for (const text of references) {
@@ -53,7 +64,7 @@ function chooseImages({ catalog }: ArchiveParts, references: readonly string[]):
       isName && reference.tag === undefined && reference.digest === undefined ? tagsOf(catalog, reference) : [];
     const names = tags.length > 0 ? tags : [undefined];
     for (const name of names) {
-      const image = catalog.resolve(name === undefined ? text : familiarString(name));
+      const image = resolveAs(catalog, name === undefined ? text : familiarString(name), text);
       const saved = chosen.get(image.id) ?? { image, names: [] };
       const own = name ?? (isName && isNamed(catalog, image, reference) ? reference : undefined);
       if (own?.tag !== undefined) saved.names.push(own);
