@@ -202,7 +202,7 @@ async function unpack(
   try {
     const [image, snapshotter] = await Promise.all([images.get(reference), snapshotterSoon(signal)]);
     if (snapshotter === undefined) return;
-    for await (const _progress of snapshotter.unpack({ layers: image.layers }, { signal }));
+    await Array.fromAsync(snapshotter.unpack({ layers: image.layers }, { signal }));
   } catch {
     signal.throwIfAborted();
   }

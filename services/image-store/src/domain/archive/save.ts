@@ -4,7 +4,6 @@ import { pipeline } from "node:stream/promises";
 import { BerthError, isBerthError } from "@berth/errors";
 import { type Digest, familiarString, MediaType, parseAnyReference, type Reference, referenceString } from "@berth/oci";
 import { type Pack, pack } from "tar-stream";
-import type { Catalog } from "../catalog.ts";
 import type { ImageRecord } from "../records.ts";
 import type { ArchiveParts } from "./archives.ts";
 import { blobName } from "./load.ts";
