@@ -75,7 +75,7 @@ describe("matchReference", () => {
   it.each([
     ["my-app", "my-app:1", true],
     ["my-*:1", "my-app:1", true],
-    ["my[-_]app", "my_app:1", true],
+    ["my[_\\-]app", "my-app:1", true],
     ["[a-c]-x", "b-x:1", true],
     ["[a-c]-x", "d-x:1", false],
     ["busybox", "busybox:1", true],

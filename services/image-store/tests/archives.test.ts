@@ -87,7 +87,7 @@ describe("load", () => {
     await store.images.tag(second.manifest, "", "");
     const archive = await saved("127.0.0.1:5000/x:1", "x", second.id.slice(7, 20));
     expect(archive.equals(await saved("127.0.0.1:5000/x:1", "x", second.id))).toBe(true);
-    await expect(saved("nothing")).rejects.toMatchObject({ message: "No such image: nothing:latest" });
+    await expect(saved("nothing")).rejects.toMatchObject({ message: "No such image: nothing" });
     const other = await openTestStore();
     const before = store;
     try {

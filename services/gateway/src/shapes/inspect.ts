@@ -119,7 +119,7 @@ function graphDriver(container: Container): unknown {
   return { Data: data, Name: container.driver || "overlay2" };
 }
 
-export function mountsJson(container: Container): unknown[] {
+export function mountsJson(container: Container): { Type: string; Source: string }[] {
   return container.mounts.map((mount) => ({
     Type: mount.type,
     ...(mount.name === "" ? {} : { Name: mount.name }),

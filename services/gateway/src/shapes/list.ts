@@ -32,7 +32,8 @@ export function summaryJson(
       ...(Object.keys(host?.annotations ?? {}).length === 0 || minor < 46 ? {} : { Annotations: host?.annotations }),
     },
     NetworkSettings: { Networks: networksJson(container) },
-    Mounts: mountsJson(container),
+    // Where a volume lies is told by inspect alone.
+    Mounts: mountsJson(container).map((mount) => (mount.Type === "volume" ? { ...mount, Source: "" } : mount)),
   };
 }
 
