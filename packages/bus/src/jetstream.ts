@@ -73,8 +73,9 @@ export class JetStream {
     try {
       await manager.streams.add(config);
     } catch (error) {
-      // Made by an older version, or tuned by the operator: what is there is used.
-      if (!isApiError(error, apiStreamNameInUse)) throw error;
+      // Made by an older version, tuned by the operator, or by an attempt of ours whose answer came too late: what is
+      // there is used. The server may refuse before it looks whether there is one, as when both would not fit its disk.
+      if (!isApiError(error, apiStreamNameInUse) && !(await exists(manager, eventsStream))) throw error;
     }
     return manager;
   }
@@ -87,6 +88,13 @@ export class JetStream {
       max_bytes: 64 * 1024 * 1024,
     });
   }
+}
+
+function exists(manager: JetStreamManager, stream: string): Promise<boolean> {
+  return manager.streams.info(stream).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** JetStream's error codes (nats-server, server/errors.json). */

@@ -54,6 +54,18 @@ it("what a process could not publish the next one does, once", async () => {
   expect((await past(third, since)).map(({ actorId }) => actorId)).toEqual(["left over"]);
 });
 
+it("events go on for a process that comes when stream and names are there already", async () => {
+  const [first, second] = [await bench.bus(), await bench.bus()];
+  await first.names.claim("taken", { containerId: "c", nodeId: "n" });
+  // The server is asked for both together: more than it may keep on disk.
+  const since = nowNano();
+  const store = await bench.store("second");
+  const outbox = second.outbox(store);
+  await store.write([outbox.op(event("late"))]);
+  await outbox.flushed(AbortSignal.timeout(5_000));
+  expect((await past(second, since)).map(({ actorId }) => actorId)).toEqual(["late"]);
+});
+
 it("much that was left over is published before what is new, each once", async () => {
   const [bus, store] = [await bench.bus(), await bench.store("left")];
   const since = nowNano();
