@@ -177,3 +177,27 @@ export const diskUsage = (path: string): Promise<{ bytes: number; inodes: number
 
 /** Removes a tree by its absolute path, staying on its file system and following no link. A missing one is success. */
 export const removeTree = (path: string): Promise<void> => native.removeTree(path);
+
+export interface CopyUpOptions {
+  /** Directories of the image's layers, top first; at least two, as overlayfs wants. */
+  readonly lower: readonly string[];
+  /** Any existing directory: the merged view covers it, in a mount namespace that nobody else sees. */
+  readonly scratch: string;
+  /** In the image; links are followed as the image's own process would. */
+  readonly source: string;
+  readonly target: string;
+  /** In the target: no link leads out of it. */
+  readonly subpath?: string;
+}
+
+/**
+ * Copies what an image has at a path into an empty directory, with owners, modes, times, attributes and hard links, and gives the directory
+ * itself the metadata of the image's. "absent": the image has nothing there; "empty": a directory without content; "full": the target is not
+ * empty and stays as it is. Throws {@link NativeError}: ENOTDIR when the image has a file there, EXDEV when the subpath leads out.
+ */
+export const copyUp = (options: CopyUpOptions): Promise<"absent" | "empty" | "copied" | "full"> =>
+  native.copyUp({ ...options, subpath: options.subpath ?? "" }) as Promise<"absent" | "empty" | "copied" | "full">;
+
+/** Whether an image has anything at a path: the look that copyUp() begins with. */
+export const existsInLayers = async (options: Pick<CopyUpOptions, "lower" | "scratch" | "source">): Promise<boolean> =>
+  (await native.copyUp({ ...options, target: "", subpath: "" })) === "present";

@@ -115,6 +115,13 @@ export interface Native {
     maxBytes: number,
   ): Promise<{ implied: string[]; fileBytes: number }>;
   readonly LayerDiff: new (options: { upper: string; whiteouts: boolean; gzip: boolean }) => NativeLayerDiff;
+  copyUp(options: {
+    lower: readonly string[];
+    scratch: string;
+    source: string;
+    target: string;
+    subpath: string;
+  }): Promise<string>;
   removeTree(path: string): Promise<void>;
   diskUsage(path: string): Promise<{ bytes: number; inodes: number }>;
 }

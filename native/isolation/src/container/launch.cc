@@ -175,6 +175,7 @@ Result<void> check(const oci::Spec& spec, const LaunchOptions& options, const Na
   if (!plan.own(CLONE_NEWNS) && (!spec.linux_.masked_paths.empty() || !spec.linux_.readonly_paths.empty()))
     return bad_input("linux.maskedPaths", "a mount namespace in linux.namespaces");
   if (options.rootfs_mounts.size() > 64) return bad_input("rootfsMounts", "at most 64");
+  if (options.staged_mounts.size() > 64) return bad_input("stagedMounts", "at most 64");
   return check_sysctls(spec, plan);
 }
 

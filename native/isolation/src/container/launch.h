@@ -36,6 +36,12 @@ struct RootfsMount {
   std::string base;
 };
 
+/// A mount that is a source for binds of config.json: made at BUNDLE/`at`, an empty directory, and never seen by the container itself.
+struct StagedMount {
+  std::string at;
+  RootfsMount mount;
+};
+
 /// The three ends that the process gets; ignored with a terminal, where a pty is made instead.
 struct Stdio {
   UniqueFd in, out, err;
@@ -45,6 +51,7 @@ struct LaunchOptions {
   std::string id;
   std::string bundle;                      // absolute
   std::vector<RootfsMount> rootfs_mounts;  // empty: root.path as it is, as OCI says
+  std::vector<StagedMount> staged_mounts;  // not with a user namespace
   std::string user;  // "name|uid[:group|gid]" looked up inside the rootfs; empty: process.user as it is. For Docker's
                      // default pass "0": root with the groups that the image's /etc/group gives it
   std::vector<std::string> groups;  // more groups of the process, names or numbers, looked up likewise

@@ -97,7 +97,7 @@ constexpr Recursive kRecursive[] = {
     {"rnostrictatime", true, MOUNT_ATTR_STRICTATIME},
 };
 
-constexpr std::string_view kOther[] = {"tmpcopyup", "idmap", "ridmap", "copy-symlink", "src-nofollow", "dest-nofollow"};
+constexpr std::string_view kOther[] = {"tmpcopyup", "idmap", "ridmap", "copy-symlink", "src-nofollow", "src-subpath", "dest-nofollow"};
 
 bool take_flag(MountOptions& out, std::string_view word) {
   for (const Word& known : kWords) {
@@ -152,6 +152,8 @@ bool take_other(MountOptions& out, std::string_view word) {
     out.source_nofollow = true;
   else if (word == "dest-nofollow")
     out.destination_nofollow = true;
+  else if (word.starts_with("src-subpath="))
+    out.source_subpath = word.substr(12);
   else
     return false;
   return true;

@@ -21,6 +21,7 @@ struct MountOptions {
   bool recursive_idmap = false;
   bool copy_symlink = false;               // a link as source is remade, not followed
   bool source_nofollow = false;
+  std::string source_subpath;              // of a bind: what to take of the source, looked up without leaving it
   bool destination_nofollow = false;       // mount on a link itself, not on what it points to
 
   [[nodiscard]] bool bind() const;

@@ -133,7 +133,12 @@ Result<bool> copied_symlink(const Setup& setup, const Job& job, const std::strin
 }
 
 Result<void> bind(Setup& setup, const Job& job) {
-  const std::string source = absolute(setup.options.bundle, job.mount.source);
+  std::string source = absolute(setup.options.bundle, job.mount.source);
+  UniqueFd inner;
+  if (!job.options.source_subpath.empty()) {
+    BERTH_ASSIGN(inner, open_within(source, job.options.source_subpath));
+    source = fd_path(inner.get());
+  }
   BERTH_ASSIGN(const bool copied, copied_symlink(setup, job, source));
   if (copied) return {};
   BERTH_ASSIGN(const UniqueFd foreign, foreign_tree(setup, source, (job.options.flags & MS_REC) != 0));

@@ -15,16 +15,20 @@ namespace {
 
 constexpr int kMaxLinks = 40;  // as the kernel's own limit
 
-int openat2_in_root(int root, const char* path, int flags, mode_t mode) {
+int openat2_retrying(int root, const char* path, int flags, mode_t mode, uint64_t resolve) {
   open_how how{};
   how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
   how.mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? mode : 0;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  how.resolve = resolve | RESOLVE_NO_MAGICLINKS;
   for (int attempt = 0;; ++attempt) {
     const int fd = static_cast<int>(::syscall(SYS_openat2, root, path, &how, sizeof how));
     // EAGAIN: a rename or mount elsewhere made the kernel unsure about a "..".
     if (fd >= 0 || (errno != EAGAIN && errno != EINTR) || attempt >= 64) return fd;
   }
+}
+
+int openat2_in_root(int root, const char* path, int flags, mode_t mode) {
+  return openat2_retrying(root, path, flags, mode, RESOLVE_IN_ROOT);
 }
 
 void split(const std::string& path, std::deque<std::string>& out, bool at_front) {
@@ -93,6 +97,14 @@ std::string clean_path(const std::string& path) {
 
 Result<UniqueFd> open_in_root(int root, const std::string& path, int flags, mode_t mode) {
   UniqueFd fd(openat2_in_root(root, path.empty() ? "/" : path.c_str(), flags, mode));
+  if (!fd) return sys_error("openat2", path);
+  return fd;
+}
+
+Result<UniqueFd> open_within(const std::string& base, const std::string& path) {
+  const UniqueFd root(::open(base.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root) return sys_error("open", base);
+  UniqueFd fd(openat2_retrying(root.get(), path.c_str(), O_PATH, 0, RESOLVE_BENEATH));
   if (!fd) return sys_error("openat2", path);
   return fd;
 }

@@ -14,6 +14,9 @@ namespace berth::container {
 /// Opens `path` below the directory `root`, as a chroot would; O_CLOEXEC is added. Magic links are refused.
 Result<UniqueFd> open_in_root(int root, const std::string& path, int flags, mode_t mode = 0);
 
+/// O_PATH of `path` below `base`; EXDEV when a link or ".." leads out of it. For sources on the host that a container can write to.
+Result<UniqueFd> open_within(const std::string& base, const std::string& path);
+
 enum class Make { directory, file };
 
 /// O_PATH of `path`; what is missing is made (directories 0755, an empty file 0644 at the end), through dangling links too.

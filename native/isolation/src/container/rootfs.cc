@@ -56,6 +56,12 @@ Result<void> prepare_rootfs(Setup& setup) {
     // Else the mounts below would appear on the host, and pivot_root refuses.
     if ((wanted & MS_SHARED) != 0) BERTH_TRY(make_parent_private(parent_of(setup.rootfs)));
   }
+  if (!setup.options.staged_mounts.empty()) {
+    if (!own_mounts || setup.plan.has_user) return bad_input("stagedMounts", "a mount namespace, and no user namespace");
+    BERTH_TRY(make_parent_private(setup.options.bundle));
+    for (const StagedMount& staged : setup.options.staged_mounts)
+      BERTH_TRY(mount_rootfs({staged.mount}, setup.options.bundle + "/" + staged.at));
+  }
   if (setup.rootfs_tree.valid()) {
     if (::syscall(SYS_move_mount, setup.rootfs_tree.get(), "", AT_FDCWD, setup.rootfs.c_str(),
                   MOVE_MOUNT_F_EMPTY_PATH) != 0)

@@ -29,6 +29,13 @@ void read_mount(ObjectReader& in, container::RootfsMount& mount) {
   if (mount.type.empty()) in.fail("type", "a file system type");
 }
 
+void read_staged(ObjectReader& in, container::StagedMount& staged) {
+  in.read("at", staged.at);
+  if (staged.at.empty() || staged.at.find('/') != std::string::npos || staged.at[0] == '.') in.fail("at", "a directory's name");
+  in.read_object("mount", [&](ObjectReader& inner) { read_mount(inner, staged.mount); });
+  if (staged.mount.type.empty()) in.fail("mount", "a mount");
+}
+
 }  // namespace
 
 Result<Config> parse_config(std::string_view text) {
@@ -44,6 +51,7 @@ Result<Config> parse_config(std::string_view text) {
   if (config.exit_file.empty() || config.exit_file[0] != '/') in.fail("exitFile", "an absolute path");
   in.read_object("log", [&](ObjectReader& inner) { read_log(inner, config.log.emplace()); });
   in.read_list("rootfsMounts", config.rootfs_mounts, read_mount);
+  in.read_list("stagedMounts", config.staged_mounts, read_staged);
   in.read("user", config.user);
   in.read("groups", config.groups);
   in.read("stdinOpen", config.stdin_open);

@@ -18,6 +18,7 @@ struct Config {
   std::string exit_file;          // absolute
   std::optional<LogOptions> log;  // none: no log is kept
   std::vector<container::RootfsMount> rootfs_mounts;
+  std::vector<container::StagedMount> staged_mounts;
   std::string user;
   std::vector<std::string> groups;  // of every process, names or numbers
   bool stdin_open = false;

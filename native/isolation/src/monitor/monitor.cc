@@ -129,6 +129,7 @@ std::optional<StartFailure> Monitor::create() {
     options.id = config_.id;
     options.bundle = bundle_;
     options.rootfs_mounts = std::move(config_.rootfs_mounts);
+    options.staged_mounts = std::move(config_.staged_mounts);
     options.user = config_.user;
     options.groups = config_.groups;
     options.cgroup_path = cgroup_path();

@@ -3,22 +3,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <climits>
 #include <set>
 #include <vector>
 
 #include "tar/apply.h"
 #include "tar/beneath.h"
+#include "tar/copy_node.h"
 #include "tar/lower.h"
 
 namespace berth::tar {
 namespace {
 
-/// A name in an open directory.
-struct Spot {
+/// As Spot, with the directory kept open.
+struct Place {
   UniqueFd directory;
   std::string name;
   std::string path;
+
+  [[nodiscard]] Spot spot() const { return {directory.get(), name, path}; }
 };
 
 /// Puts back a directory's times, which making something in it changes: they are a member's, or the ones of the layer below.
@@ -39,61 +41,9 @@ class KeepTimes {
   bool known_;
 };
 
-bool exists(const Spot& spot) {
+bool exists(const Place& spot) {
   struct stat status {};
   return ::fstatat(spot.directory.get(), spot.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-Result<void> copy_data(int from, int to, uint64_t size, const std::string& path) {
-  off_t at = 0;
-  while (static_cast<uint64_t>(at) < size) {
-    const off_t data = ::lseek(from, at, SEEK_DATA);
-    if (data < 0 && errno == ENXIO) break;  // a hole up to the end
-    if (data < 0) return sys_error("lseek", path);
-    const off_t end = ::lseek(from, data, SEEK_HOLE);
-    if (end < 0) return sys_error("lseek", path);
-    off_t in = data;
-    off_t out = data;
-    while (in < end) {
-      const ssize_t count = ::copy_file_range(from, &in, to, &out, static_cast<size_t>(end - in), 0);
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) return sys_error("copy_file_range", path);
-      if (count == 0) return Error{EIO, "copy_file_range", path, "the file became shorter"};
-    }
-    at = end;
-  }
-  if (::ftruncate(to, static_cast<off_t>(size)) != 0) return sys_error("ftruncate", path);
-  return {};
-}
-
-Result<void> copy_file(const Spot& from, const Spot& to, const struct stat& status) {
-  const UniqueFd source(::openat(from.directory.get(), from.name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!source) return sys_error("openat", from.path);
-  const UniqueFd copy(::openat(to.directory.get(), to.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!copy) return sys_error("openat", to.path);
-  BERTH_TRY(copy_data(source.get(), copy.get(), static_cast<uint64_t>(status.st_size), from.path));
-  return copy_metadata(source.get(), copy.get(), to.path);
-}
-
-/// A link, a pipe or a device.
-Result<void> copy_node(const Spot& from, const Spot& to, const struct stat& status) {
-  const int directory = to.directory.get();
-  if (S_ISLNK(status.st_mode)) {
-    std::string text(PATH_MAX, '\0');
-    const ssize_t length = ::readlinkat(from.directory.get(), from.name.c_str(), text.data(), text.size());
-    if (length < 0) return sys_error("readlinkat", from.path);
-    text.resize(static_cast<size_t>(length));
-    if (::symlinkat(text.c_str(), directory, to.name.c_str()) != 0) return sys_error("symlinkat", to.path);
-  } else if (::mknodat(directory, to.name.c_str(), (status.st_mode & S_IFMT) | 0600, status.st_rdev) != 0) {
-    return sys_error("mknodat", to.path);
-  }
-  if (::fchownat(directory, to.name.c_str(), status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW) != 0) return sys_error("fchownat", to.path);
-  if (!S_ISLNK(status.st_mode) && ::fchmodat(directory, to.name.c_str(), status.st_mode & 07777, 0) != 0) {
-    return sys_error("fchmodat", to.path);
-  }
-  const struct timespec times[2] = {status.st_atim, status.st_mtim};
-  if (::utimensat(directory, to.name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) return sys_error("utimensat", to.path);
-  return {};
 }
 
 class Linker {
@@ -106,13 +56,13 @@ class Linker {
     auto parent = open_beneath(root_, std::string(split.parent), O_RDONLY | O_DIRECTORY);
     if (!parent.ok() && (parent.error().code == ENOENT || parent.error().code == ENOTDIR)) return {};
     if (!parent.ok()) return parent.error();
-    const Spot place{std::move(parent).value(), std::string(split.name), path};
+    const Place place{std::move(parent).value(), std::string(split.name), path};
     if (exists(place)) return {};
     const KeepTimes keep(place.directory.get());
     const auto made = made_.find(target);
     if (made != made_.end()) return link_to(made->second, place);
     struct stat status {};
-    Spot from;
+    Place from;
     BERTH_TRY(find(target, from, status));
     BERTH_ASSIGN(const bool same_place, copy_to_same_place(target, from, status));
     if (same_place) {
@@ -126,7 +76,7 @@ class Linker {
   CopiedUp result() { return {{implied_.begin(), implied_.end()}, bytes_}; }
 
  private:
-  Result<void> link_to(const std::string& own, const Spot& place) {
+  Result<void> link_to(const std::string& own, const Place& place) {
     const Split split = split_path(own);
     BERTH_ASSIGN(const UniqueFd parent, open_beneath(root_, std::string(split.parent), O_PATH | O_DIRECTORY));
     const std::string name(split.name);
@@ -135,7 +85,7 @@ class Linker {
   }
 
   /// The topmost layer below that has it.
-  Result<void> find(const std::string& target, Spot& from, struct stat& status) {
+  Result<void> find(const std::string& target, Place& from, struct stat& status) {
     const Split split = split_path(target);
     const std::string name(split.name);
     for (const UniqueFd& layer : layers_) {
@@ -150,14 +100,14 @@ class Linker {
       }
       if (S_ISCHR(status.st_mode) && status.st_rdev == 0) break;  // a whiteout
       if (S_ISDIR(status.st_mode)) return Error{EBADMSG, "tar", target, "a hard link to a directory"};
-      from = Spot{std::move(directory), name, target};
+      from = Place{std::move(directory), name, target};
       return {};
     }
     return Error{EBADMSG, "tar", target, "a hard link to a file that neither this layer nor one below has"};
   }
 
   /// False when this layer itself says something else about the target, or will.
-  Result<bool> copy_to_same_place(const std::string& target, const Spot& from, const struct stat& status) {
+  Result<bool> copy_to_same_place(const std::string& target, const Place& from, const struct stat& status) {
     if (links_.contains(target)) return false;
     const Split split = split_path(target);
     const std::string parent(split.parent);
@@ -168,7 +118,7 @@ class Linker {
       BERTH_ASSIGN(found, walk(root_, parent, directory));
     }
     if (found != Found::kDirectory) return false;
-    const Spot to{std::move(directory), std::string(split.name), target};
+    const Place to{std::move(directory), std::string(split.name), target};
     if (exists(to)) return false;
     const KeepTimes keep(to.directory.get());
     BERTH_TRY(copy(from, to, status));
@@ -193,13 +143,13 @@ class Linker {
     return {};
   }
 
-  Result<void> copy(const Spot& from, const Spot& to, const struct stat& status) {
-    if (!S_ISREG(status.st_mode)) return copy_node(from, to, status);
+  Result<void> copy(const Place& from, const Place& to, const struct stat& status) {
+    if (!S_ISREG(status.st_mode)) return copy_node(from.spot(), to.spot(), status);
     bytes_ += static_cast<uint64_t>(status.st_size);
     if (max_bytes_ != 0 && bytes_ > max_bytes_) {
       return Error{EFBIG, "tar", to.path, "hard links copy more than " + std::to_string(max_bytes_) + " bytes from the layers below"};
     }
-    return copy_file(from, to, status);
+    return copy_file(from.spot(), to.spot(), status);
   }
 
   int root_;

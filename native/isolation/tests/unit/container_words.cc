@@ -25,6 +25,7 @@ TEST_CASE("mount options") {
   CHECK(options.data == "size=64k,mode=755");
   CHECK(parse_mount_options({"rro"}).recursive_set == MOUNT_ATTR_RDONLY);
   CHECK(parse_mount_options({"ridmap"}).recursive_idmap);
+  CHECK(parse_mount_options({"src-subpath=a/b,c"}).source_subpath == "a/b,c");
   CHECK(parse_mount_options({"tmpcopyup", ""}).copy_up);
   CHECK(propagation_flags("rshared").value() == (MS_SHARED | MS_REC));
   CHECK_FALSE(propagation_flags("public").ok());
