@@ -5,6 +5,7 @@ import { Containers } from "./domain/containers.ts";
 import { EventFeed } from "./domain/events.ts";
 import { Images } from "./domain/images.ts";
 import { Nodes } from "./domain/nodes.ts";
+import { Volumes } from "./domain/volumes.ts";
 import { Api } from "./http/server.ts";
 import { addRoutes } from "./routes/index.ts";
 import {
@@ -12,6 +13,7 @@ import {
   RegistryProxyDefinition,
   SnapshotterDefinition,
   SupervisorDefinition,
+  VolumesDefinition,
 } from "./rpc/types.ts";
 
 /** How long a pull waits for a snapshotter to be heard of; without one the layers are unpacked by the first create. */
@@ -43,6 +45,10 @@ export async function createContext(config: GatewayConfig, signal: AbortSignal):
   const registry = clients.client(RegistryProxyDefinition, "registry-proxy");
   const images = new Images({ store, snapshotter, bus });
   const containers = new Containers({ nodes, images, log });
+  const volumes = new Volumes({
+    nodes,
+    connect: (nodeId) => clients.client(VolumesDefinition, "supervisor", { nodeId }),
+  });
   const feed = new EventFeed({ bus, log, signal });
   feed.listen(({ type }) => {
     if (type === "image") images.invalidate();
@@ -50,9 +56,9 @@ export async function createContext(config: GatewayConfig, signal: AbortSignal):
   images.feedIsLive = true;
   const api = new Api(log);
   addRoutes(api, {
-    volumeUsage: async () => [],
     bus,
     containers,
+    volumes,
     images,
     feed,
     registry,

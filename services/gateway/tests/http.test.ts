@@ -6,6 +6,7 @@ import { Containers } from "../src/domain/containers.ts";
 import { EventFeed } from "../src/domain/events.ts";
 import { Images } from "../src/domain/images.ts";
 import { Nodes } from "../src/domain/nodes.ts";
+import { Volumes } from "../src/domain/volumes.ts";
 import { addRoutes } from "../src/routes/index.ts";
 import { TestGateway } from "./support.ts";
 
@@ -40,7 +41,7 @@ describe("the Engine API without any service behind it", () => {
       feed,
       registry: unreachable as never,
       snapshotterSoon: async () => undefined,
-      volumeUsage: async () => [],
+      volumes: new Volumes({ nodes, connect: () => unreachable as never }),
     };
     addRoutes(gateway.api, { ...parts, hostId: "h", builtAt: new Date() });
     await gateway.open();
@@ -88,8 +89,7 @@ describe("the Engine API without any service behind it", () => {
       'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.',
     ],
     ["POST", "/build", 501, "building images is not supported by this engine yet"],
-    ["POST", "/volumes/create", 501, "creating volumes is not supported by this engine yet"],
-    ["GET", "/volumes/x", 404, "get x: no such volume"],
+    ["PUT", "/volumes/x", 503, "volume update only valid for cluster volumes, but swarm is unavailable"],
     ["GET", "/containers/json", 503, "no supervisor is running: containers are out of reach"],
     ["GET", "/containers/json?filters=xx", 400, "invalid filter"],
     ["GET", "/images/UP/json", 400, "invalid reference format: repository name (library/UP) must be lowercase"],

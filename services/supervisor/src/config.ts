@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type CommonConfig, type ConfigOf, type ConfigSpec, readServiceConfig, type Sources } from "@berth/config";
+import type { PluginDirectories } from "./domain/volumes/plugins/discovery.ts";
 
 const spec = {
   runtime: { env: "BERTH_RUNTIME", flag: "runtime", type: "string", optional: true, doc: "path of berth-runtime" },
@@ -26,6 +28,20 @@ const spec = {
     max: 65535,
     doc: "bytes",
   },
+  pluginSockets: {
+    env: "BERTH_PLUGIN_SOCKETS",
+    flag: "plugin-sockets",
+    type: "string",
+    default: "",
+    doc: "directories with sockets of volume plugins, separated by colons; RUN_DIR/plugins and /run/docker/plugins unless given",
+  },
+  pluginSpecs: {
+    env: "BERTH_PLUGIN_SPECS",
+    flag: "plugin-specs",
+    type: "string",
+    default: "/etc/docker/plugins:/usr/lib/docker/plugins",
+    doc: "directories with addresses of volume plugins (NAME.spec, NAME.json), separated by colons",
+  },
   fault: {
     env: "BERTH_SUPERVISOR_FAULT",
     flag: "fault",
@@ -39,6 +55,13 @@ export type SupervisorConfig = CommonConfig & ConfigOf<typeof spec>;
 
 export const readSupervisorConfig = (sources: Sources = {}): SupervisorConfig =>
   readServiceConfig("supervisor", spec, sources);
+
+/** Where volume plugins are looked for. */
+export function pluginDirectories({ pluginSockets, pluginSpecs, runDir }: SupervisorConfig): PluginDirectories {
+  const list = (text: string) => text.split(":").filter((path) => path !== "");
+  const sockets = pluginSockets === "" ? [join(runDir, "plugins"), "/run/docker/plugins"] : list(pluginSockets);
+  return { sockets, specs: list(pluginSpecs) };
+}
 
 /** The runtime as the native build leaves it, for a checkout; an installation names its own. */
 export const runtimePath = (config: SupervisorConfig): string =>

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { net } from "@berth/isolation";
 import { createServiceContext, type ServiceContext } from "@berth/rpc";
 import { openStore } from "@berth/store";
-import { runtimePath, type SupervisorConfig } from "./config.ts";
+import { pluginDirectories, runtimePath, type SupervisorConfig } from "./config.ts";
 import type { NameRegistry, Parts, Records } from "./domain/containers/parts.ts";
 import { makePaths } from "./domain/containers/paths.ts";
 import { Registry } from "./domain/containers/registry.ts";
@@ -16,6 +16,10 @@ import { BridgeNetwork } from "./domain/network/bridge.ts";
 import type { NetworkDriver } from "./domain/network/driver.ts";
 import { Networks } from "./domain/network/networks.ts";
 import { bridgeSubnetKey, recover } from "./domain/recovery.ts";
+import { Drivers } from "./domain/volumes/drivers.ts";
+import { LocalDriver } from "./domain/volumes/local-driver.ts";
+import { Plugins } from "./domain/volumes/plugins/plugins.ts";
+import { Volumes } from "./domain/volumes/volumes.ts";
 import { remoteSnapshots } from "./rpc/snapshots.ts";
 import { makeRecords } from "./store/records.ts";
 
@@ -52,6 +56,13 @@ export async function createContext(
     { none: await keptId(records, "network.none"), host: await keptId(records, "network.host") },
     driver,
   );
+  const fault = makeFaultPoint(config.fault);
+  const plugins = new Plugins(pluginDirectories(config), log);
+  const local = new LocalDriver({
+    pathOf: paths.volume,
+    optionsOf: (name) => volumes.record(name)?.options ?? null,
+  });
+  const volumes: Volumes = new Volumes({ nodeId, records, drivers: new Drivers(local, plugins), log, fault });
   const parts: Parts = {
     nodeId,
     nodeName,
@@ -65,14 +76,16 @@ export async function createContext(
     initProgram: runtimePath(config),
     networks,
     registry: new Registry(),
+    volumes,
     log,
-    fault: makeFaultPoint(config.fault),
+    fault,
     ...overrides,
   };
   const engine = new Engine(parts);
   await recover(parts);
   const close = async () => {
     await engine.close();
+    await plugins.close();
     await store.close();
   };
   return { ...base, engine, close };

@@ -1,23 +1,27 @@
 // Bundles against what Docker 28.5 writes for the same options (paths and ids apart).
 import { expect, test } from "vitest";
+import type { MountPoint } from "../src/domain/model.ts";
 import { type BundleInput, bundleOf } from "../src/domain/spec/bundle.ts";
 import { applyDefaults } from "../src/domain/spec/defaults.ts";
 import { deviceNumbers } from "../src/domain/spec/devices.ts";
-import { parseMounts } from "../src/domain/spec/mountpoints.ts";
 import { resolveProfile } from "../src/domain/spec/seccomp.ts";
-import { facts, makeRecord, makeSpec } from "./support.ts";
+import { facts, makePoint, makeRecord, makeSpec } from "./support.ts";
 
 const id = "732588d1561f19c62a2ada0d499690c9be28553c0bf31199ec02a4e29ab21960";
 
-async function bundle(...args: Parameters<typeof makeSpec>) {
-  const spec = makeSpec(...args);
+async function bundle(
+  host: Parameters<typeof makeSpec>[0] = {},
+  own: Parameters<typeof makeSpec>[1] = {},
+  mounts: Partial<MountPoint>[] = [],
+) {
+  const spec = makeSpec(host, own);
   applyDefaults(spec, id, facts);
-  const record = makeRecord(spec, id);
+  const record = { ...makeRecord(spec, id), mounts: mounts.map(makePoint) };
   const input: BundleInput = {
     facts,
     namespaces: { network: spec.hostConfig.networkMode === "host" ? null : "/net", ipc: null, shm: null, pid: null },
-    mounts: parseMounts(spec.hostConfig, spec.config.volumes),
     volumes: new Map([["/vol", "/volumes/x/_data"]]),
+    propagation: new Map(),
     files: { resolvConf: "/f/resolv.conf", hostname: "/f/hostname", hosts: "/f/hosts" },
     initProgram: "/opt/berth-runtime",
     exitFile: "/e",
@@ -117,27 +121,7 @@ test("many options", async () => {
   };
   const { config } = await bundle(
     {
-      binds: ["/tmp:/x:ro"],
       tmpfs: { "/t": "size=1m" },
-      mounts: [
-        {
-          type: "bind",
-          source: "/usr",
-          target: "/u",
-          readOnly: true,
-          consistency: "",
-          propagation: "",
-          nonRecursive: false,
-          createMountpoint: false,
-          noCopy: false,
-          subpath: "",
-          labels: {},
-          driver: "",
-          driverOptions: {},
-          tmpfsSize: 0,
-          tmpfsMode: 0,
-        },
-      ],
       resources,
       groupAdd: ["7"],
       ipcMode: "host",
@@ -147,7 +131,20 @@ test("many options", async () => {
       capAdd: ["NET_ADMIN"],
       capDrop: ["CHOWN"],
     },
-    { user: "1000:5", env: ["A=b"], volumes: ["/vol"] },
+    { user: "1000:5", env: ["A=b"] },
+    [
+      { source: "/tmp", destination: "/x", rw: false },
+      {
+        source: "/usr",
+        destination: "/u/v",
+        rw: false,
+        readOnlyRecursion: "no",
+        recursive: false,
+        propagation: "rslave",
+      },
+      { type: "volume", destination: "/vol", subpath: "a/b" },
+      { type: "tmpfs", destination: "/u", tmpfsOptions: ["ro", "mode=700", "exec"] },
+    ],
   );
   expect(config.process.rlimits).toEqual([{ type: "RLIMIT_NOFILE", hard: 200, soft: 100 }]);
   expect(config.process.capabilities?.bounding).toEqual(
@@ -169,9 +166,17 @@ test("many options", async () => {
   expect(config.linux.resources.devices?.at(-1)).toEqual({ allow: true, type: "c", major: 1, minor: 3, access: "r" });
   const at = (destination: string) => config.mounts.find((mount) => mount.destination === destination);
   expect(at("/x")).toEqual({ destination: "/x", type: "bind", source: "/tmp", options: ["rbind", "rro", "rprivate"] });
-  expect(at("/u")?.options).toEqual(["rbind", "rro", "rprivate"]);
+  expect(at("/u/v")?.options).toEqual(["bind", "ro", "rslave"]);
+  expect(at("/u")).toMatchObject({ type: "tmpfs", options: ["nosuid", "nodev", "ro", "mode=700", "exec"] });
+  // What lies inside another mount comes after it.
+  const order = config.mounts.map(({ destination }) => destination);
+  expect(order.indexOf("/u")).toBeLessThan(order.indexOf("/u/v"));
   expect(at("/t")?.options).toEqual(["noexec", "nosuid", "nodev", "size=1m"]);
-  expect(at("/vol")).toMatchObject({ type: "bind", source: "/volumes/x/_data" });
+  expect(at("/vol")).toMatchObject({
+    type: "bind",
+    source: "/volumes/x/_data",
+    options: ["rbind", "rprivate", "src-subpath=a/b"],
+  });
   expect(at("/dev/shm")).toEqual({
     destination: "/dev/shm",
     type: "bind",
@@ -210,15 +215,40 @@ test("a cgroup parent leads nowhere else", async () => {
 });
 
 test("what the user mounts takes the engine's place, and the user's TERM the default's", async () => {
-  const { config } = await bundle(
-    { binds: ["/my/hosts:/etc/hosts"], tmpfs: { "/dev/shm": "" } },
-    { tty: true, env: ["TERM=vt100", "PATH"] },
-  );
+  const { config } = await bundle({ tmpfs: { "/dev/shm": "" } }, { tty: true, env: ["TERM=vt100", "PATH"] }, [
+    { source: "/my/hosts", destination: "/etc/hosts" },
+  ]);
   expect(config.mounts.filter(({ destination }) => destination === "/etc/hosts")).toEqual([
     { destination: "/etc/hosts", type: "bind", source: "/my/hosts", options: ["rbind", "rprivate"] },
   ]);
   expect(config.mounts.filter(({ destination }) => destination === "/dev/shm")).toHaveLength(1);
   expect(config.process.env).toEqual(["HOSTNAME=732588d1561f", "TERM=vt100"]);
+});
+
+test("a /dev of the user's own has nothing of the engine's in it", async () => {
+  const { config } = await bundle({}, {}, [{ source: "/d", destination: "/dev" }]);
+  expect(config.mounts.filter(({ destination }) => destination.startsWith("/dev"))).toEqual([
+    { destination: "/dev", type: "bind", source: "/d", options: ["rbind", "rprivate"] },
+  ]);
+});
+
+test("images are mounted aside, and bound from there", async () => {
+  const mount = { type: "overlay", source: "overlay", options: ["lowerdir=2/fs:1/fs", "ro"], base: "/s" };
+  const view = { key: "k", imageId: "i", layers: [], mount };
+  const { config, monitor } = await bundle({}, {}, [
+    { type: "image", destination: "/i", rw: false, view, subpath: "x" },
+  ]);
+  expect(monitor.stagedMounts).toEqual([{ at: "image-0", mount }]);
+  expect(config.mounts.at(-1)).toEqual({
+    destination: "/i",
+    type: "bind",
+    source: "image-0",
+    options: ["rbind", "rro", "rprivate", "src-subpath=x"],
+  });
+});
+
+test("tmpfs options that there are not", async () => {
+  await expect(bundle({ tmpfs: { "/a": "foo=bar" } })).rejects.toThrow('invalid tmpfs option "foo"');
 });
 
 test("seccomp: the default is the runtime's own, a user's profile goes into config.json", async () => {

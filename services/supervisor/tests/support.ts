@@ -3,7 +3,15 @@
 import { newState } from "../src/domain/containers/state.ts";
 import type { HostFacts } from "../src/domain/host.ts";
 import { capabilityNames } from "../src/domain/host.ts";
-import type { ContainerConfig, ContainerRecord, ContainerSpec, HostConfig, Resources } from "../src/domain/model.ts";
+import type {
+  ContainerConfig,
+  ContainerRecord,
+  ContainerSpec,
+  HostConfig,
+  MountPoint,
+  MountSpec,
+  Resources,
+} from "../src/domain/model.ts";
 
 export const facts: HostFacts = {
   cpus: 2,
@@ -151,6 +159,55 @@ export function makeSpec(
     layers: [],
     platform: undefined,
     ...spec,
+  };
+}
+
+export function makeMount(change: Partial<MountSpec>): MountSpec {
+  return {
+    type: "bind",
+    source: "",
+    target: "",
+    readOnly: false,
+    consistency: "",
+    propagation: "",
+    nonRecursive: false,
+    createMountpoint: false,
+    noCopy: false,
+    subpath: "",
+    labels: {},
+    driver: "",
+    driverOptions: {},
+    tmpfsSize: 0,
+    tmpfsMode: 0,
+    readOnlyNonRecursive: false,
+    readOnlyForceRecursive: false,
+    tmpfsFlags: [],
+    imageId: "",
+    imageLayers: [],
+    ...change,
+  };
+}
+
+export function makePoint(change: Partial<MountPoint>): MountPoint {
+  return {
+    type: "bind",
+    name: "",
+    source: "",
+    destination: "",
+    driver: "",
+    mode: "",
+    rw: true,
+    propagation: "",
+    anonymous: false,
+    recursive: true,
+    readOnlyRecursion: "",
+    createSource: false,
+    subpath: "",
+    noCopy: false,
+    tmpfsOptions: [],
+    mountId: "",
+    view: undefined,
+    ...change,
   };
 }
 

@@ -6,7 +6,7 @@ import { checkName } from "../src/domain/validate/names.ts";
 import { parseSignal } from "../src/domain/validate/signals.ts";
 import { checkSpec } from "../src/domain/validate/spec.ts";
 import { checkStart } from "../src/domain/validate/start.ts";
-import { facts, makeSpec } from "./support.ts";
+import { facts, makeMount, makeSpec } from "./support.ts";
 
 type Host = Partial<Omit<HostConfig, "resources">> & { resources?: Partial<Resources> };
 
@@ -26,28 +26,7 @@ function refusal(host: Host, config: Partial<ContainerConfig> = {}): string {
   return "";
 }
 
-const mount = (fields: object) => ({
-  mounts: [
-    {
-      source: "",
-      target: "",
-      readOnly: false,
-      consistency: "",
-      propagation: "",
-      nonRecursive: false,
-      createMountpoint: false,
-      noCopy: false,
-      subpath: "",
-      labels: {},
-      driver: "",
-      driverOptions: {},
-      tmpfsSize: 0,
-      tmpfsMode: 0,
-      type: "bind",
-      ...fields,
-    },
-  ],
-});
+const mount = (fields: Parameters<typeof makeMount>[0]) => ({ mounts: [makeMount(fields)] });
 
 describe("refused", () => {
   const cases: [Host, Partial<ContainerConfig>, string][] = [
@@ -130,11 +109,6 @@ describe("refused", () => {
       "invalid volume specification: '/tmp:rel': invalid mount config for type \"bind\": invalid mount path: 'rel' mount path must be absolute",
     ],
     [{ binds: ["/tmp:/b", "/etc:/b"] }, {}, "Duplicate mount point: /b"],
-    [
-      { binds: ["a/b:/c"] },
-      {},
-      'create a/b: "a/b" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path',
-    ],
     [{ binds: [""] }, {}, "invalid volume specification: ''"],
     [mount({ source: "", target: "/a" }), {}, 'invalid mount config for type "bind": field Source must not be empty'],
     [
@@ -159,7 +133,6 @@ describe("refused", () => {
       'invalid mount config for type "bind": invalid propagation mode: foo',
     ],
     [{ tmpfs: { rel: "" } }, {}, "invalid mount path: 'rel' mount path must be absolute"],
-    [{ tmpfs: { "/a": "foo=bar" } }, {}, 'invalid tmpfs option "foo"'],
     [{ capAdd: ["FOO"] }, {}, 'invalid CapAdd: unknown capability: "CAP_FOO"'],
     [{ capDrop: ["FOO"] }, {}, 'invalid CapDrop: unknown capability: "CAP_FOO"'],
     [{ securityOpt: ["foo"] }, {}, 'invalid --security-opt 1: "foo"'],
@@ -260,10 +233,7 @@ describe("taken at create, refused at start", () => {
 
 test("what is not built says what it is", () => {
   const reasons: [Host, Partial<ContainerConfig>, RegExp][] = [
-    [{ binds: ["named:/x"] }, {}, /named volume "named"/],
-    [{ volumesFrom: ["x"] }, {}, /--volumes-from/],
     [{ logConfig: { type: "syslog", config: {} } }, {}, /log driver "syslog"/],
-    [mount({ type: "image", source: "x", target: "/a" }), {}, /mounts of type "image"/],
   ];
   for (const [host, config, text] of reasons) {
     expect(() => check(host, config)).toThrow(

@@ -153,6 +153,7 @@ function security(flags: Parsed): Json {
         .map(([path, options = ""]) => [path, options]),
     ),
     VolumesFrom: flags.list("volumes-from"),
+    VolumeDriver: flags.text("volume-driver") ?? "",
     ...(flags.has("init") ? { Init: flags.bool("init") } : {}),
   };
 }

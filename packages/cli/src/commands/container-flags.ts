@@ -75,6 +75,7 @@ export const containerFlags: readonly Flag[] = [
   { name: "userns", type: "string", value: "mode", help: "User namespace" },
   { name: "uts", type: "string", value: "mode", help: "UTS namespace" },
   { name: "volume", short: "v", type: "list", value: "source:path[:options]", help: "Mount a directory or volume" },
+  { name: "volume-driver", type: "string", value: "name", help: "Driver of the volumes that -v makes" },
   { name: "volumes-from", type: "list", value: "container", help: "Mount another container's volumes" },
   { name: "workdir", short: "w", type: "string", value: "path", help: "Working directory" },
 ];

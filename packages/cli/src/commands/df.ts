@@ -6,6 +6,7 @@ interface Usage {
   LayersSize: number;
   Images: { Containers: number; Size: number; SharedSize: number }[] | null;
   Containers: { State: string; SizeRw?: number }[] | null;
+  Volumes: { UsageData?: { Size: number; RefCount: number } }[] | null;
 }
 
 const columns: Column[] = [
@@ -18,7 +19,7 @@ const columns: Column[] = [
 
 const command: Command = {
   usage: "system df [OPTIONS]",
-  summary: "Show how much space images and containers take",
+  summary: "Show how much space images, containers and volumes take",
   flags: [{ name: "format", type: "string", help: "json, or a template" }],
   examples: ["berth system df"],
   args: [0, 0],
@@ -44,10 +45,23 @@ const command: Command = {
         Size: size(sum(containers.map((c) => c.SizeRw ?? 0))),
         Reclaimable: size(sum(stopped.map((c) => c.SizeRw ?? 0))),
       },
+      volumeRow(usage.Volumes ?? []),
     ];
     await print(renderRows(flags.text("format"), columns, rows));
     return 0;
   },
 };
+
+function volumeRow(volumes: NonNullable<Usage["Volumes"]>) {
+  const usages = volumes.map(({ UsageData }) => UsageData ?? { Size: 0, RefCount: 0 });
+  const bytes = (some: typeof usages) => size(some.reduce((total, { Size }) => total + Math.max(0, Size), 0));
+  return {
+    Type: "Local Volumes",
+    TotalCount: volumes.length,
+    Active: usages.filter(({ RefCount }) => RefCount > 0).length,
+    Size: bytes(usages),
+    Reclaimable: bytes(usages.filter(({ RefCount }) => RefCount === 0)),
+  };
+}
 
 export default command;

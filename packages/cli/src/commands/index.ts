@@ -95,5 +95,15 @@ export const groups: Record<string, { summary: string; commands: Record<string, 
       inspect: entry("Show everything about networks as JSON", () => import("./network-inspect.ts")),
     },
   },
+  volume: {
+    summary: "Work with volumes",
+    commands: {
+      create: entry("Make a volume", () => import("./volume-create.ts")),
+      inspect: entry("Show everything about volumes as JSON", () => import("./volume-inspect.ts")),
+      ls: entry("List volumes", () => import("./volume-ls.ts")),
+      prune: entry("Remove unused volumes", () => import("./volume-prune.ts")),
+      rm: entry("Remove volumes", () => import("./volume-rm.ts")),
+    },
+  },
   system: { summary: "The engine itself", commands: { info, df, events } },
 };

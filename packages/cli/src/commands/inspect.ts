@@ -1,4 +1,4 @@
-import { any, type Command } from "../command.ts";
+import { any, type Command, type Context } from "../command.ts";
 import { EngineError } from "../engine/client.ts";
 import { Template } from "../output/template.ts";
 import { containerPath } from "./each.ts";
@@ -9,7 +9,7 @@ const command: Command = {
   flags: [
     { name: "format", short: "f", type: "string", help: 'json, or a template: "{{.State.Status}}"' },
     { name: "size", short: "s", type: "bool", help: "Sizes of containers too" },
-    { name: "type", type: "string", value: "kind", help: "container, image or network" },
+    { name: "type", type: "string", value: "kind", help: "container, image, network or volume" },
   ],
   examples: [
     "berth inspect web",
@@ -17,31 +17,34 @@ const command: Command = {
     "berth inspect --type image busybox",
   ],
   args: [1, any],
-  async run({ engine, flags, args, print, warn }) {
-    const format = flags.text("format");
-    const template = format === undefined || format === "json" ? undefined : new Template(format);
-    const found: unknown[] = [];
-    let code = 0;
-    for (const name of args) {
-      const value = await look(pathsOf(name, flags.text("type"), flags.bool("size")), (path) =>
-        engine.json("GET", path),
-      );
-      if (value === undefined) {
-        warn(`Error: No such object: ${name}`);
-        code = 1;
-      } else if (template !== undefined) await print(`${template.render(value)}\n`);
-      else found.push(value);
-    }
-    if (template === undefined) await print(`${JSON.stringify(found, null, format === "json" ? 0 : 4)}\n`);
-    return code;
-  },
+  run: (context) => inspectAs(context, context.flags.text("type")),
 };
+
+/** Shows what the names stand for; without a type the first kind that has one of that name. */
+export async function inspectAs(context: Context, type: string | undefined): Promise<number> {
+  const { engine, flags, args, print, warn } = context;
+  const format = flags.text("format");
+  const template = format === undefined || format === "json" ? undefined : new Template(format);
+  const found: unknown[] = [];
+  let code = 0;
+  for (const name of args) {
+    const value = await look(pathsOf(name, type, flags.bool("size")), (path) => engine.json("GET", path));
+    if (value === undefined) {
+      warn(`Error: No such object: ${name}`);
+      code = 1;
+    } else if (template !== undefined) await print(`${template.render(value)}\n`);
+    else found.push(value);
+  }
+  if (template === undefined) await print(`${JSON.stringify(found, null, format === "json" ? 0 : 4)}\n`);
+  return code;
+}
 
 function pathsOf(name: string, type: string | undefined, size: boolean): string[] {
   const paths: Record<string, string> = {
     container: containerPath(name, size ? "/json?size=1" : "/json"),
     image: `/images/${name}/json`,
     network: `/networks/${encodeURIComponent(name)}`,
+    volume: `/volumes/${encodeURIComponent(name)}`,
   };
   return type === undefined ? Object.values(paths) : [paths[type] ?? ""];
 }

@@ -5,6 +5,7 @@ import type { Container, Image, Supervisor } from "../rpc/types.ts";
 import type { CreateBody } from "./create/body.ts";
 import { checkEndpoints } from "./create/endpoints.ts";
 import { type ImageDefaults, mergeImage } from "./create/merge.ts";
+import { mountWarnings, resolveImages } from "./create/mounts.ts";
 import { specOf } from "./create/spec.ts";
 import { checkBeforeAll, checkCreate, checkName } from "./create/validate.ts";
 import { adaptToVersion } from "./create/versions.ts";
@@ -76,6 +77,7 @@ export class Containers {
     checkName(name);
     const merged = mergeImage(body, image === undefined ? {} : defaultsOf(image));
     const spec = specOf(body, merged, image);
+    await resolveImages(spec.hostConfig?.mounts ?? [], (source) => this.#images.get(source));
     const node = await this.nodes.forNew(once?.key);
     // Without a key of the client's, one of our own: a call that is tried again must not make two.
     const { key, digest } = once ?? { key: crypto.randomUUID(), digest: "" };
@@ -83,7 +85,7 @@ export class Containers {
     const { id, warnings } = await node.supervisor.create(request);
     this.nodes.remember(id, node.nodeId);
     this.#keepTerminal({ id, tty: body.Tty ?? false, openStdin: body.OpenStdin ?? false });
-    return { id, warnings: [...warnings, ...adapted] };
+    return { id, warnings: [...mountWarnings(body.HostConfig), ...warnings, ...adapted] };
   }
 
   /** The supervisor that has the container. @throws NO_SUCH_CONTAINER, UNAVAILABLE */

@@ -25,14 +25,6 @@ export function absentRoutes(api: Api): void {
   api.on("POST", "/swarm/leave", () => {
     throw new BerthError("UNAVAILABLE", "This node is not part of a swarm");
   });
-  api.on("GET", "/volumes", ({ res }) => sendJson(res, 200, { Volumes: [], Warnings: null }));
-  api.on("GET", "/volumes/{name}", ({ name }) => {
-    throw new BerthError("NO_SUCH_VOLUME", `get ${name}: no such volume`);
-  });
-  api.on("DELETE", "/volumes/{name}", ({ name }) => {
-    throw new BerthError("NO_SUCH_VOLUME", `get ${name}: no such volume`);
-  });
-  api.on("POST", "/volumes/prune", ({ res }) => sendJson(res, 200, { VolumesDeleted: null, SpaceReclaimed: 0 }));
   for (const route of checkpointRoutes) {
     const [method = "", path = ""] = route.split(" ");
     api.on(method, path, ({ name }) => {
@@ -89,7 +81,6 @@ const onePluginRoutes = [
 ];
 
 const notBuilt: Record<string, readonly string[]> = {
-  "creating volumes is": ["POST /volumes/create", "PUT /volumes/{name}"],
   "building images is": ["POST /build", "POST /session", "POST /grpc"],
   "committing containers is": ["POST /commit"],
   "pushing images is": ["POST /images/{name...}/push"],

@@ -1,6 +1,7 @@
 import { BerthError } from "@berth/errors";
 import type { Containers } from "../domain/containers.ts";
 import type { Images } from "../domain/images.ts";
+import type { Volumes } from "../domain/volumes.ts";
 import { sendJson } from "../http/answer.ts";
 import type { Call } from "../http/call.ts";
 import type { Api } from "../http/server.ts";
@@ -8,12 +9,12 @@ import type { Container } from "../rpc/types.ts";
 import { orNull } from "../shapes/config.ts";
 import { imageSummary } from "../shapes/image.ts";
 import { summaryJson } from "../shapes/list.ts";
+import { volumeJson } from "../shapes/volume.ts";
 
 export interface DiskUsageParts {
   containers: Containers;
   images: Images;
-  /** Volumes with their sizes and uses, as the API shows them. */
-  volumeUsage: (signal: AbortSignal) => Promise<unknown[]>;
+  volumes: Volumes;
 }
 
 const objects = ["container", "image", "volume", "build-cache"];
@@ -32,7 +33,7 @@ async function diskUsage({ res, query, minor, signal }: Call, parts: DiskUsagePa
   const needsContainers = wants("container") || wants("image");
   const [found, volumes] = await Promise.all([
     needsContainers ? containers.list({ all: true, size: wants("container") }, signal) : [],
-    wants("volume") ? parts.volumeUsage(signal) : null,
+    wants("volume") ? parts.volumes.usage(signal) : null,
   ]);
   const images = wants("image") ? await imageUsage(parts.images, found, minor, signal) : { layers: 0, summaries: null };
   const now = Date.now();
@@ -42,7 +43,7 @@ async function diskUsage({ res, query, minor, signal }: Call, parts: DiskUsagePa
     LayersSize: images.layers,
     Images: images.summaries,
     Containers: wants("container") ? await Promise.all(found.map(summarize)) : null,
-    Volumes: volumes,
+    Volumes: volumes?.map(volumeJson) ?? null,
     // Nothing is built here yet, so nothing is kept of builds.
     BuildCache: wants("build-cache") ? [] : null,
     ...(minor < 42 ? { BuilderSize: 0 } : {}),

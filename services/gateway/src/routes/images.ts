@@ -198,14 +198,15 @@ function removals(untagged: readonly string[], deleted: readonly string[]): Reco
 /** What containers use. Without a supervisor nobody knows, so nothing may be removed. */
 async function imageUses(containers: Containers, signal: AbortSignal): Promise<ImageUse[]> {
   const found = await containers.list({ all: true }, signal);
-  return found.map(({ id, spec, state }) => ({
-    imageId: spec?.imageId ?? "",
-    containerId: id,
-    running:
+  return found.flatMap(({ id: containerId, spec, state }) => {
+    const running =
       state?.status === ContainerStatus.RUNNING ||
       state?.status === ContainerStatus.PAUSED ||
-      state?.status === ContainerStatus.RESTARTING,
-  }));
+      state?.status === ContainerStatus.RESTARTING;
+    // Its own, and those that it mounts.
+    const mounted = (spec?.hostConfig?.mounts ?? []).flatMap(({ imageId }) => (imageId === "" ? [] : [imageId]));
+    return [spec?.imageId ?? "", ...mounted].map((imageId) => ({ imageId, containerId, running }));
+  });
 }
 
 /** Removes images that no container uses: those without a tag, or with dangling=false all of them. */

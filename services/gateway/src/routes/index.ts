@@ -12,12 +12,13 @@ import { statsRoutes } from "./stats.ts";
 import { streamRoutes } from "./streams.ts";
 import { type SystemParts, systemRoutes } from "./system.ts";
 import { type TransferParts, transferRoutes } from "./transfer.ts";
+import { volumeRoutes } from "./volumes.ts";
 
 export type Parts = SystemParts & DiskUsageParts & TransferParts & { feed: EventFeed; hostId: string };
 
 /** The whole Engine API, as far as it goes. */
 export function addRoutes(api: Api, parts: Parts): void {
-  const { containers, feed, hostId, images } = parts;
+  const { containers, feed, hostId, images, volumes } = parts;
   systemRoutes(api, parts);
   diskUsageRoutes(api, parts);
   eventRoutes(api, feed);
@@ -29,5 +30,6 @@ export function addRoutes(api: Api, parts: Parts): void {
   transferRoutes(api, parts);
   registryRoutes(api, parts.registry);
   networkRoutes(api, containers);
+  volumeRoutes(api, volumes);
   absentRoutes(api);
 }

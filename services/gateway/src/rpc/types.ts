@@ -2,6 +2,7 @@ import type { SupervisorDefinition } from "@berth/api/containers";
 import type { ImageStoreDefinition } from "@berth/api/images";
 import type { RegistryProxyDefinition } from "@berth/api/registry";
 import type { SnapshotterDefinition } from "@berth/api/snapshots";
+import type { VolumesDefinition } from "@berth/api/volumes";
 import type { Client } from "@berth/rpc";
 
 /** The messages that the gateway translates to and from. Everything else here imports them from this file. */
@@ -36,6 +37,8 @@ export { LayerStatus, RegistryProxyDefinition } from "@berth/api/registry";
 export type { UnpackResponse } from "@berth/api/snapshots";
 export { SnapshotterDefinition, UnpackStatus } from "@berth/api/snapshots";
 export type { Layer, LocalStream, Platform } from "@berth/api/types";
+export type { Volume } from "@berth/api/volumes";
+export { VolumesDefinition } from "@berth/api/volumes";
 
 /** google.protobuf.Timestamp as ts-proto gives it. */
 export interface Timestamp {
@@ -44,6 +47,7 @@ export interface Timestamp {
 }
 
 export type Supervisor = Client<typeof SupervisorDefinition>;
+export type VolumesClient = Client<typeof VolumesDefinition>;
 export type ImageStore = Client<typeof ImageStoreDefinition>;
 export type RegistryProxy = Client<typeof RegistryProxyDefinition>;
 export type Snapshotter = Client<typeof SnapshotterDefinition>;

@@ -5,10 +5,6 @@ export function orNull<T>(list: readonly T[]): readonly T[] | null {
   return list.length === 0 ? null : list;
 }
 
-function mapOrNull(map: Record<string, string>): Record<string, string> | null {
-  return Object.keys(map).length === 0 ? null : map;
-}
-
 /** Lists as they were given: an empty one is shown as such, one that was not given as null. */
 class Lists {
   readonly #empty: ReadonlySet<string>;
@@ -228,18 +224,26 @@ function mountJson(mount: MountSpec): Record<string, unknown> {
     ...(mount.propagation === "" ? {} : { Propagation: mount.propagation }),
     ...(mount.nonRecursive ? { NonRecursive: true } : {}),
     ...(mount.createMountpoint ? { CreateMountpoint: true } : {}),
+    ...(mount.readOnlyNonRecursive ? { ReadOnlyNonRecursive: true } : {}),
+    ...(mount.readOnlyForceRecursive ? { ReadOnlyForceRecursive: true } : {}),
   };
   const volume = {
     ...(mount.noCopy ? { NoCopy: true } : {}),
     ...(Object.keys(mount.labels).length === 0 ? {} : { Labels: mount.labels }),
     ...(mount.subpath === "" ? {} : { Subpath: mount.subpath }),
-    ...(mount.driver === ""
+    ...(mount.driver === "" && Object.keys(mount.driverOptions).length === 0
       ? {}
-      : { DriverConfig: { Name: mount.driver, Options: mapOrNull(mount.driverOptions) ?? undefined } }),
+      : {
+          DriverConfig: {
+            ...(mount.driver === "" ? {} : { Name: mount.driver }),
+            ...(Object.keys(mount.driverOptions).length === 0 ? {} : { Options: mount.driverOptions }),
+          },
+        }),
   };
   const tmpfs = {
     ...(mount.tmpfsSize === 0 ? {} : { SizeBytes: mount.tmpfsSize }),
     ...(mount.tmpfsMode === 0 ? {} : { Mode: mount.tmpfsMode }),
+    ...(mount.tmpfsFlags.length === 0 ? {} : { Options: mount.tmpfsFlags.map((flag) => flag.split(/=(.*)/s, 2)) }),
   };
   return {
     Type: mount.type,
@@ -249,6 +253,7 @@ function mountJson(mount: MountSpec): Record<string, unknown> {
     ...(mount.consistency === "" ? {} : { Consistency: mount.consistency }),
     ...(Object.keys(bind).length === 0 ? {} : { BindOptions: bind }),
     ...(mount.type === "volume" && Object.keys(volume).length > 0 ? { VolumeOptions: volume } : {}),
+    ...(mount.type === "image" && mount.subpath !== "" ? { ImageOptions: { Subpath: mount.subpath } } : {}),
     ...(mount.type === "tmpfs" && Object.keys(tmpfs).length > 0 ? { TmpfsOptions: tmpfs } : {}),
   };
 }

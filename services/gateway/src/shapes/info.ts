@@ -54,7 +54,7 @@ export function infoJson(node: NodeInfoResponse | undefined, extras: InfoExtras)
       ["Nodes", String(extras.nodes)],
     ],
     Plugins: {
-      Volume: ["local"],
+      Volume: node?.volumeDrivers ?? ["local"],
       Network: ["bridge", "host", "null"],
       Authorization: null,
       Log: ["json-file", "none"],

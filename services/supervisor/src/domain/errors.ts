@@ -5,6 +5,7 @@ export const invalid = (message: string): BerthError => new BerthError("INVALID_
 /** A user's mistake that Docker finds late and tells as a failure of its own (500). */
 export const failed = (message: string): BerthError => new BerthError("INTERNAL", message);
 export const conflict = (message: string): BerthError => new BerthError("CONFLICT", message);
+export const notFound = (message: string): BerthError => new BerthError("NO_SUCH_VOLUME", message);
 export const noSuchContainer = (name: string): BerthError =>
   new BerthError("NO_SUCH_CONTAINER", `No such container: ${name}`);
 export const noSuchExec = (id: string): BerthError => new BerthError("NO_SUCH_EXEC", `No such exec instance: ${id}`);

@@ -62,6 +62,13 @@ export interface MountSpec {
   /** bytes */
   tmpfsSize: number;
   tmpfsMode: number;
+  readOnlyNonRecursive: boolean;
+  readOnlyForceRecursive: boolean;
+  /** "exec", "noexec" */
+  tmpfsFlags: string[];
+  /** Of an image mount: what the source means. */
+  imageId: string;
+  imageLayers: Layer[];
 }
 
 export interface LogConfig {
@@ -244,15 +251,52 @@ export interface RootfsMount {
   base: string;
 }
 
+/** One mount of a container, made out at its creation: all that a start needs. */
 export interface MountPoint {
-  type: string;
+  type: "bind" | "volume" | "tmpfs" | "image";
+  /** The volume's; of an image, as the user named it. */
   name: string;
   source: string;
   destination: string;
   driver: string;
+  /** As the user gave it. */
   mode: string;
   rw: boolean;
   propagation: string;
+  /** Of a volume: goes with its container, when asked to. */
+  anonymous: boolean;
+  /** Of a bind: with what is mounted below its source. */
+  recursive: boolean;
+  /** Of a read-only one: whether that holds for what is mounted below it too ("", as far as the kernel can). */
+  readOnlyRecursion: "" | "no" | "force";
+  /** Of a bind: the directory is made on the host when it is missing. */
+  createSource: boolean;
+  /** What of the volume or image is mounted; empty: all. */
+  subpath: string;
+  noCopy: boolean;
+  tmpfsOptions: string[];
+  /** Of a volume: what its driver knows this use by. */
+  mountId: string;
+  /** Of an image: the snapshotter's view on it. */
+  view: ImageView | undefined;
+}
+
+export interface ImageView {
+  key: string;
+  imageId: string;
+  layers: Layer[];
+  mount: RootfsMount;
+}
+
+/** Engine API, "Volume". Null is not the same as empty to clients. */
+export interface VolumeRecord {
+  v: 1;
+  name: string;
+  driver: string;
+  labels: Record<string, string> | null;
+  options: Record<string, string> | null;
+  /** RFC 3339, whole seconds. */
+  created: string;
 }
 
 export interface PublishedPort {

@@ -29,6 +29,7 @@ export async function nodeInfo(parts: Parts) {
     warnings: facts.cgroup.swap ? [] : ["WARNING: No swap limit support"],
     runtimeVersion: "0.1.0",
     rootDir: parts.paths.stateDir,
+    volumeDrivers: await parts.volumes.parts.drivers.names(),
     ipv4Forwarding: forwarding.trim() === "1",
     backingFilesystem: await filesystemOf(parts.paths.stateDir),
   };

@@ -14,6 +14,7 @@ import { resumeHealth } from "./health/watch.ts";
 import type { ContainerRecord, Endpoint, ExecRecord, PublishedPort } from "./model.ts";
 import { MonitorError, MonitorGone } from "./monitor/client.ts";
 import type { ExitRecord, MonitorState } from "./monitor/protocol.ts";
+import { adoptVolumes, unmountVolumes } from "./mounts/uses.ts";
 import { sweep } from "./sweep.ts";
 import { nowNano, toNano } from "./time.ts";
 
@@ -27,9 +28,10 @@ export const bridgeSubnetKey = "bridge.subnet";
  * what no record names is swept, and after a boot of the host the restart policies are obeyed.
  */
 export async function recover(parts: Parts): Promise<void> {
-  const { containers, execs } = await parts.records.load();
+  const { containers, execs, volumes } = await parts.records.load();
   const booted = await isNewBoot(parts);
   for (const record of containers) parts.registry.add(new Container(record, parts.paths.socket(record.id)));
+  parts.volumes.load(volumes, usesOf(containers));
   const probes = adoptExecs(parts, execs);
   parts.networks.bridge.useSubnet((await parts.records.getMeta(bridgeSubnetKey)) ?? "");
   const found = await Promise.all(parts.registry.all().map((container) => look(parts, container)));
@@ -43,6 +45,8 @@ export async function recover(parts: Parts): Promise<void> {
     else if (await settle(parts, container, exit)) ended.push(container);
   }
   for (const { container, state } of found) if (state) await recheck(parts, container, probes);
+  const { local } = parts.volumes.parts.drivers;
+  await local.settle(parts.volumes.records().flatMap(({ name, driver }) => (driver === local.name ? [name] : [])));
   await sweep(parts);
   await startAgain(parts, booted, ended);
   // --rm: also of those whose exit was recorded just before we died.
@@ -50,6 +54,12 @@ export async function recover(parts: Parts): Promise<void> {
     if (container.record.hasBeenStartedBefore) await afterExit(parts, container);
   }
 }
+
+/** Every container uses its volumes, whether it runs or not. */
+const usesOf = (containers: readonly ContainerRecord[]) =>
+  containers.flatMap(({ id, mounts }) =>
+    mounts.filter(({ type }) => type === "volume").map(({ name }) => [name, id] as const),
+  );
 
 async function isNewBoot(parts: Parts): Promise<boolean> {
   const { bootId } = parts.facts;
@@ -121,6 +131,7 @@ async function readPlace(parts: Parts, record: ContainerRecord): Promise<void> {
 /** A container that runs: follow it, and tell of a start or pause that we did not live to record. */
 async function takeUp(parts: Parts, container: Container, state: MonitorState): Promise<void> {
   const { record } = container;
+  adoptVolumes(parts, record);
   const events = [];
   if (record.starting || !isRunning(record)) {
     transit(record, "running", {
@@ -170,7 +181,7 @@ async function settle(parts: Parts, container: Container, exit: ExitRecord | und
     if (record.state.status === "restarting") scheduleRestart(parts, container, 100);
     else if (record.starting) {
       record.starting = false;
-      await parts.records.commitLazily({ put: record });
+      await parts.records.commitLazily({ put: record, events: await unmountVolumes(parts, record) });
       tidy(parts, record.id);
     }
     return false;
@@ -181,6 +192,7 @@ async function settle(parts: Parts, container: Container, exit: ExitRecord | und
     record.hasBeenStartedBefore = true;
     await parts.records.commitLazily({ put: record, events: [containerEvent(parts.nodeId, record, "start")] });
   }
+  adoptVolumes(parts, record);
   await container.mutex.run(async () => handleExit(parts, container, exit ?? (await lostExit(parts, record))));
   return true;
 }

@@ -1,10 +1,8 @@
-import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errorMessage } from "@berth/errors";
 import { sweepGroups } from "./cgroups.ts";
 import type { Parts } from "./containers/parts.ts";
-import { keptMark } from "./containers/remove.ts";
 
 /**
  * Removes what no record names: creates that a crash cut short, directories, sockets, writable layers, names, empty cgroups.
@@ -13,7 +11,7 @@ import { keptMark } from "./containers/remove.ts";
 export async function sweep(parts: Parts): Promise<void> {
   const { paths, registry } = parts;
   const known = new Set(registry.all().map(({ id }) => id));
-  const volumes = new Set(registry.all().flatMap(({ record }) => record.mounts.map((mount) => mount.name)));
+  const volumes = parts.volumes.names;
   const running = new Set(
     registry
       .all()
@@ -24,7 +22,7 @@ export async function sweep(parts: Parts): Promise<void> {
   const ours = new Set([...known, ...(await namesIn(paths.bundles)), ...(await namesIn(paths.containers))]);
   await Promise.all([
     sweepDirectory(paths.containers, (name) => known.has(name)),
-    sweepDirectory(paths.volumes, (name) => volumes.has(name) || existsSync(join(paths.volumes, name, keptMark))),
+    sweepDirectory(paths.volumes, (name) => volumes.has(name)),
     sweepDirectory(paths.bundles, (name) => running.has(name)),
     sweepSockets(parts, running),
     sweepGroups([...ours].filter((id) => !running.has(id))),
@@ -57,6 +55,7 @@ async function sweepRemote(parts: Parts): Promise<void> {
     if (!isOurs(containerId)) await parts.names.release(name, containerId);
   }
   for (const key of await parts.snapshots.keys()) {
-    if (!isOurs(key)) await parts.snapshots.remove(key);
+    // A view on an image has its container's id and more for a key.
+    if (!isOurs(key.slice(0, 64))) await parts.snapshots.remove(key);
   }
 }

@@ -1,10 +1,12 @@
 import { SupervisorDefinition } from "@berth/api/containers";
+import { VolumesDefinition } from "@berth/api/volumes";
 import type { RpcServer } from "@berth/rpc";
 import type { SupervisorContext } from "../context.ts";
 import { streamCalls } from "./attach.ts";
 import { containerCalls } from "./containers.ts";
 import { execCalls } from "./execs.ts";
 import { nodeCalls } from "./node.ts";
+import { volumeCalls } from "./volumes.ts";
 
 export function serve(server: RpcServer, { engine }: SupervisorContext): void {
   server.add(SupervisorDefinition, {
@@ -13,4 +15,5 @@ export function serve(server: RpcServer, { engine }: SupervisorContext): void {
     ...execCalls(engine),
     ...nodeCalls(engine),
   });
+  server.add(VolumesDefinition, volumeCalls(engine.parts));
 }

@@ -22,6 +22,14 @@ export function remoteSnapshots(clients: Clients, nodeId: string): Snapshots {
       });
       return { rootfs: mounts, layerDirs };
     },
+    async view(key, layers, signal) {
+      const request = { key, parent: chainId(layers), layers: [...layers], labels: owner };
+      const { mounts, layerDirs } = await client.view(request, {
+        timeoutMs: prepareTimeoutMs,
+        ...(signal && { signal }),
+      });
+      return { rootfs: mounts, layerDirs };
+    },
     async remove(key) {
       await client.remove({ key }).catch((error: unknown) => {
         if (!isBerthError(error) || error.code !== 5) throw error;
@@ -35,7 +43,7 @@ export function remoteSnapshots(clients: Clients, nodeId: string): Snapshots {
     async keys() {
       const found: string[] = [];
       for await (const { key, kind, labels } of client.list({})) {
-        if (kind === SnapshotKind.ACTIVE && labels["berth.owner"] === owner["berth.owner"]) found.push(key);
+        if (kind !== SnapshotKind.COMMITTED && labels["berth.owner"] === owner["berth.owner"]) found.push(key);
       }
       return found;
     },

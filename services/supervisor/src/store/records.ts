@@ -2,12 +2,13 @@ import type { Outbox } from "@berth/bus";
 import type { Logger } from "@berth/log";
 import type { Op, Store } from "@berth/store";
 import type { Change, Records } from "../domain/containers/parts.ts";
-import type { ContainerRecord, ExecRecord } from "../domain/model.ts";
+import type { ContainerRecord, ExecRecord, VolumeRecord } from "../domain/model.ts";
 
-/** The supervisor's records in Level: containers, execs, a few settings. Events go in the same batch. */
+/** The supervisor's records in Level: containers, execs, volumes, a few settings. Events go in the same batch. */
 export function makeRecords(store: Store, outbox: Outbox, log: Logger): Records {
   const containers = store.table<ContainerRecord>("containers");
   const execs = store.table<ExecRecord>("execs");
+  const volumes = store.table<VolumeRecord>("volumes");
   const meta = store.table<string>("meta");
 
   const opsOf = (change: Change): Op[] => {
@@ -16,6 +17,8 @@ export function makeRecords(store: Store, outbox: Outbox, log: Logger): Records 
     if (change.del !== undefined) ops.push(containers.delOp(change.del));
     if (change.putExec) ops.push(execs.putOp(change.putExec.id, change.putExec));
     for (const id of change.delExecs ?? []) ops.push(execs.delOp(id));
+    if (change.putVolume) ops.push(volumes.putOp(change.putVolume.name, change.putVolume));
+    for (const name of change.delVolumes ?? []) ops.push(volumes.delOp(name));
     if (change.releaseName) ops.push(outbox.releaseNameOp(change.releaseName.name, change.releaseName.containerId));
     for (const event of change.events ?? []) ops.push(outbox.op(event));
     return ops;
@@ -23,11 +26,12 @@ export function makeRecords(store: Store, outbox: Outbox, log: Logger): Records 
 
   return {
     async load() {
-      const [containerRecords, execRecords] = await Promise.all([
+      const [containerRecords, execRecords, volumeRecords] = await Promise.all([
         Array.fromAsync(containers.entries(), ([, record]) => record),
         Array.fromAsync(execs.entries(), ([, record]) => record),
+        Array.fromAsync(volumes.entries(), ([, record]) => record),
       ]);
-      return { containers: containerRecords, execs: execRecords };
+      return { containers: containerRecords, execs: execRecords, volumes: volumeRecords };
     },
     commit: (change) => store.write(opsOf(change)),
     commitLazily: (change) => store.writeLazy(opsOf(change)),

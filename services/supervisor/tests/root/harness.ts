@@ -54,6 +54,10 @@ export class Node {
   get supervisor(): Supervisor {
     return this.#clients.at(SupervisorDefinition, `unix:${this.runDir}/supervisor.sock`);
   }
+  /** Another of the supervisor's services. */
+  clientOf<D extends Parameters<Clients["at"]>[0]>(definition: D): Client<D> {
+    return this.#clients.at(definition, `unix:${this.runDir}/supervisor.sock`);
+  }
   get enter(): readonly string[] {
     return this.netns.enter;
   }

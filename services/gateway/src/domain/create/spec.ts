@@ -1,9 +1,10 @@
 import { BerthError } from "@berth/errors";
-import type { ContainerConfig, ContainerSpec, Healthcheck, HostConfig, Image, MountSpec } from "../../rpc/types.ts";
-import type { CreateBody, HealthcheckBody, HostConfigBody, MountBody } from "./body.ts";
+import type { ContainerConfig, ContainerSpec, Healthcheck, HostConfig, Image } from "../../rpc/types.ts";
+import type { CreateBody, HealthcheckBody, HostConfigBody } from "./body.ts";
 import { endpointsOf } from "./endpoints.ts";
 import { emptyPaths, nullPortBindings } from "./given.ts";
 import type { MergedConfig } from "./merge.ts";
+import { mountOf } from "./mounts.ts";
 import { portBindings } from "./ports.ts";
 import { resourcesOf } from "./resources.ts";
 
@@ -131,25 +132,4 @@ function consoleSize({ ConsoleSize: size }: HostConfigBody): number[] {
 function networkMode(host: HostConfigBody): string {
   const mode = host.NetworkMode ?? "";
   return mode === "" || mode === "default" ? "bridge" : mode;
-}
-
-function mountOf(mount: MountBody): MountSpec {
-  const { BindOptions: bind, VolumeOptions: volume, TmpfsOptions: tmpfs, ImageOptions: image } = mount;
-  return {
-    type: mount.Type ?? "",
-    source: mount.Source ?? "",
-    target: mount.Target ?? "",
-    readOnly: mount.ReadOnly ?? false,
-    consistency: mount.Consistency ?? "",
-    propagation: bind?.Propagation ?? "",
-    nonRecursive: bind?.NonRecursive ?? false,
-    createMountpoint: bind?.CreateMountpoint ?? false,
-    noCopy: volume?.NoCopy ?? false,
-    subpath: volume?.Subpath ?? image?.Subpath ?? "",
-    labels: volume?.Labels ?? {},
-    driver: volume?.DriverConfig?.Name ?? "",
-    driverOptions: volume?.DriverConfig?.Options ?? {},
-    tmpfsSize: tmpfs?.SizeBytes ?? 0,
-    tmpfsMode: tmpfs?.Mode ?? 0,
-  };
 }

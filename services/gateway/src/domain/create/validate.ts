@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
-import { BerthError } from "@berth/errors";
-import type { CreateBody, HealthcheckBody, HostConfigBody, MountBody } from "./body.ts";
+import type { CreateBody, HealthcheckBody, HostConfigBody } from "./body.ts";
 import { checkPlatformLimits, checkResources, checkRestartPolicy, require } from "./limits.ts";
+import { checkMount } from "./mounts.ts";
 import { checkPortBindings } from "./ports.ts";
 import { isStopSignal } from "./signals.ts";
 
@@ -104,27 +104,6 @@ function checkModes(host: HostConfigBody): void {
   require(uts === "" || uts === "host", `invalid UTS mode: ${uts}`);
   const cgroup = host.CgroupnsMode ?? "";
   require(["", "host", "private"].includes(cgroup), `invalid cgroup namespace mode: ${cgroup}`);
-}
-
-function checkMount(mount: MountBody): void {
-  const type = mount.Type ?? "";
-  const fail = (text: string) => new BerthError("INVALID_ARGUMENT", `invalid mount config for type "${type}": ${text}`);
-  if (!["bind", "volume", "tmpfs", "image", "npipe", "cluster"].includes(type)) throw fail("mount type unknown");
-  if (type === "npipe" || type === "cluster") throw fail("mount type unknown");
-  const target = mount.Target ?? "";
-  if (target === "") throw fail("field Target must not be empty");
-  if (!target.startsWith("/")) throw fail(`invalid mount path: '${target}' mount path must be absolute`);
-  if (/^\/+$/.test(target)) throw fail("invalid specification: destination can't be '/'");
-  const source = mount.Source ?? "";
-  if (type === "bind" && source === "") throw fail("field Source must not be empty");
-  if (type === "bind" && !source.startsWith("/")) {
-    throw fail(`invalid mount path: '${source}' mount path must be absolute`);
-  }
-  if (type === "image" && source === "") throw fail("field Source must not be empty");
-  if (type === "tmpfs" && source !== "") throw fail("field Source must not be specified");
-  if (type !== "bind" && mount.BindOptions !== undefined) throw fail("field BindOptions must not be specified");
-  if (type !== "volume" && mount.VolumeOptions !== undefined) throw fail("field VolumeOptions must not be specified");
-  if (type !== "tmpfs" && mount.TmpfsOptions !== undefined) throw fail("field TmpfsOptions must not be specified");
 }
 
 /** capabilities(7), by number. */

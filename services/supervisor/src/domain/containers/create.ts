@@ -3,8 +3,10 @@ import { BerthError, errorMessage, isBerthError } from "@berth/errors";
 import { invalid } from "../errors.ts";
 import { newId, randomName } from "../ids.ts";
 import type { ContainerRecord, ContainerSpec, MountPoint } from "../model.ts";
+import { fillVolumes } from "../mounts/fill.ts";
+import { makePoints, releasePoints } from "../mounts/points.ts";
+import { checkSources } from "../mounts/sources.ts";
 import { applyDefaults } from "../spec/defaults.ts";
-import { type MountRequest, toMountPoint } from "../spec/mountpoints.ts";
 import { now } from "../time.ts";
 import { containerOf } from "../validate/modes.ts";
 import { checkName } from "../validate/names.ts";
@@ -13,7 +15,6 @@ import { Container } from "./container.ts";
 import { containerEvent } from "./events.ts";
 import type { Parts } from "./parts.ts";
 import { newState } from "./state.ts";
-import { copyUp } from "./volumes.ts";
 
 export interface CreateOptions {
   /** Empty: one is made up. */
@@ -74,11 +75,12 @@ async function createOnce(
 ): Promise<Created> {
   const wanted = name === "" ? "" : checkName(name);
   const { warnings, mounts } = checkSpec(spec, parts.facts);
+  await checkSources(mounts);
   resolveReferences(parts, spec);
   const id = newId();
   applyDefaults(spec, id, parts.facts);
   if (wanted !== "") refuseKnownName(parts, wanted);
-  const volumes = mounts.map((mount) => ({ mount, volumeId: mount.kind === "volume" ? newId() : "" }));
+  const points = new Map<string, MountPoint>();
   let claimed = wanted;
   parts.registry.creating.add(id);
   try {
@@ -87,7 +89,9 @@ async function createOnce(
       prepareFiles(parts, id, spec, signal),
     );
     parts.fault("create.prepared");
-    if (volumes.length > 0) await makeVolumes(parts, volumes, snapshot.layerDirs);
+    await makePoints(parts, id, spec, mounts, points);
+    await fillVolumes(parts, points.values(), snapshot.layerDirs);
+    parts.fault("create.filled");
     const record = makeRecord({
       id,
       name: finalName,
@@ -97,7 +101,7 @@ async function createOnce(
     });
     record.rootfs = snapshot.rootfs;
     record.layerDirs = snapshot.layerDirs;
-    record.mounts = volumes.flatMap(({ mount, volumeId }) => mountPoint(parts, mount, volumeId));
+    record.mounts = [...points.values()];
     signal?.throwIfAborted();
     await parts.records.commit({
       put: record,
@@ -107,12 +111,7 @@ async function createOnce(
     parts.registry.add(new Container(record, parts.paths.socket(id)));
     return { id, warnings };
   } catch (error) {
-    await undo(
-      parts,
-      id,
-      claimed,
-      volumes.map(({ volumeId }) => volumeId),
-    );
+    await undo(parts, id, claimed, points.values());
     throw error;
   } finally {
     parts.registry.creating.delete(id);
@@ -220,13 +219,6 @@ function makeRecord(
   };
 }
 
-function mountPoint(parts: Parts, mount: MountRequest, volumeId: string): MountPoint[] {
-  // --tmpfs is in HostConfig.Tmpfs and nowhere else.
-  if (mount.kind === "tmpfs" && mount.copyUp) return [];
-  const source = mount.kind === "volume" ? parts.paths.volume(volumeId) : mount.source;
-  return [{ ...toMountPoint(mount, volumeId), source }];
-}
-
 /** The writable layer, and the directory for log and exit record. */
 async function prepareFiles(parts: Parts, id: string, { layers }: ContainerSpec, signal?: AbortSignal) {
   const directory = mkdir(parts.paths.container(id), { recursive: true, mode: 0o710 });
@@ -234,32 +226,17 @@ async function prepareFiles(parts: Parts, id: string, { layers }: ContainerSpec,
   return snapshot;
 }
 
-async function makeVolumes(
-  parts: Parts,
-  volumes: readonly { mount: MountRequest; volumeId: string }[],
-  layerDirs: readonly string[],
-): Promise<void> {
-  for (const { mount, volumeId } of volumes) {
-    if (volumeId === "") continue;
-    const directory = parts.paths.volume(volumeId);
-    await mkdir(directory, { recursive: true, mode: 0o755 });
-    if (mount.copyUp) await copyUp(layerDirs, mount.destination, directory);
-  }
-}
-
 /** Takes back whatever was made. What fails here is swept at the next start. */
-async function undo(parts: Parts, id: string, name: string, volumeIds: readonly string[]): Promise<void> {
+async function undo(parts: Parts, id: string, name: string, points: Iterable<MountPoint>): Promise<void> {
   // A claim whose answer never came may be carried out yet: whoever finds the name taken by this id may take it.
   parts.registry.forget(id);
-  const volumes = volumeIds
-    .filter((volumeId) => volumeId !== "")
-    .map((volumeId) => `${parts.paths.volumes}/${volumeId}`);
   const released = name === "" ? Promise.resolve() : parts.names.release(name, id);
   const results = await Promise.allSettled([
     // With NATS away the outbox does it, as soon as it can.
     released.catch(() => parts.records.commitLazily({ releaseName: { name, containerId: id } })),
     parts.snapshots.remove(id),
-    ...[parts.paths.container(id), ...volumes].map((path) => rm(path, { recursive: true, force: true })),
+    releasePoints(parts, id, points, true),
+    rm(parts.paths.container(id), { recursive: true, force: true }),
   ]);
   const failed = results.find((result) => result.status === "rejected");
   if (failed)

@@ -8,6 +8,7 @@ import { endHealth } from "../health/watch.ts";
 import type { ContainerRecord } from "../model.ts";
 import type { Subscription } from "../monitor/client.ts";
 import type { ExitRecord, MonitorEvent } from "../monitor/protocol.ts";
+import { unmountVolumes } from "../mounts/uses.ts";
 import { cgroupPath } from "../spec/bundle.ts";
 import { fromNano, nowNano, toNano } from "../time.ts";
 import type { Container } from "./container.ts";
@@ -87,7 +88,7 @@ export async function readExit(parts: Parts, record: ContainerRecord): Promise<E
 export async function handleExit(parts: Parts, container: Container, exit: ExitRecord): Promise<void> {
   const { record } = container;
   await parts.networks.release(record.id);
-  const events = exitEvents(parts, record, exit);
+  const events = [...exitEvents(parts, record, exit), ...(await unmountVolumes(parts, record))];
   const delay = restartDelay({
     policy: record.spec.hostConfig.restartPolicy,
     exitCode: exit.exitCode,

@@ -88,11 +88,13 @@ function testFor(name: string, values: readonly string[]): Test {
 
 /** Text that is given as it is or matched by a regular expression; one that can't be compiled matches itself alone. */
 function any(values: readonly string[], test: (pattern: (text: string) => boolean) => Test): Test {
-  const tests = values.map((value) => {
-    const expression = compile(value);
-    return test((text) => text === value || (expression?.test(text) ?? false));
-  });
+  const tests = values.map((value) => test(patternOf(value)));
   return (record) => tests.some((one) => one(record));
+}
+
+export function patternOf(value: string): (text: string) => boolean {
+  const expression = compile(value);
+  return (text) => text === value || (expression?.test(text) ?? false);
 }
 
 /** characters of a pattern; expressions are the caller's, and long ones can take very long to match. */

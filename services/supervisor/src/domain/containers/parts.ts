@@ -1,9 +1,10 @@
 import type { EventRecord } from "@berth/bus";
 import type { Logger } from "@berth/log";
 import type { HostFacts } from "../host.ts";
-import type { ContainerRecord, ExecRecord, Layer, RootfsMount } from "../model.ts";
+import type { ContainerRecord, ExecRecord, Layer, RootfsMount, VolumeRecord } from "../model.ts";
 import type { MonitorLauncher } from "../monitor/launcher.ts";
 import type { Networks } from "../network/networks.ts";
+import type { Volumes } from "../volumes/volumes.ts";
 import type { Registry } from "./registry.ts";
 
 /** The node's snapshotter, as far as containers need it. */
@@ -14,13 +15,19 @@ export interface Snapshots {
     layers: readonly Layer[],
     signal?: AbortSignal,
   ): Promise<{ rootfs: RootfsMount[]; layerDirs: string[] }>;
+  /** A read-only view on these layers, the same way. */
+  view(
+    key: string,
+    layers: readonly Layer[],
+    signal?: AbortSignal,
+  ): Promise<{ rootfs: RootfsMount[]; layerDirs: string[] }>;
   /** Missing is success. */
   remove(key: string): Promise<void>;
   /** Bytes of the writable layer alone. */
   usage(key: string): Promise<number>;
   /** Bytes of the layers below (uncompressed file sizes). */
   sizeOfLayers(layers: readonly Layer[]): Promise<number>;
-  /** Keys of the writable layers that this service has asked for. */
+  /** Keys of the writable layers and views that this service has asked for. */
   keys(): Promise<string[]>;
 }
 
@@ -40,12 +47,15 @@ export interface Change {
   del?: string;
   putExec?: ExecRecord;
   delExecs?: readonly string[];
+  putVolume?: VolumeRecord;
+  /** Names of volumes. */
+  delVolumes?: readonly string[];
   releaseName?: { name: string; containerId: string };
   events?: readonly EventRecord[];
 }
 
 export interface Records {
-  load(): Promise<{ containers: ContainerRecord[]; execs: ExecRecord[] }>;
+  load(): Promise<{ containers: ContainerRecord[]; execs: ExecRecord[]; volumes: VolumeRecord[] }>;
   /** Resolves once on the disk. */
   commit(change: Change): Promise<void>;
   /** Survives this process's death, not a power cut: for what the monitor's own files would tell again. */
@@ -77,6 +87,7 @@ export interface Parts {
   initProgram: string;
   networks: Networks;
   registry: Registry;
+  volumes: Volumes;
   log: Logger;
   fault: FaultPoint;
 }

@@ -1,7 +1,7 @@
-import { rm, rmdir, unlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { rm, rmdir, unlink } from "node:fs/promises";
 import { errorMessage } from "@berth/errors";
 import { conflict, noSuchContainer } from "../errors.ts";
+import { releasePoints } from "../mounts/points.ts";
 import { SIGKILL } from "../validate/signals.ts";
 import type { Container } from "./container.ts";
 import { containerEvent } from "./events.ts";
@@ -10,9 +10,6 @@ import type { Parts } from "./parts.ts";
 import { closeListener } from "./start.ts";
 import { isRunning } from "./state.ts";
 import { endContainer } from "./stop.ts";
-
-/** In the directory of a volume that has outlived its container. */
-export const keptMark = "kept";
 
 export interface RemoveOptions {
   /** Kill it first if it runs. */
@@ -54,7 +51,6 @@ async function erase(parts: Parts, container: Container, volumes: boolean): Prom
   const { id, name } = record;
   record.removing = true;
   await closeListener(parts, container);
-  if (!volumes) await keepVolumes(parts, record);
   await parts.records.commit({
     del: id,
     delExecs: [...container.execs],
@@ -63,21 +59,24 @@ async function erase(parts: Parts, container: Container, volumes: boolean): Prom
   });
   parts.registry.delete(container);
   parts.fault("remove.recorded");
+  // Before anyone is told: who then removes a volume must not find it in use.
+  await releaseMounts(parts, record, volumes);
   container.hasBeenRemoved();
-  parts.registry.discarding(discard(parts, record, volumes));
+  parts.registry.discarding(discard(parts, record));
+}
+
+/** Uses of volumes end with the record; anonymous ones go too when asked for, and what can't be removed is logged. */
+async function releaseMounts(parts: Parts, record: Container["record"], volumes: boolean): Promise<void> {
+  if (record.mounts.length === 0) return;
+  await releasePoints(parts, record.id, record.mounts, volumes).catch((error: unknown) => {
+    parts.log.warn({ container: record.id, err: errorMessage(error) }, "a removed container's volumes stay");
+  });
 }
 
 /** Data of a container whose record has gone; nobody waits for it. Never throws: the sweep at the next start takes what is left. */
-async function discard(parts: Parts, record: Container["record"], volumes: boolean): Promise<void> {
+async function discard(parts: Parts, record: Container["record"]): Promise<void> {
   const { id } = record;
-  const own = volumes
-    ? record.mounts.filter((mount) => mount.type === "volume").map((mount) => join(parts.paths.volumes, mount.name))
-    : [];
-  const results = await Promise.allSettled([
-    parts.snapshots.remove(id),
-    removeDirectory(parts, id),
-    ...own.map((path) => rm(path, { recursive: true, force: true })),
-  ]);
+  const results = await Promise.allSettled([parts.snapshots.remove(id), removeDirectory(parts, id)]);
   for (const result of results) {
     if (result.status === "rejected")
       parts.log.warn(
@@ -92,10 +91,4 @@ async function removeDirectory(parts: Parts, id: string): Promise<void> {
   const directory = parts.paths.container(id);
   await Promise.all([parts.paths.log(id), parts.paths.exitFile(id)].map((path) => unlink(path).catch(() => undefined)));
   await rmdir(directory).catch(() => rm(directory, { recursive: true, force: true }));
-}
-
-/** rm without -v leaves anonymous volumes, as Docker does: marked, so that the sweep does too. */
-async function keepVolumes(parts: Parts, record: Container["record"]): Promise<void> {
-  const own = record.mounts.filter((mount) => mount.type === "volume");
-  await Promise.all(own.map(({ name }) => writeFile(join(parts.paths.volumes, name, keptMark), "")));
 }

@@ -1,5 +1,5 @@
 import { closeSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { mkdir, rm, unlink } from "node:fs/promises";
+import { rm, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { BerthError, errorMessage, isBerthError } from "@berth/errors";
 import { conflict } from "../errors.ts";
@@ -7,10 +7,12 @@ import { startHealth } from "../health/watch.ts";
 import type { ContainerRecord, Endpoint, PublishedPort } from "../model.ts";
 import { MonitorGone } from "../monitor/client.ts";
 import type { StartReport } from "../monitor/protocol.ts";
+import { checkRecursion } from "../mounts/requests.ts";
+import { makeSources, settlePropagation } from "../mounts/sources.ts";
+import { mountVolumes, unmountVolumes } from "../mounts/uses.ts";
 import { hostHostsText, hostsText, resolvConfText } from "../network/files.ts";
 import type { Reservation } from "../network/networks.ts";
 import { bundleOf } from "../spec/bundle.ts";
-import { parseMounts } from "../spec/mountpoints.ts";
 import { containerOf } from "../validate/modes.ts";
 import { checkStart } from "../validate/start.ts";
 import type { Container } from "./container.ts";
@@ -67,6 +69,7 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
   const { record } = container;
   record.starting = true;
   let namespace: number | null = null;
+  let mounted = false;
   try {
     checkStart(record.spec);
     const joined = joinedContainers(parts, record);
@@ -82,14 +85,17 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
     const failed = [connected, files, listening].find((result) => result.status === "rejected");
     if (failed) throw failed.reason;
     const network = { endpoint: reservation.endpoint, ...value(connected) };
-    await writeBundle(parts, record, { network, joined, text: value(files) });
+    const volumes = await mountVolumes(parts, record);
+    mounted = true;
+    const propagation = await settlePropagation(record.mounts, parts.paths.stateDir);
+    await writeBundle(parts, record, { network, joined, text: value(files), volumes, propagation });
     parts.fault("start.prepared");
     const report = await runMonitor(parts, container);
     parts.fault("start.running");
     if (report.event === "failed") throw startFailure(record, report);
     recordStart(parts, container, report, reservation.endpoint, value(connected).ports);
   } catch (error) {
-    await recordFailure(parts, container, error);
+    await recordFailure(parts, container, error, mounted);
     throw error;
   } finally {
     // The container's first process holds the namespace now, or nobody does and the kernel takes it back.
@@ -109,7 +115,8 @@ async function prepareFiles(
   reservation: Reservation,
 ): Promise<NetworkText | null> {
   const { id, spec } = record;
-  await Promise.all([unlink(parts.paths.exitFile(id)).catch(ignoreMissing), makeBindSources(spec.hostConfig)]);
+  checkRecursion(spec.hostConfig.mounts);
+  await Promise.all([unlink(parts.paths.exitFile(id)).catch(ignoreMissing), makeSources(record.mounts)]);
   if (containerOf(spec.hostConfig.networkMode) !== undefined) return null;
   const { endpoint, own } = reservation;
   return {
@@ -125,26 +132,18 @@ interface NetworkText {
   resolvConf: string;
 }
 
-async function makeBindSources(host: ContainerRecord["spec"]["hostConfig"]): Promise<void> {
-  for (const mount of parseMounts(host, [])) {
-    if (mount.kind === "bind" && mount.createSource)
-      await mkdir(mount.source, { recursive: true }).catch(ignoreExisting);
-  }
-}
-
 function ignoreMissing(error: NodeJS.ErrnoException): void {
   if (error.code !== "ENOENT") throw error;
-}
-
-/** A file is a good source too. */
-function ignoreExisting(error: NodeJS.ErrnoException): void {
-  if (error.code !== "EEXIST" && error.code !== "ENOTDIR") throw error;
 }
 
 interface BundleParts {
   network: { namespace: number | null; endpoint: Endpoint | undefined; ports: PublishedPort[] };
   joined: Joined;
   text: NetworkText | null;
+  /** Directories of volumes, by destination. */
+  volumes: ReadonlyMap<string, string>;
+  /** Of binds whose source allows no other than what was asked for. */
+  propagation: ReadonlyMap<string, string>;
 }
 
 /**
@@ -154,21 +153,18 @@ interface BundleParts {
 async function writeBundle(
   parts: Parts,
   record: ContainerRecord,
-  { network, joined, text }: BundleParts,
+  { network, joined, text, volumes, propagation }: BundleParts,
 ): Promise<void> {
   const { id, spec } = record;
   const directory = parts.paths.bundle(id);
   // Of the container whose network is joined, its files too.
   const filesOf = parts.paths.bundle(containerOf(spec.hostConfig.networkMode) ?? id);
   const own = network.namespace === null ? null : `/proc/${process.pid}/fd/${network.namespace}`;
-  const volumes = new Map(
-    record.mounts.filter((mount) => mount.type === "volume").map((mount) => [mount.destination, mount.source]),
-  );
   const bundle = await bundleOf(record, {
     facts: parts.facts,
     namespaces: { network: own ?? joined.network, ipc: joined.ipc, shm: joined.shm, pid: joined.pid },
-    mounts: parseMounts(spec.hostConfig, spec.config.volumes),
     volumes,
+    propagation,
     files: {
       resolvConf: join(filesOf, "resolv.conf"),
       hostname: join(filesOf, "hostname"),
@@ -181,6 +177,7 @@ async function writeBundle(
   });
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(join(directory, "rootfs"), { recursive: true, mode: 0o711 });
+  for (const { at } of bundle.monitor.stagedMounts) mkdirSync(join(directory, at), { mode: 0o700 });
   const write = (name: string, content: string, mode = 0o600) =>
     writeFileSync(join(directory, name), content, { mode });
   write("config.json", JSON.stringify(bundle.config));
@@ -233,7 +230,7 @@ function recordStart(
 }
 
 /** Docker's order: the container stays what it was, with the failure's exit code and text. */
-async function recordFailure(parts: Parts, container: Container, error: unknown): Promise<void> {
+async function recordFailure(parts: Parts, container: Container, error: unknown, mounted: boolean): Promise<void> {
   const { record, id } = container;
   container.subscription?.close();
   container.subscription = undefined;
@@ -241,11 +238,12 @@ async function recordFailure(parts: Parts, container: Container, error: unknown)
     parts.log.warn({ err: cause, container: id }, "cannot close a socket"),
   );
   await parts.networks.release(id);
+  const events = mounted ? await unmountVolumes(parts, record) : [];
   tidy(parts, id);
   const exitCode = isBerthError(error) ? Number(error.details.exitCode ?? 128) : 128;
   Object.assign(record.state, { exitCode, error: errorMessage(error), pid: 0, monitorPid: 0 });
   record.starting = false;
-  await parts.records.commitLazily({ put: record });
+  await parts.records.commitLazily({ put: record, events });
   if (error instanceof MonitorGone)
     parts.log.warn({ container: id }, "the monitor went away while the container started");
 }

@@ -1,12 +1,11 @@
 import { posix } from "node:path";
 import type { HostFacts } from "../host.ts";
-import type { ContainerRecord, ContainerSpec } from "../model.ts";
+import type { ContainerRecord, ContainerSpec, MountPoint } from "../model.ts";
 import { parseLogConfig } from "../validate/logging.ts";
 import { capabilitiesOf, parseSeccomp, parseSecurityOptions } from "../validate/security.ts";
 import { devicesOf } from "./devices.ts";
 import { initMount } from "./init.ts";
-import type { MountRequest } from "./mountpoints.ts";
-import { mountsOf, type NetworkFiles } from "./mounts.ts";
+import { mountsOf, type NetworkFiles, stagesOf } from "./mounts.ts";
 import { type JoinedNamespaces, namespacesOf } from "./namespaces.ts";
 import type { MonitorSpec, OciSpec } from "./oci.ts";
 import { processOf } from "./process.ts";
@@ -17,8 +16,10 @@ import { resolveProfile } from "./seccomp.ts";
 export interface BundleInput {
   facts: HostFacts;
   namespaces: JoinedNamespaces;
-  mounts: readonly MountRequest[];
+  /** Directories of volumes on the host, by destination. */
   volumes: ReadonlyMap<string, string>;
+  /** Of binds that can't have what was asked for, by destination. */
+  propagation: ReadonlyMap<string, string>;
   files: NetworkFiles;
   /** For those with --init. */
   initProgram: string;
@@ -48,7 +49,7 @@ export async function bundleOf(record: ContainerRecord, input: BundleInput): Pro
     ...(host.utsMode !== "host" && { hostname: config.hostname }),
     ...(host.utsMode !== "host" && config.domainname !== "" && { domainname: config.domainname }),
     mounts: [
-      ...mountsOf(spec, input.mounts, input.volumes, input.files, input.namespaces.shm),
+      ...mountsOf(spec, { ...input, mounts: record.mounts }, input.files, input.namespaces.shm),
       ...initMount(host, input.initProgram),
     ],
     ...(Object.keys(host.annotations).length > 0 && { annotations: host.annotations }),
@@ -59,7 +60,7 @@ export async function bundleOf(record: ContainerRecord, input: BundleInput): Pro
       namespaces: namespacesOf(host, input.namespaces),
       devices: devices.nodes,
       ...(seccomp !== undefined && seccomp !== "default" && { seccomp }),
-      rootfsPropagation: rootPropagation(input.mounts),
+      rootfsPropagation: rootPropagation(record.mounts, input.propagation),
       maskedPaths: host.maskedPaths?.paths ?? [],
       readonlyPaths: host.readonlyPaths?.paths ?? [],
     },
@@ -77,6 +78,7 @@ function monitorOf(record: ContainerRecord, input: BundleInput): MonitorSpec {
     exitFile: input.exitFile,
     log: log.keep ? { path: input.logPath, maxSize: log.maxSize, maxFiles: log.maxFiles } : null,
     rootfsMounts: record.rootfs.map(({ type, source, base, options }) => ({ type, source, base, options })),
+    stagedMounts: stagedMounts(record.mounts),
     user: config.user,
     groups: host.groupAdd,
     stdinOpen: config.openStdin,
@@ -85,6 +87,15 @@ function monitorOf(record: ContainerRecord, input: BundleInput): MonitorSpec {
     cols,
     place: input.place,
   };
+}
+
+/** Images are mounted aside first; what the container sees of them are binds. */
+function stagedMounts(mounts: readonly MountPoint[]): MonitorSpec["stagedMounts"] {
+  const stages = stagesOf(mounts);
+  return mounts.flatMap(({ destination, view }) => {
+    const at = stages.get(destination);
+    return at === undefined || view === undefined ? [] : [{ at, mount: view.mount }];
+  });
 }
 
 /** Below /berth unless --cgroup-parent says otherwise. */
@@ -129,8 +140,8 @@ function seccompOf({ hostConfig: host }: ContainerSpec, facts: HostFacts): objec
 }
 
 /** What is mounted shared or as a slave inside works only if the root is so as well. */
-function rootPropagation(mounts: readonly MountRequest[]): string {
-  const words = mounts.map((mount) => mount.propagation);
+function rootPropagation(mounts: readonly MountPoint[], settled: ReadonlyMap<string, string>): string {
+  const words = mounts.map((mount) => settled.get(mount.destination) ?? mount.propagation);
   if (words.some((word) => word === "shared" || word === "rshared")) return "shared";
   if (words.some((word) => word === "slave" || word === "rslave")) return "slave";
   return "private";

@@ -1,7 +1,7 @@
-import type { ContainerSpec } from "../model.ts";
+import type { ContainerSpec, MountPoint } from "../model.ts";
 import { parseSecurityOptions } from "../validate/security.ts";
-import type { MountRequest } from "./mountpoints.ts";
 import type { OciMount } from "./oci.ts";
+import { tmpfsOptions } from "./tmpfs.ts";
 
 /** Host files that are bound over the container's own; null where it keeps what its image has. */
 export interface NetworkFiles {
@@ -10,22 +10,36 @@ export interface NetworkFiles {
   hosts: string | null;
 }
 
-/** All mounts of a container in the order in which they are made. `volumes`: destination → directory on the host. */
+/** The user's mounts, and what of them is known at a start only, by destination. */
+export interface UserMounts {
+  mounts: readonly MountPoint[];
+  /** Directories on the host. */
+  volumes: ReadonlyMap<string, string>;
+  propagation: ReadonlyMap<string, string>;
+}
+
+/** All mounts of a container in the order in which they are made. @throws INTERNAL for tmpfs options that there are not */
 export function mountsOf(
   spec: ContainerSpec,
-  requests: readonly MountRequest[],
-  volumes: ReadonlyMap<string, string>,
+  user: UserMounts,
   files: NetworkFiles,
   /** Another container's /dev/shm, when its IPC is shared. */
   shm: string | null = null,
 ): OciMount[] {
-  const user = new Map(requests.map((request) => [request.destination, userMount(request, volumes)]));
+  const stages = stagesOf(user.mounts);
+  const own = new Map(user.mounts.map((point) => [point.destination, userMount(point, user, stages)]));
+  for (const [destination, options] of Object.entries(spec.hostConfig.tmpfs)) {
+    const given = options === "" ? [] : options.split(",");
+    own.set(destination, { destination, type: "tmpfs", source: "tmpfs", options: tmpfsOptions(given) });
+  }
+  // A /dev of the user's own is all there is of it.
+  const isHidden = (path: string) => own.has(path) || (own.has("/dev") && path.startsWith("/dev/"));
   const engine = [...systemMounts(spec, shm), ...fileMounts(files, spec.hostConfig.readonlyRootfs)].filter(
-    (mount) => !user.has(mount.destination),
+    (mount) => !isHidden(mount.destination),
   );
   // Parents before what lies inside them, so that none hides another.
-  const own = [...user.values()].sort((a, b) => depth(a.destination) - depth(b.destination));
-  return [...engine, ...own];
+  const sorted = [...own.values()].sort((a, b) => depth(a.destination) - depth(b.destination));
+  return [...engine, ...sorted];
 }
 
 function systemMounts({ hostConfig: host }: ContainerSpec, shm: string | null): OciMount[] {
@@ -77,28 +91,25 @@ function fileMounts(files: NetworkFiles, readonly: boolean): OciMount[] {
   );
 }
 
-function userMount(request: MountRequest, volumes: ReadonlyMap<string, string>): OciMount {
-  const { kind, destination, readOnly } = request;
-  if (kind === "tmpfs") {
-    const options = ["noexec", "nosuid", "nodev", ...(readOnly ? ["ro"] : []), ...request.tmpfsOptions];
-    return { destination, type: "tmpfs", source: "tmpfs", options: withoutOverridden(options) };
-  }
-  const source = kind === "volume" ? (volumes.get(destination) ?? "") : request.source;
-  const bind = request.recursive ? "rbind" : "bind";
-  const propagation = request.propagation || "rprivate";
-  // "rro" makes what is mounted below the source read-only as well.
-  const access = readOnly ? [request.recursive ? "rro" : "ro"] : [];
-  return { destination, type: "bind", source, options: [bind, ...access, propagation] };
+/** Names of the directories of a bundle that images are mounted on, by destination of their mounts. */
+export function stagesOf(points: readonly MountPoint[]): Map<string, string> {
+  const images = points.filter(({ view }) => view !== undefined);
+  return new Map(images.map(({ destination }, index) => [destination, `image-${index}`]));
 }
 
-/** The last of two words that contradict each other wins ("noexec" … "exec"). */
-function withoutOverridden(options: readonly string[]): string[] {
-  const subject = (option: string) =>
-    option.includes("=") ? option.slice(0, option.indexOf("=")) : option.replace(/^no|^r(?=[ow]$)/, "");
-  return options.filter((option, index) => {
-    const later = options.slice(index + 1).map(subject);
-    return !later.includes(subject(option));
-  });
+function userMount(point: MountPoint, input: UserMounts, stages: ReadonlyMap<string, string>): OciMount {
+  const { type, destination, subpath } = point;
+  if (type === "tmpfs") {
+    return { destination, type: "tmpfs", source: "tmpfs", options: tmpfsOptions(point.tmpfsOptions) };
+  }
+  const staged = stages.get(destination);
+  const source = type === "volume" ? (input.volumes.get(destination) ?? point.source) : (staged ?? point.source);
+  const bind = point.recursive ? "rbind" : "bind";
+  const propagation = input.propagation.get(destination) ?? (point.propagation || "rprivate");
+  // "rro" makes what is mounted below the source read-only as well.
+  const access = point.rw ? [] : [point.readOnlyRecursion === "no" ? "ro" : "rro"];
+  const inner = subpath === "" ? [] : [`src-subpath=${subpath}`];
+  return { destination, type: "bind", source, options: [bind, ...access, propagation, ...inner] };
 }
 
 const depth = (path: string): number => path.split("/").length;

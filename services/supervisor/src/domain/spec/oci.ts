@@ -110,6 +110,7 @@ export interface MonitorSpec {
   exitFile: string;
   log: { path: string; maxSize: number; maxFiles: number } | null;
   rootfsMounts: { type: string; source: string; base: string; options: string[] }[];
+  stagedMounts: { at: string; mount: { type: string; source: string; base: string; options: string[] } }[];
   user: string;
   /** Names or numbers. */
   groups: string[];

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { invalid, notBuilt } from "../errors.ts";
 import type { HostFacts } from "../host.ts";
 import type { ContainerSpec } from "../model.ts";
-import { type MountRequest, parseMounts } from "../spec/mountpoints.ts";
+import { checkVolumesFrom, type MountRequest, parseRequests } from "../mounts/requests.ts";
 import { parseLogConfig } from "./logging.ts";
 import { checkModes } from "./modes.ts";
 import { checkPortBindings } from "./ports.ts";
@@ -25,7 +25,7 @@ export interface CheckedSpec {
 
 /** Checks a whole spec before anything is made. May take out what the host can't do (and warn). Throws INVALID_ARGUMENT, NOT_IMPLEMENTED. */
 export function checkSpec(spec: ContainerSpec, facts: HostFacts): CheckedSpec {
-  const { config, hostConfig: host } = spec;
+  const { hostConfig: host } = spec;
   checkBounds(spec);
   checkConfig(spec);
   checkNotBuilt(spec);
@@ -38,8 +38,9 @@ export function checkSpec(spec: ContainerSpec, facts: HostFacts): CheckedSpec {
   for (const name of host.capDrop) normalizeCapability(name, "CapDrop");
   parseLogConfig(host.logConfig);
   checkPortBindings(host);
+  const mounts = parseRequests(host);
+  for (const text of host.volumesFrom) checkVolumesFrom(text);
   const warnings = checkResources(host.resources, facts);
-  const mounts = parseMounts(host, config.volumes);
   if (host.networkMode === "host" && host.portBindings.length > 0) {
     warnings.push("Published ports are discarded when using host network mode");
   }
@@ -55,6 +56,9 @@ function checkBounds({ config, hostConfig: host, layers }: ContainerSpec): void 
     ["ExposedPorts", config.exposedPorts],
     ["Binds", host.binds],
     ["Mounts", host.mounts],
+    ["Volumes", config.volumes],
+    ["VolumesFrom", host.volumesFrom],
+    ["Tmpfs", Object.keys(host.tmpfs)],
     ["PortBindings", host.portBindings],
     ["ExtraHosts", host.extraHosts],
     ["Devices", host.resources.devices],
@@ -109,7 +113,5 @@ function checkExtraHost(entry: string): void {
 
 /** What is understood and not built yet. Each says what it is. */
 function checkNotBuilt({ hostConfig: host }: ContainerSpec): void {
-  if (host.volumesFrom.length > 0) throw notBuilt("--volumes-from");
-  if (!["", "local"].includes(host.volumeDriver)) throw notBuilt(`volume driver "${host.volumeDriver}"`);
   if (Object.keys(host.storageOpt).length > 0) throw notBuilt("--storage-opt");
 }

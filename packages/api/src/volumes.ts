@@ -1,0 +1,1 @@
+export * from "./gen/berth/volumes/v1/volumes.ts";
