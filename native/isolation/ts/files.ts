@@ -30,3 +30,10 @@ export const pipe = (): [number, number] => native.pipe();
 /** A unix stream socket at `path`, listening; nothing accepts yet, clients may connect and send. Throws EADDRINUSE if it exists. */
 export const listenUnix = (path: string, mode = 0o600, backlog = 1024): number =>
   native.listenUnix(path, mode, backlog);
+
+/**
+ * Sends each message as a datagram to the unix socket at `path`, in order. With `large`, a message that is too long for a datagram
+ * goes as a sealed memfd (journald's protocol). A receiver that takes nothing for 5 s: EAGAIN.
+ */
+export const sendDatagrams = (path: string, messages: readonly Buffer[], large: boolean): Promise<void> =>
+  native.sendDatagrams(path, messages, large);

@@ -94,6 +94,7 @@ export interface Native {
   getXattr(path: string, name: string): Promise<Buffer | null>;
   pipe(): [number, number];
   listenUnix(path: string, mode: number, backlog: number): number;
+  sendDatagrams(path: string, messages: readonly Buffer[], large: boolean): Promise<void>;
   spawnDetached(options: {
     file: string;
     args: readonly string[];

@@ -3,8 +3,9 @@ import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { closeAll, findTail, openAll, openSuccessor } from "../src/domain/logs/files.ts";
+import { closeAll, openAll, openSuccessor } from "../src/domain/logs/files.ts";
 import { type FormatOptions, LogFormatter, padded } from "../src/domain/logs/format.ts";
+import { findTail, jsonRecords } from "../src/domain/logs/records.ts";
 
 const plain: FormatOptions = {
   stdout: true,
@@ -59,7 +60,7 @@ test("streams, frames, timestamps, ranges, details", () => {
   expect(format(line("x"), { details: true })).toBe(" x");
   expect(
     format('{"log":"x","stream":"stdout","attrs":{"b":"2","a":"1 "},"time":"2026-01-02T03:04:05Z"}', { details: true }),
-  ).toBe("a=1%20,b=2 x");
+  ).toBe("a=1+,b=2 x");
 });
 
 test("what is no log line is left out", () => {
@@ -92,17 +93,17 @@ test("the last lines over rotated files, and the file that follows one", async (
   await writeFile(path, "6\n7\n");
   const files = openAll(path);
   expect(files).toHaveLength(3);
-  expect(await findTail(files, 1)).toEqual({ index: 2, offset: 2 });
-  expect(await findTail(files, 2)).toEqual({ index: 2, offset: 0 });
-  expect(await findTail(files, 3)).toEqual({ index: 1, offset: 2 });
-  expect(await findTail(files, 5)).toEqual({ index: 0, offset: 4 });
-  expect(await findTail(files, 99)).toEqual({ index: 0, offset: 0 });
+  expect(await findTail(files, jsonRecords, 1)).toEqual({ index: 2, offset: 2 });
+  expect(await findTail(files, jsonRecords, 2)).toEqual({ index: 2, offset: 0 });
+  expect(await findTail(files, jsonRecords, 3)).toEqual({ index: 1, offset: 2 });
+  expect(await findTail(files, jsonRecords, 5)).toEqual({ index: 0, offset: 4 });
+  expect(await findTail(files, jsonRecords, 99)).toEqual({ index: 0, offset: 0 });
   const [, , current] = files;
   if (!current) throw new Error("no file");
-  expect(openSuccessor(path, current.inode)).toBeUndefined();
+  expect(openSuccessor(path, current.id)).toBeUndefined();
   await rename(path, `${path}.1`);
   await writeFile(path, "8\n");
-  const next = openSuccessor(path, current.inode);
+  const next = openSuccessor(path, current.id);
   expect(next && readFileSync(next.fd, "utf8")).toBe("8\n");
   closeAll([...files, ...(next ? [next] : [])]);
   await rm(dir, { recursive: true });

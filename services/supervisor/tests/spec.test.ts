@@ -25,7 +25,7 @@ async function bundle(
     files: { resolvConf: "/f/resolv.conf", hostname: "/f/hostname", hosts: "/f/hosts" },
     initProgram: "/opt/berth-runtime",
     exitFile: "/e",
-    logPath: "/l",
+    logPaths: { json: "/l", compact: "/c" },
     place: { endpoints: [], ports: [] },
   };
   return { ...(await bundleOf(record, input)), spec };
@@ -98,7 +98,15 @@ test("a container without options", async () => {
     v: 1,
     id,
     exitFile: "/e",
-    log: { path: "/l", maxSize: 0, maxFiles: 1 },
+    log: {
+      path: "/l",
+      maxSize: 100 << 20,
+      maxFiles: 5,
+      compress: false,
+      compact: false,
+      hold: false,
+      attributes: "",
+    },
     user: "",
     stdinOpen: false,
   });

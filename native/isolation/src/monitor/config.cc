@@ -16,6 +16,14 @@ void read_log(ObjectReader& in, LogOptions& log) {
   in.read("path", log.path);
   in.read("maxSize", log.max_size);
   in.read("maxFiles", log.max_files);
+  in.read("compress", log.compress);
+  in.read("compact", log.compact);
+  in.read("hold", log.hold);
+  in.read("attributes", log.attributes);
+  const std::string& attributes = log.attributes;
+  if (attributes.size() > kMaxLogAttributes || (!attributes.empty() && attributes[0] != '{'))
+    in.fail("attributes", "a JSON object of at most 64 KiB");
+  if (log.hold && !log.compact) in.fail("hold", "the compact format");
   if (log.path.empty() || log.path[0] != '/') in.fail("path", "an absolute path");
   if (log.max_size < 0) in.fail("maxSize", "bytes, 0 for no limit");
   if (log.max_files < 1 || log.max_files > kMaxLogFiles) in.fail("maxFiles", "1 to 1000");

@@ -11,14 +11,17 @@ namespace {
 constexpr std::string_view kHead = "{\"log\":\"";
 }  // namespace
 
-LineEncoder::LineEncoder(const char* stream, RecordSink* sink) : stream_(stream), sink_(sink) {}
+LineEncoder::LineEncoder(const char* stream, RecordSink* sink, std::string attributes, bool compact)
+    : stream_(stream), sink_(sink), attributes_(std::move(attributes)), compact_(compact) {}
 
 void LineEncoder::build_tail(std::string& out, std::string_view time, bool newline) const {
   out.clear();
   if (newline) out += "\\n";
   out += "\",\"stream\":\"";
   out += stream_;
-  out += "\",\"time\":\"";
+  out += '"';
+  if (!attributes_.empty()) out += ",\"attrs\":" + attributes_;
+  out += ",\"time\":\"";
   out += time;
   out += "\"}\n";
 }
@@ -26,10 +29,30 @@ void LineEncoder::build_tail(std::string& out, std::string_view time, bool newli
 void LineEncoder::prepare(int64_t time_ns) {
   if (time_ns == tail_time_) return;
   tail_time_ = time_ns;
-  build_tail(tail_, formatter_.format(time_ns), true);
+  if (!compact_) build_tail(tail_, formatter_.format(time_ns), true);
+}
+
+void LineEncoder::emit_compact(const char* data, size_t size, bool whole) {
+  if (!in_partial_) partial_time_ = tail_time_;
+  in_partial_ = !whole;
+  auto* at = reinterpret_cast<unsigned char*>(sink_->reserve());
+  const unsigned char* const start = at;
+  const auto length = static_cast<uint32_t>(size + (whole ? 1 : 0));
+  auto put = [&at](uint64_t value, int bytes) {
+    for (int i = 0; i < bytes; i++) *at++ = static_cast<unsigned char>(value >> (8 * i));
+  };
+  put(length, 4);
+  *at++ = static_cast<unsigned char>((stream_[3] == 'e' ? kCompactStderr : 0) | (whole ? 0 : kCompactGoesOn));
+  put(static_cast<uint64_t>(partial_time_), 8);
+  std::memcpy(at, data, size);
+  at += size;
+  if (whole) *at++ = '\n';
+  put(length, 4);
+  sink_->commit(static_cast<size_t>(at - start));
 }
 
 void LineEncoder::emit(const char* data, size_t size, bool whole) {
+  if (compact_) return emit_compact(data, size, whole);
   if (!whole && !in_partial_) {
     in_partial_ = true;
     build_tail(partial_, formatter_.format(tail_time_), false);

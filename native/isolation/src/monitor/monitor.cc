@@ -250,7 +250,7 @@ void Monitor::reap() {
     if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
     if (info.si_pid == pid_ && status_ != Status::stopped)
       container_exited(status_of(info));
-    else
+    else if (log_ == nullptr || !log_->reaped(info.si_pid, info.si_code == CLD_EXITED && info.si_status == 0))
       execs_.reaped(info.si_pid, status_of(info));
   }
 }

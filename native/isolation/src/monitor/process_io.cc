@@ -104,6 +104,8 @@ Result<void> ProcessIo::resize(uint16_t rows, uint16_t cols) {
 }
 
 size_t ProcessIo::read_limit(const Output& output) {
+  // The log may say that it has no room: `log-shipped` goes on from here.
+  if (options_.log != nullptr && options_.log->blocked()) return 0;
   size_t limit = Scratch::kReadSize;
   bool has_client = false;
   for (const Client& client : clients_) {
@@ -174,6 +176,20 @@ void ProcessIo::deliver(const Output& output, const char* data, size_t size) {
   SharedChunk kept;  // made once, by the first client that does not take it all
   for (const Client& client : clients_)
     if (takes(client, output.stream)) client.connection->send_output(pieces, kept, options_.budget);
+}
+
+void ProcessIo::send_to(Connection& client, int stream, std::string_view data) {
+  const auto found = std::find_if(clients_.begin(), clients_.end(),
+                                  [&](const Client& known) { return known.connection == &client; });
+  if (found == clients_.end() || !takes(*found, stream)) return;
+  unsigned char header[kHeaderSize];
+  iovec pieces[2] = {{header, 0}, {const_cast<char*>(data.data()), data.size()}};
+  if (!terminal_) {
+    fill_header(header, stream, data.size());
+    pieces[0].iov_len = kHeaderSize;
+  }
+  SharedChunk kept;
+  client.send_output(pieces, kept, options_.budget);
 }
 
 void ProcessIo::close_output(Output& output) {

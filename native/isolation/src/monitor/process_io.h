@@ -6,6 +6,7 @@
 
 #include <array>
 #include <functional>
+#include <string_view>
 #include <vector>
 
 #include "base/fd.h"
@@ -49,6 +50,8 @@ class ProcessIo {
   Result<void> open(StreamEnds ends);
 
   void attach(Connection* client, Wants wants);
+  /// Output that this client alone is still to get.
+  void send_to(Connection& client, int stream, std::string_view data);
   /// The client has gone, or takes no output any more.
   void detach(Connection* client);
   [[nodiscard]] const std::vector<Connection*> clients() const;

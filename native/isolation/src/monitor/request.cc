@@ -24,7 +24,7 @@ constexpr Name kOperations[] = {
     {"state", Operation::state},   {"attach", Operation::attach}, {"exec", Operation::exec},
     {"resize", Operation::resize}, {"kill", Operation::kill},     {"pause", Operation::pause},
     {"resume", Operation::resume}, {"update", Operation::update}, {"stats", Operation::stats},
-    {"subscribe", Operation::subscribe}};
+    {"subscribe", Operation::subscribe}, {"log-shipped", Operation::log_shipped}};
 
 void read_wants(ObjectReader& in, Wants& wants) {
   in.read("stdin", wants.in);
@@ -57,6 +57,10 @@ void read_fields(ObjectReader& in, Request& request) {
     case Operation::attach:
       read_wants(in, request.wants);
       in.read("exec", request.exec);
+      in.read("replay", request.replay);
+      break;
+    case Operation::log_shipped:
+      in.read("offset", request.offset);
       break;
     case Operation::exec:
       read_exec(in, request);

@@ -12,7 +12,7 @@
 
 namespace berth::monitor {
 
-enum class Operation { state, attach, exec, resize, kill, pause, resume, update, stats, subscribe };
+enum class Operation { state, attach, exec, resize, kill, pause, resume, update, stats, subscribe, log_shipped };
 
 struct Request {
   Operation operation = Operation::state;
@@ -28,6 +28,8 @@ struct Request {
   bool all = false;                 // kill
   bool tree = false;                // kill: with whatever the exec has started
   oci::Resources resources;         // update
+  bool replay = false;              // attach: the log is shown first, so where it ends is asked for
+  uint64_t offset = 0;              // log-shipped
 };
 
 /// `line` without its newline.

@@ -46,6 +46,10 @@ void Monitor::serve(Connection& connection, const Request& request) {
       return answer(connection, stats());
     case Operation::subscribe:
       return subscribe(connection);
+    case Operation::log_shipped:
+      if (log_ != nullptr) log_->shipped(request.offset);
+      if (io_ != nullptr) io_->resume();
+      return answer(connection, Result<void>());
   }
 }
 
@@ -110,8 +114,15 @@ void Monitor::attach(Connection& connection, const Request& request) {
   } else if (concluded_) {
     return answer(connection, need_running("attach"));
   }
-  connection.send_line(JsonLine().boolean("ok", true).done());
+  const bool replay = request.replay && !request.exec && log_ != nullptr;
+  JsonLine line;
+  line.boolean("ok", true);
+  if (replay) line.raw("log", log_->position_json());
+  connection.send_line(line.done());
   connection.start_stream(io, request.wants);
+  // Beginnings of lines that the log does not have yet: with them log and stream are one text without gap or double.
+  for (int stream = 1; replay && stream <= 2; stream++)
+    if (const std::string& pending = log_->pending(stream); !pending.empty()) io->send_to(connection, stream, pending);
 }
 
 void Monitor::exec(Connection& connection, const Request& request) {

@@ -103,7 +103,9 @@ export interface Paths {
   /** Log and exit record. */
   container(id: string): string;
   containers: string;
+  /** Docker's json-file; of another driver its local copy is in our own format. */
   log(id: string): string;
+  compactLog(id: string): string;
   exitFile(id: string): string;
   volume(volumeId: string): string;
   volumes: string;

@@ -17,6 +17,7 @@ export function makePaths(stateDir: string, runDir: string): Paths {
     containers,
     container: (id) => join(containers, id),
     log: (id) => join(containers, id, `${id}-json.log`),
+    compactLog: (id) => join(containers, id, "container.log"),
     exitFile: (id) => join(containers, id, "exit.json"),
     volumes,
     volume: (volumeId) => join(volumes, volumeId, "_data"),

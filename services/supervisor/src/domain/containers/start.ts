@@ -172,7 +172,7 @@ async function writeBundle(
     },
     initProgram: parts.initProgram,
     exitFile: parts.paths.exitFile(id),
-    logPath: parts.paths.log(id),
+    logPaths: { json: parts.paths.log(id), compact: parts.paths.compactLog(id) },
     place: { endpoints: network.endpoint ? [network.endpoint] : [], ports: network.ports },
   });
   rmSync(directory, { recursive: true, force: true });

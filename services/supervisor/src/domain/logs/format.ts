@@ -1,3 +1,5 @@
+import { compactHead, compactOverhead } from "./records.ts";
+
 /**
  * From Docker's json-file lines to what the Engine API sends, bytes to bytes: a JSON.parse a line would make logs of a busy
  * container several times slower. Lines that do not look as the monitor writes them go through JSON.parse.
@@ -68,6 +70,49 @@ export class LogFormatter {
     this.#emit(source, start + prefixSize, time - 1 - middleSize, isError ? 2 : 1, source, time, end - 2);
   }
 
+  /** Adds a record of the compact format (records.ts): `source[start, end)`. */
+  addCompact(source: Buffer, start: number, end: number): void {
+    const { stdout, stderr, since, until, timestamps, framed, details } = this.#options;
+    const isError = ((source[start + 4] ?? 0) & 1) !== 0;
+    if (!(isError ? stderr : stdout)) return;
+    let stamp = "";
+    if (timestamps || since !== undefined || until !== undefined) {
+      stamp = this.#stampOf(source.readBigInt64LE(start + 5));
+      if (until !== undefined && stamp > until) {
+        this.past = true;
+        return;
+      }
+      if (since !== undefined && stamp < since) return;
+    }
+    const size = end - start - compactOverhead;
+    this.#reserve(headerSize + stampSize + 1 + size);
+    const out = this.#out;
+    const begin = this.#length;
+    let at = begin + (framed ? headerSize : 0);
+    if (timestamps) {
+      at += out.write(stamp, at, "latin1");
+      out[at++] = SPACE;
+    }
+    if (details) out[at++] = SPACE;
+    source.copy(out, at, start + compactHead, start + compactHead + size);
+    at += size;
+    if (framed) putHeader(out, begin, isError ? 2 : 1, at - begin - headerSize);
+    this.#length = at;
+  }
+
+  #second = -1n;
+  #secondText = "";
+
+  /** RFC 3339 with nine digits; the calendar part is made once a second. */
+  #stampOf(nano: bigint): string {
+    const second = nano / 1_000_000_000n;
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#secondText = new Date(Number(second) * 1000).toISOString().slice(0, 20);
+    }
+    return `${this.#secondText}${String(nano % 1_000_000_000n).padStart(9, "0")}Z`;
+  }
+
   #inRange(source: Buffer, from: number, to: number): boolean {
     const { since, until } = this.#options;
     if (since === undefined && until === undefined) return true;
@@ -101,11 +146,7 @@ export class LogFormatter {
       out[at++] = SPACE;
     }
     at = unescapeInto(source, from, to, out, at);
-    if (framed) {
-      out[begin] = stream;
-      out[begin + 1] = out[begin + 2] = out[begin + 3] = 0;
-      out.writeUInt32BE(at - begin - headerSize, begin + 4);
-    }
+    if (framed) putHeader(out, begin, stream, at - begin - headerSize);
     this.#length = at;
   }
 
@@ -135,11 +176,22 @@ export class LogFormatter {
   }
 }
 
+/** Engine API, "Stream format". */
+function putHeader(out: Buffer, at: number, stream: number, size: number): void {
+  out[at] = stream;
+  out[at + 1] = out[at + 2] = out[at + 3] = 0;
+  out.writeUInt32BE(size, at + 4);
+}
+
+/** As Go's url.QueryEscape. */
+const escaped = (text: string): string =>
+  encodeURIComponent(text)
+    .replaceAll("%20", "+")
+    .replace(/[!'()*]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`);
+
 function attributesText(attrs: unknown): string {
   if (typeof attrs !== "object" || attrs === null) return "";
-  const pairs = Object.entries(attrs).map(
-    ([key, value]) => `${encodeURIComponent(key)}=${encodeURIComponent(String(value))}`,
-  );
+  const pairs = Object.entries(attrs).map(([key, value]) => `${escaped(key)}=${escaped(String(value))}`);
   return pairs.sort().join(",");
 }
 

@@ -4,9 +4,15 @@ import { BerthError } from "@berth/errors";
 import type { Container } from "../containers/container.ts";
 import type { Parts } from "../containers/parts.ts";
 import { isRunning } from "../containers/state.ts";
+import { conflict } from "../errors.ts";
+import type { LogConfig } from "../model.ts";
 import { fromNano, nowNano } from "../time.ts";
-import { closeAll, findTail, type LogFile, openAll, openSuccessor, readAt, sizeOf } from "./files.ts";
+import { closeAll, type LogFile, openAll, openSuccessor } from "./files.ts";
 import { LogFormatter } from "./format.ts";
+import { driverOf } from "./options/validate.ts";
+import { parseBool } from "./options/values.ts";
+import { compactRecords, findTail, jsonRecords, maxRecord, type RecordFormat } from "./records.ts";
+import { type Source, sizeOf, sourceOf } from "./source.ts";
 
 export interface LogOptions {
   stdout: boolean;
@@ -19,11 +25,11 @@ export interface LogOptions {
   timestamps: boolean;
   follow: boolean;
   details: boolean;
+  /** Where to stop: a place that the monitor gave (attach with `replay`). */
+  end?: { file: string; offset: number } | undefined;
 }
 
 const readSize = 256 * 1024;
-/** Longer than any line the monitor writes (16 KiB of output, each byte escaped): without a newline by then it is no log. */
-const maxLine = 1 << 20;
 
 /** A container's log, formatted for the Engine API, in chunks. Following ends when the container does. Throws NOT_IMPLEMENTED for driver "none". */
 export async function* readLogs(
@@ -33,7 +39,10 @@ export async function* readLogs(
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   const { spec } = container.record;
-  if (spec.hostConfig.logConfig.type === "none") {
+  if (container.removed || container.record.removing)
+    throw conflict("can not get logs from container which is dead or marked for removal");
+  const { logConfig } = spec.hostConfig;
+  if (!canRead(logConfig)) {
     throw new BerthError("NOT_IMPLEMENTED", "configured logging driver does not support reading");
   }
   const text = (nano: bigint | undefined) => (nano === undefined || nano === 0n ? undefined : fromNano(nano));
@@ -43,7 +52,26 @@ export async function* readLogs(
     since: text(options.since),
     until: text(options.until),
   });
-  yield* new LogReader(parts.paths.log(container.id), container, formatter, options, signal).run();
+  const compact = driverOf(logConfig) !== "json-file";
+  const path = compact ? parts.paths.compactLog(container.id) : parts.paths.log(container.id);
+  yield* new LogReader({ path, compact, container, formatter, options, signal }).run();
+}
+
+/** Docker reads the log of any driver from its cache, unless that is turned off. */
+function canRead(config: LogConfig): boolean {
+  const driver = driverOf(config);
+  if (driver === "none") return false;
+  if (driver === "json-file" || driver === "local") return true;
+  return !parseBool(config.config["cache-disabled"] || "false");
+}
+
+interface ReaderParts {
+  path: string;
+  compact: boolean;
+  container: Container;
+  formatter: LogFormatter;
+  options: LogOptions;
+  signal: AbortSignal;
 }
 
 class LogReader {
@@ -52,13 +80,15 @@ class LogReader {
   readonly #formatter: LogFormatter;
   readonly #options: LogOptions;
   readonly #signal: AbortSignal;
-  readonly #buffer = Buffer.allocUnsafe(readSize + maxLine);
+  readonly #format: RecordFormat;
+  readonly #buffer = Buffer.allocUnsafe(readSize + maxRecord);
   /** Bytes of a line whose end has not been read yet. */
   #carried = 0;
   #wake: (() => void) | undefined;
   #changed = false;
 
-  constructor(path: string, container: Container, formatter: LogFormatter, options: LogOptions, signal: AbortSignal) {
+  constructor({ path, compact, container, formatter, options, signal }: ReaderParts) {
+    this.#format = compact ? compactRecords : jsonRecords;
     this.#path = path;
     this.#container = container;
     this.#formatter = formatter;
@@ -77,9 +107,14 @@ class LogReader {
       for (let i = index; i < count; i++) {
         const file = files[i] as LogFile;
         const last = i === count - 1;
-        const end = yield* this.#readFrom(file, i === index ? offset : 0);
-        if (last && this.#options.follow) yield* this.#follow(file, end, files);
-        if (this.#done()) break;
+        const source = sourceOf(file, i === index ? offset : this.#format.header);
+        try {
+          yield* this.#readOn(source, this.#leftOf(file, i === index ? offset : this.#format.header));
+          if (last && this.#options.follow) yield* this.#follow(file, source, files);
+        } finally {
+          source.close();
+        }
+        if (this.#done() || file.id === this.#options.end?.file) break;
       }
       if (count === 0 && this.#options.follow) yield* this.#followNew(files);
       if (this.#formatter.pending > 0) yield this.#formatter.take();
@@ -95,59 +130,69 @@ class LogReader {
 
   async #begin(files: readonly LogFile[]): Promise<{ index: number; offset: number }> {
     const { tail } = this.#options;
-    if (tail === undefined || tail < 0) return { index: 0, offset: 0 };
-    if (tail > 0) return findTail(files, tail);
+    const { header } = this.#format;
+    if (tail === undefined || tail < 0) return { index: 0, offset: header };
+    if (tail > 0) return findTail(files, this.#format, tail);
     const last = files.at(-1);
-    return { index: Math.max(0, files.length - 1), offset: last ? sizeOf(last) : 0 };
+    return { index: Math.max(0, files.length - 1), offset: last ? Math.max(header, sizeOf(last)) : header };
   }
 
-  /** Reads one file to its end; returns the offset it came to. */
-  async *#readFrom(file: LogFile, from: number): AsyncGenerator<Buffer, number> {
-    let position = from;
-    while (!this.#done()) {
-      const bytesRead = await readAt(file, this.#buffer, this.#carried, readSize, position);
+  /** bytes to read of a file: all of it, or up to where the reader was told to stop. */
+  #leftOf({ id }: LogFile, from: number): number {
+    const { end } = this.#options;
+    return end?.file === id ? Math.max(0, end.offset - from) : Number.POSITIVE_INFINITY;
+  }
+
+  /** Reads on to the end of what there is, or for `most` bytes. */
+  async *#readOn(source: Source, most = Number.POSITIVE_INFINITY): AsyncGenerator<Buffer> {
+    let left = most;
+    while (!this.#done() && left > 0) {
+      const bytesRead = await source.read(this.#buffer, this.#carried, Math.min(readSize, left));
       if (bytesRead === 0) break;
-      position += bytesRead;
+      left -= bytesRead;
       yield* this.#consume(bytesRead);
     }
-    return position;
   }
 
   *#consume(bytes: number): Generator<Buffer> {
     const length = this.#carried + bytes;
     const buffer = this.#buffer;
     let start = 0;
+    const compact = this.#format === compactRecords;
     for (;;) {
-      const end = buffer.indexOf(10, start);
-      if (end < 0 || end >= length) break;
-      this.#formatter.add(buffer, start, end);
-      start = end + 1;
+      const end = this.#format.end(buffer, start, length);
+      if (end === -2) start = length;
+      if (end < 0) break;
+      if (compact) this.#formatter.addCompact(buffer, start, end);
+      else this.#formatter.add(buffer, start, end - 1);
+      start = end;
       if (this.#formatter.full) yield this.#formatter.take();
       if (this.#formatter.past) return;
     }
     this.#carried = length - start;
-    if (this.#carried > maxLine) this.#carried = 0;
+    if (this.#carried > maxRecord) this.#carried = 0;
     else buffer.copyWithin(0, start, length);
   }
 
   /** From the end of the current file on, over rotations, until the container has ended and all is read. */
-  async *#follow(first: LogFile, from: number, files: LogFile[]): AsyncGenerator<Buffer> {
+  async *#follow(first: LogFile, begun: Source, files: LogFile[]): AsyncGenerator<Buffer> {
     let file = first;
-    let position = from;
+    let source = begun;
     for (;;) {
       // Asked first: what was written before the end is in the file by now.
       const running = isRunning(this.#container.record);
       this.#changed = false;
-      position = yield* this.#readFrom(file, position);
+      yield* this.#readOn(source);
       if (this.#formatter.pending > 0) yield this.#formatter.take();
       if (this.#done()) return;
-      const next = openSuccessor(this.#path, file.inode);
+      const next = openSuccessor(this.#path, file.id);
       if (next) {
         // Once more: lines may have come between our last read and the rotation.
-        yield* this.#readFrom(file, position);
+        yield* this.#readOn(source);
+        source.close();
         files.push(next);
         file = next;
-        position = 0;
+        source = sourceOf(next, this.#format.header);
         continue;
       }
       if (!running) return;
@@ -163,7 +208,7 @@ class LogReader {
       files.push(...openAll(this.#path));
       const [file] = files;
       if (file) {
-        yield* this.#follow(file, 0, files);
+        yield* this.#follow(file, sourceOf(file, this.#format.header), files);
         return;
       }
       if (!running || this.#done()) return;

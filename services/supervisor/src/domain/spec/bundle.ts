@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import type { HostFacts } from "../host.ts";
+import { type LogPaths, monitorLog } from "../logs/options/monitor.ts";
 import type { ContainerRecord, ContainerSpec, MountPoint } from "../model.ts";
-import { parseLogConfig } from "../validate/logging.ts";
 import { capabilitiesOf, parseSeccomp, parseSecurityOptions } from "../validate/security.ts";
 import { devicesOf } from "./devices.ts";
 import { initMount } from "./init.ts";
@@ -25,7 +25,7 @@ export interface BundleInput {
   initProgram: string;
   /** Where the monitor puts the exit record and the log. */
   exitFile: string;
-  logPath: string;
+  logPaths: LogPaths;
   place: MonitorSpec["place"];
 }
 
@@ -70,13 +70,12 @@ export async function bundleOf(record: ContainerRecord, input: BundleInput): Pro
 
 function monitorOf(record: ContainerRecord, input: BundleInput): MonitorSpec {
   const { config, hostConfig: host } = record.spec;
-  const log = parseLogConfig(host.logConfig);
   const [rows = 0, cols = 0] = host.consoleSize;
   return {
     v: 1,
     id: record.id,
     exitFile: input.exitFile,
-    log: log.keep ? { path: input.logPath, maxSize: log.maxSize, maxFiles: log.maxFiles } : null,
+    log: monitorLog(record, input.logPaths),
     rootfsMounts: record.rootfs.map(({ type, source, base, options }) => ({ type, source, base, options })),
     stagedMounts: stagedMounts(record.mounts),
     user: config.user,

@@ -103,12 +103,25 @@ export interface OciSpec {
   };
 }
 
+/** The container's log files (native/isolation/PROTOCOL.md, "The log's files"). */
+export interface MonitorLog {
+  path: string;
+  /** bytes; 0: no rotation */
+  maxSize: number;
+  maxFiles: number;
+  compress: boolean;
+  compact: boolean;
+  hold: boolean;
+  /** A JSON object's text, or "". */
+  attributes: string;
+}
+
 /** monitor.json (native/isolation/PROTOCOL.md). */
 export interface MonitorSpec {
   v: 1;
   id: string;
   exitFile: string;
-  log: { path: string; maxSize: number; maxFiles: number } | null;
+  log: MonitorLog | null;
   rootfsMounts: { type: string; source: string; base: string; options: string[] }[];
   stagedMounts: { at: string; mount: { type: string; source: string; base: string; options: string[] } }[];
   user: string;

@@ -1,9 +1,9 @@
 import { isIP } from "node:net";
 import { invalid, notBuilt } from "../errors.ts";
 import type { HostFacts } from "../host.ts";
+import { checkLogConfig } from "../logs/options/validate.ts";
 import type { ContainerSpec } from "../model.ts";
 import { checkVolumesFrom, type MountRequest, parseRequests } from "../mounts/requests.ts";
-import { parseLogConfig } from "./logging.ts";
 import { checkModes } from "./modes.ts";
 import { checkPortBindings } from "./ports.ts";
 import { checkResources } from "./resources.ts";
@@ -36,7 +36,7 @@ export function checkSpec(spec: ContainerSpec, facts: HostFacts): CheckedSpec {
   }
   for (const name of host.capAdd) normalizeCapability(name, "CapAdd");
   for (const name of host.capDrop) normalizeCapability(name, "CapDrop");
-  parseLogConfig(host.logConfig);
+  checkLogConfig(host.logConfig);
   checkPortBindings(host);
   const mounts = parseRequests(host);
   for (const text of host.volumesFrom) checkVolumesFrom(text);
