@@ -32,6 +32,7 @@ export class Engine {
       subscription?.close();
       if (container.listener !== undefined) this.parts.launcher.close(container.listener);
     }
+    await Promise.all(this.parts.registry.all().map((container) => container.shipper?.stop()));
     await this.parts.registry.discarded();
     await this.parts.networks.bridge.close();
     if (!this.parts.registry.all().some(({ record }) => isRunning(record))) await removeParentGroup();

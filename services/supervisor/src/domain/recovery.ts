@@ -11,6 +11,7 @@ import { isRunning, transit } from "./containers/state.ts";
 import { execExited, execStarted } from "./exec/progress.ts";
 import { killProbe } from "./health/probe.ts";
 import { resumeHealth } from "./health/watch.ts";
+import { resumeShipping } from "./logs/ship/shipping.ts";
 import type { ContainerRecord, Endpoint, ExecRecord, PublishedPort } from "./model.ts";
 import { MonitorError, MonitorGone } from "./monitor/client.ts";
 import type { ExitRecord, MonitorState } from "./monitor/protocol.ts";
@@ -28,11 +29,12 @@ export const bridgeSubnetKey = "bridge.subnet";
  * what no record names is swept, and after a boot of the host the restart policies are obeyed.
  */
 export async function recover(parts: Parts): Promise<void> {
-  const { containers, execs, volumes } = await parts.records.load();
+  const { containers, execs, volumes, shipped } = await parts.records.load();
   const booted = await isNewBoot(parts);
   for (const record of containers) parts.registry.add(new Container(record, parts.paths.socket(record.id)));
   parts.volumes.load(volumes, usesOf(containers));
   const probes = adoptExecs(parts, execs);
+  for (const [id, position] of shipped) parts.registry.shipped.set(id, position);
   parts.networks.bridge.useSubnet((await parts.records.getMeta(bridgeSubnetKey)) ?? "");
   const found = await Promise.all(parts.registry.all().map((container) => look(parts, container)));
   // Before anything is started: addresses and ports of running containers must not be given to others.
@@ -49,6 +51,7 @@ export async function recover(parts: Parts): Promise<void> {
   await local.settle(parts.volumes.records().flatMap(({ name, driver }) => (driver === local.name ? [name] : [])));
   await sweep(parts);
   await startAgain(parts, booted, ended);
+  resumeShipping(parts);
   // --rm: also of those whose exit was recorded just before we died.
   for (const container of parts.registry.all()) {
     if (container.record.hasBeenStartedBefore) await afterExit(parts, container);

@@ -9,12 +9,15 @@ export function makeRecords(store: Store, outbox: Outbox, log: Logger): Records 
   const containers = store.table<ContainerRecord>("containers");
   const execs = store.table<ExecRecord>("execs");
   const volumes = store.table<VolumeRecord>("volumes");
+  /** How far logs that go to a server have been sent. */
+  const shipped = store.table<number>("shipped");
   const meta = store.table<string>("meta");
 
   const opsOf = (change: Change): Op[] => {
     const ops: Op[] = [];
     if (change.put) ops.push(containers.putOp(change.put.id, change.put));
-    if (change.del !== undefined) ops.push(containers.delOp(change.del));
+    if (change.del !== undefined) ops.push(containers.delOp(change.del), shipped.delOp(change.del));
+    if (change.shipped) ops.push(shipped.putOp(change.shipped.id, change.shipped.position));
     if (change.putExec) ops.push(execs.putOp(change.putExec.id, change.putExec));
     for (const id of change.delExecs ?? []) ops.push(execs.delOp(id));
     if (change.putVolume) ops.push(volumes.putOp(change.putVolume.name, change.putVolume));
@@ -26,12 +29,13 @@ export function makeRecords(store: Store, outbox: Outbox, log: Logger): Records 
 
   return {
     async load() {
-      const [containerRecords, execRecords, volumeRecords] = await Promise.all([
+      const [containerRecords, execRecords, volumeRecords, positions] = await Promise.all([
         Array.fromAsync(containers.entries(), ([, record]) => record),
         Array.fromAsync(execs.entries(), ([, record]) => record),
         Array.fromAsync(volumes.entries(), ([, record]) => record),
+        Array.fromAsync(shipped.entries()),
       ]);
-      return { containers: containerRecords, execs: execRecords, volumes: volumeRecords };
+      return { containers: containerRecords, execs: execRecords, volumes: volumeRecords, shipped: new Map(positions) };
     },
     commit: (change) => store.write(opsOf(change)),
     commitLazily: (change) => store.writeLazy(opsOf(change)),

@@ -1,4 +1,5 @@
 import type { HealthWatch } from "../health/watch.ts";
+import type { Shipper } from "../logs/ship/shipper.ts";
 import type { ContainerRecord } from "../model.ts";
 import { MonitorClient, type Subscription } from "../monitor/client.ts";
 import { Mutex } from "../mutex.ts";
@@ -24,6 +25,8 @@ export class Container {
   /** The socket's descriptor between its making and the monitor's start. */
   listener: number | undefined;
   subscription: Subscription | undefined;
+  /** While its log is on its way to a server. */
+  shipper: Shipper | undefined;
   /** Before the next run of the restart policy. */
   restartTimer: NodeJS.Timeout | undefined;
   restartDelayMs = 0;

@@ -50,12 +50,19 @@ export interface Change {
   putVolume?: VolumeRecord;
   /** Names of volumes. */
   delVolumes?: readonly string[];
+  /** How far a container's log has been sent to its server: a place in the compact log. */
+  shipped?: { id: string; position: number };
   releaseName?: { name: string; containerId: string };
   events?: readonly EventRecord[];
 }
 
 export interface Records {
-  load(): Promise<{ containers: ContainerRecord[]; execs: ExecRecord[]; volumes: VolumeRecord[] }>;
+  load(): Promise<{
+    containers: ContainerRecord[];
+    execs: ExecRecord[];
+    volumes: VolumeRecord[];
+    shipped: ReadonlyMap<string, number>;
+  }>;
   /** Resolves once on the disk. */
   commit(change: Change): Promise<void>;
   /** Survives this process's death, not a power cut: for what the monitor's own files would tell again. */

@@ -11,6 +11,8 @@ export class Registry {
   readonly #byName = new Map<string, string>();
   readonly #byKey = new Map<string, string>();
   readonly execs = new Map<string, ExecRecord>();
+  /** How far logs have been sent to their servers, by container. */
+  readonly shipped = new Map<string, number>();
   /** Ids of creates under way: what they have made already is not to be swept. */
   readonly creating = new Set<string>();
   readonly #discards = new Set<Promise<void>>();
@@ -30,6 +32,7 @@ export class Registry {
     if (this.#byName.get(name) === id) this.#byName.delete(name);
     if (idempotencyKey !== "") this.#byKey.delete(idempotencyKey);
     for (const exec of container.execs) this.execs.delete(exec);
+    this.shipped.delete(id);
     this.forget(id);
   }
 

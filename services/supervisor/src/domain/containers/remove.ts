@@ -1,6 +1,7 @@
 import { rm, rmdir, unlink } from "node:fs/promises";
 import { errorMessage } from "@berth/errors";
 import { conflict, noSuchContainer } from "../errors.ts";
+import { drainShipping } from "../logs/ship/shipping.ts";
 import { releasePoints } from "../mounts/points.ts";
 import { SIGKILL } from "../validate/signals.ts";
 import type { Container } from "./container.ts";
@@ -29,6 +30,7 @@ export async function remove(
   reference = container.record.name,
 ): Promise<void> {
   if (options.force) await endContainer(parts, container, SIGKILL);
+  if (!isRunning(container.record)) await drainShipping(container);
   await container.mutex.run(async () => {
     const { record } = container;
     if (container.removed) throw noSuchContainer(reference);

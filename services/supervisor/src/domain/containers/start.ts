@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { BerthError, errorMessage, isBerthError } from "@berth/errors";
 import { conflict } from "../errors.ts";
 import { startHealth } from "../health/watch.ts";
+import { beginShipping } from "../logs/ship/shipping.ts";
 import type { ContainerRecord, Endpoint, PublishedPort } from "../model.ts";
 import { MonitorGone } from "../monitor/client.ts";
 import type { StartReport } from "../monitor/protocol.ts";
@@ -73,6 +74,7 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
   try {
     checkStart(record.spec);
     const joined = joinedContainers(parts, record);
+    await beginShipping(parts, container);
     const reservation = await parts.networks.reserve(record);
     // What a power cut must not take back (the restart policy asks for it) goes to the disk while the rest is made.
     const [connected, files, listening] = await Promise.allSettled([
@@ -243,6 +245,7 @@ async function recordFailure(parts: Parts, container: Container, error: unknown,
   const exitCode = isBerthError(error) ? Number(error.details.exitCode ?? 128) : 128;
   Object.assign(record.state, { exitCode, error: errorMessage(error), pid: 0, monitorPid: 0 });
   record.starting = false;
+  container.changed();
   await parts.records.commitLazily({ put: record, events });
   if (error instanceof MonitorGone)
     parts.log.warn({ container: id }, "the monitor went away while the container started");

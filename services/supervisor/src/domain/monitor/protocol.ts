@@ -3,7 +3,8 @@ import type { OciProcess, OciResources } from "../spec/oci.ts";
 
 export type MonitorRequest =
   | { op: "state" | "pause" | "resume" | "stats" | "subscribe" }
-  | { op: "attach"; stdin: boolean; stdout: boolean; stderr: boolean; exec?: string }
+  | { op: "attach"; stdin: boolean; stdout: boolean; stderr: boolean; exec?: string; replay?: boolean }
+  | { op: "log-shipped"; offset: number }
   | {
       op: "exec";
       id: string;

@@ -21,11 +21,11 @@ export function monitorLog(record: ContainerRecord, paths: LogPaths): MonitorLog
 }
 
 /** A driver's complaint at start, as Docker passes it on. */
-export function loggingFailure(message: string): BerthError {
+export function loggingFailure(message: string, httpStatus = "500"): BerthError {
   return new BerthError(
     "START_FAILED",
     `failed to create task for container: failed to initialize logging driver: ${message}`,
-    { httpStatus: "500" },
+    { httpStatus },
   );
 }
 
