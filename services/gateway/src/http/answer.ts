@@ -55,6 +55,8 @@ export function sendError(res: ServerResponse, error: unknown): void {
     res.destroy();
     return;
   }
+  // The rest of a body that nobody wants is not waited for: the connection ends with the answer.
+  if (!res.req.complete) res.shouldKeepAlive = false;
   const { status, message } = failureOf(error);
   if (status === 304) sendEmpty(res, 304);
   else sendJson(res, status, { message });

@@ -23,10 +23,13 @@ export async function listen(server: Server, address: Address, group: number | u
   if (group !== undefined) await chown(address.path, -1, group);
 }
 
+/** Connections that may wait to be taken: to a unix socket, one more fails at once instead of waiting (connect(2)). */
+const backlog = 4_096;
+
 function bind(server: Server, options: { path: string } | { host: string; port: number }): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(options, () => {
+    server.listen({ ...options, backlog }, () => {
       server.off("error", reject);
       resolve();
     });

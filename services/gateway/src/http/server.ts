@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { BerthError } from "@berth/errors";
 import type { Logger } from "@berth/log";
@@ -173,6 +174,11 @@ function notFound(res: ServerResponse, method: string): void {
 
 function refuseGarbage(socket: Duplex): void {
   if (socket.destroyed) return;
+  // An answer is on its way already, and another would be taken for a part of it.
+  if ((socket as Socket).bytesWritten > 0) {
+    socket.end(() => socket.destroy());
+    return;
+  }
   const text =
     "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request";
   socket.end(text, () => socket.destroy());
