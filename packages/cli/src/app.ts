@@ -2,16 +2,10 @@ import type { Command, Context } from "./command.ts";
 import { commands, groups, type Load } from "./commands/index.ts";
 import { findAddress } from "./engine/address.ts";
 import { Engine, EngineError } from "./engine/client.ts";
-import { type Flag, parseFlags, UsageError } from "./flags.ts";
+import { parseFlags, UsageError } from "./flags.ts";
+import { globalFlags, helpFlag } from "./global-flags.ts";
 import { commandHelp, groupHelp, mainHelp } from "./help.ts";
 import { printTo } from "./output/print.ts";
-
-const globalFlags: readonly Flag[] = [
-  { name: "host", short: "H", type: "string", help: "Engine to talk to, unix:///PATH or tcp://HOST:PORT" },
-  { name: "help", short: "h", type: "bool", help: "Show help" },
-  { name: "version", short: "v", type: "bool", help: "Show the version" },
-];
-const helpFlag: Flag = { name: "help", type: "bool", help: "Show help" };
 
 /** Runs one command line; resolves to its exit code. */
 export async function main(argv: readonly string[]): Promise<number> {

@@ -46,6 +46,8 @@ const command: Command = {
         Reclaimable: size(sum(stopped.map((c) => c.SizeRw ?? 0))),
       },
       volumeRow(usage.Volumes ?? []),
+      // The engine keeps nothing of builds yet.
+      { Type: "Build Cache", TotalCount: 0, Active: 0, Size: size(0), Reclaimable: size(0) },
     ];
     await print(renderRows(flags.text("format"), columns, rows));
     return 0;

@@ -59,6 +59,8 @@ export const commands: Record<string, Entry> = {
   events,
   info,
   version,
+  search: entry("Search a registry for images", () => import("./search.ts")),
+  completion: entry("Print a completion script for bash, zsh or fish", () => import("./completion.ts")),
 };
 
 export const groups: Record<string, { summary: string; commands: Record<string, Entry> }> = {
@@ -105,5 +107,13 @@ export const groups: Record<string, { summary: string; commands: Record<string, 
       rm: entry("Remove volumes", () => import("./volume-rm.ts")),
     },
   },
-  system: { summary: "The engine itself", commands: { info, df, events } },
+  system: {
+    summary: "The engine itself",
+    commands: {
+      info,
+      df,
+      events,
+      prune: entry("Remove stopped containers, unused networks and images", () => import("./system-prune.ts")),
+    },
+  },
 };
