@@ -143,6 +143,36 @@ describe("load", () => {
     expect((await store.images.get("me/layout:3")).image.manifests).toEqual([digestOf(manifest)]);
   });
 
+  it("takes what is unusual: an image without layers, and a layout whose manifest the standard does not know", async () => {
+    const bare = JSON.stringify({
+      architecture: "amd64",
+      os: "linux",
+      created: null,
+      config: { OnBuild: null },
+      rootfs: { type: "layers", diff_ids: null },
+    });
+    const list = JSON.stringify([{ Config: "c.json", RepoTags: null, Layers: null }]);
+    expect(await loaded(await tarOf({ "c.json": bare, "manifest.json": list }))).toEqual([
+      `Loaded image ID: ${digestOf(bare)}`,
+    ]);
+    const layer = await tarOf({ file: "unusual" });
+    const config = configOf(layer);
+    const blob = (of: string | Buffer) => ({ digest: digestOf(of), size: Buffer.byteLength(of) });
+    const manifest = JSON.stringify({ mediaType: MediaType.ociManifest, config: blob(config), layers: [blob(layer)] });
+    const path = (text: string | Buffer) => `blobs/sha256/${digestOf(text).slice(7)}`;
+    const archive = await tarOf({
+      [path(layer)]: layer,
+      [path(config)]: config,
+      [path(manifest)]: manifest,
+      "index.json": JSON.stringify({
+        schemaVersion: 2,
+        manifests: [{ mediaType: MediaType.ociManifest, ...blob(manifest) }],
+      }),
+      "manifest.json": JSON.stringify([{ Config: path(config), RepoTags: ["unusual:1"], Layers: [path(layer)] }]),
+    });
+    expect(await loaded(archive)).toEqual(["Loaded image: unusual:1"]);
+  });
+
   it("refuses what is wrong, and keeps nothing of it", async () => {
     const layer = await tarOf({ file: "content" });
     const config = configOf(await tarOf({ file: "other" }));

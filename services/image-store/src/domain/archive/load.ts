@@ -137,7 +137,8 @@ async function storeFile(
 interface SavedImage {
   Config: string;
   RepoTags: string[] | null;
-  Layers: string[];
+  /** null of an image without any */
+  Layers: string[] | null;
 }
 
 /** docker save: manifest.json lists the images. */
@@ -150,7 +151,7 @@ async function loadSaved(
 ): Promise<void> {
   for (const { Config, RepoTags, Layers } of parseSaved(document)) {
     const config = contents.file(Config);
-    const layers = Layers.map((path) => contents.file(path));
+    const layers = (Layers ?? []).map((path) => contents.file(path));
     const names = (RepoTags ?? []).map((tag) => withDefaultTag(parseReference(tag)));
     const original = await originalManifest(parts, contents, config.digest);
     const manifest =
@@ -176,7 +177,7 @@ function parseSaved(document: Buffer): SavedImage[] {
     const { Config, RepoTags, Layers } = (value ?? {}) as Record<string, unknown>;
     return (
       typeof Config === "string" &&
-      isStrings(Layers) &&
+      (Layers === null || isStrings(Layers)) &&
       (RepoTags === null || RepoTags === undefined || isStrings(RepoTags))
     );
   };
@@ -195,11 +196,20 @@ async function originalManifest(
   for (const { digest, mediaType } of parseIndex(index).manifests) {
     if (!isManifestType(mediaType) || contents.blob(digest) === undefined) continue;
     const content = await blobs.readSmall(digest);
-    const manifest = parseManifest(content, mediaType);
-    if (manifest.config.digest !== config) continue;
+    const manifest = readable(content, mediaType);
+    if (manifest?.config.digest !== config) continue;
     if (manifest.layers.every((layer) => contents.blob(layer.digest)?.size === layer.size)) return content;
   }
   return undefined;
+}
+
+/** A manifest that the standard doesn't allow is none: manifest.json says enough to make another. */
+function readable(content: Buffer, mediaType: string): ReturnType<typeof parseManifest> | undefined {
+  try {
+    return parseManifest(content, mediaType);
+  } catch {
+    return undefined;
+  }
 }
 
 const layerTypes: Record<Packing, string> = {
