@@ -97,7 +97,7 @@ function absoluteBind(bind: string): string {
   return bind.startsWith(".") || bind.startsWith("~") ? bind.replace(/^[^:]+/, (source) => resolve(source)) : bind;
 }
 
-function restartPolicy(text: string | undefined): Json {
+export function restartPolicy(text: string | undefined): Json {
   const [name = "no", count] = (text ?? "no").split(":");
   if (count !== undefined && !/^[0-9]+$/.test(count))
     throw new UsageError(`invalid restart policy "${text}": expected a number after the colon`);
@@ -105,15 +105,20 @@ function restartPolicy(text: string | undefined): Json {
 }
 
 function healthcheck(flags: Parsed): Json | undefined {
-  if (flags.bool("no-healthcheck")) return { Test: ["NONE"] };
   const cmd = flags.text("health-cmd");
-  const timed = ["health-interval", "health-timeout", "health-start-period"] as const;
-  if (cmd === undefined && !timed.some((name) => flags.has(name)) && !flags.has("health-retries")) return undefined;
+  const timed = ["health-interval", "health-timeout", "health-start-period", "health-start-interval"] as const;
+  const isGiven = cmd !== undefined || timed.some((name) => flags.has(name)) || flags.has("health-retries");
+  if (flags.bool("no-healthcheck")) {
+    if (isGiven) throw new UsageError("--no-healthcheck conflicts with --health-* options");
+    return { Test: ["NONE"] };
+  }
+  if (!isGiven) return undefined;
   return {
     ...(cmd === undefined ? {} : { Test: ["CMD-SHELL", cmd] }),
     Interval: nanos(flags, "health-interval"),
     Timeout: nanos(flags, "health-timeout"),
     StartPeriod: nanos(flags, "health-start-period"),
+    StartInterval: nanos(flags, "health-start-interval"),
     Retries: flags.int("health-retries") ?? 0,
   };
 }
@@ -190,7 +195,7 @@ function limits(flags: Parsed): Json {
   };
 }
 
-function bytes(flags: Parsed, name: string): number {
+export function bytes(flags: Parsed, name: string): number {
   const text = flags.text(name);
   if (text === undefined) return 0;
   const value = parseBytes(text);
@@ -199,7 +204,7 @@ function bytes(flags: Parsed, name: string): number {
   return value;
 }
 
-function cpus(text: string | undefined): number {
+export function cpus(text: string | undefined): number {
   if (text === undefined) return 0;
   if (!/^[0-9]*\.?[0-9]+$/.test(text))
     throw new UsageError(`invalid argument "${text}" for "--cpus": expected a number`);

@@ -29,6 +29,7 @@ export const containerFlags: readonly Flag[] = [
   { name: "health-cmd", type: "string", help: "Command that tells whether the container is well" },
   { name: "health-interval", type: "string", value: "duration", help: "Time between two checks" },
   { name: "health-retries", type: "int", help: "Failures until it is unhealthy" },
+  { name: "health-start-interval", type: "string", value: "duration", help: "Time between checks of that time" },
   { name: "health-start-period", type: "string", value: "duration", help: "Time in which failures do not count" },
   { name: "health-timeout", type: "string", value: "duration", help: "Time for one check" },
   { name: "hostname", type: "string", help: "The container's host name" },

@@ -28,6 +28,7 @@ const container = {
   stop: entry("Stop running containers", () => import("./stop.ts")),
   top: entry("Show the processes of a container", () => import("./top.ts")),
   unpause: entry("Thaw paused containers", () => import("./unpause.ts")),
+  update: entry("Change limits and restart policy of containers", () => import("./update.ts")),
   wait: entry("Wait until containers stop and show their exit codes", () => import("./wait.ts")),
 };
 

@@ -183,9 +183,11 @@ async function rename({ name, query, res }: Call, containers: Containers): Promi
   sendEmpty(res, 204);
 }
 
-async function update({ name, req, res }: Call, containers: Containers): Promise<void> {
+async function update({ name, req, res, minor }: Call, containers: Containers): Promise<void> {
   const body = await readJson(req, updateRequest);
   checkResources(body, true);
+  // Came with 1.40; what older clients send there was never heeded.
+  if (minor < 40) body.PidsLimit = undefined;
   const policy = body.RestartPolicy;
   if (policy !== undefined) checkRestartPolicy(policy);
   const { warnings } = await (await containers.supervisorOf(name)).update({

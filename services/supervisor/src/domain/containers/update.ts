@@ -1,5 +1,6 @@
 import { BerthError } from "@berth/errors";
 import type { Resources, RestartPolicy } from "../model.ts";
+import { MonitorError, MonitorGone } from "../monitor/client.ts";
 import { resourcesOf } from "../spec/resources.ts";
 import { checkResources } from "../validate/resources.ts";
 import { checkRestartPolicy } from "../validate/restart.ts";
@@ -45,6 +46,8 @@ export function update(
     if (isRunning(record)) {
       const oci = await resourcesOf(next, undefined);
       await container.monitor.request({ op: "update", resources: oci }).catch((error: Error) => {
+        // It has ended just now: the limits are the next run's.
+        if (error instanceof MonitorGone || (error instanceof MonitorError && error.failure.code === "ESRCH")) return;
         throw new BerthError(
           "INTERNAL",
           `Cannot update container ${record.id}: ${error.message}`,
