@@ -55,7 +55,7 @@ export function parsePlatform(text: string): Platform {
   const parts = text.split("/");
   const [first = "", second, third] = parts;
   if (text.length > 128 || parts.length > 3 || parts.some((part) => !/^[A-Za-z0-9_.-]+$/.test(part))) {
-    throw new BerthError("INVALID_ARGUMENT", `"${text.slice(0, 128)}" is an invalid component of platform`);
+    throw unparsable(text, parts);
   }
   if (second !== undefined) {
     return normalizePlatform({ os: first, architecture: second, ...(third === undefined ? {} : { variant: third }) });
@@ -64,16 +64,31 @@ export function parsePlatform(text: string): Platform {
   if (systems.includes(first.toLowerCase())) {
     return normalizePlatform({ ...hostPlatform(), os: first });
   }
-  if (!knownArchitectures.has(normalizePlatform({ os: "linux", architecture: first }).architecture)) {
-    throw new BerthError("INVALID_ARGUMENT", `"${text}": unknown operating system or architecture: invalid argument`);
-  }
+  if (!knownArchitectures.has(first.toLowerCase())) throw refused(text, "unknown operating system or architecture");
   return normalizePlatform({ os: "linux", architecture: first });
 }
 
-/** Those that an image can be for, by Go's names (image-spec, image-index.md). */
+/** Go's, and the other names that {@link normalizePlatform} knows them by. */
 const knownArchitectures = new Set(
-  "386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x wasm".split(" "),
+  (
+    "386 amd64 amd64p32 arm armbe arm64 arm64be loong64 mips mipsle mips64 mips64le mips64p32 mips64p32le ppc ppc64 " +
+    "ppc64le riscv riscv64 s390 s390x sparc sparc64 wasm i386 x86_64 x86-64 aarch64 armhf armel"
+  ).split(" "),
 );
+
+/** containerd's texts, which are Docker's. */
+function unparsable(text: string, parts: readonly string[]): BerthError {
+  const strange = parts.find((part) => !/^[A-Za-z0-9_.-]+$/.test(part));
+  if (strange === undefined) return refused(text, "cannot parse platform specifier");
+  const name = strange.slice(0, 128);
+  return new BerthError(
+    "INVALID_ARGUMENT",
+    `${JSON.stringify(name)} is an invalid component of ${JSON.stringify(text.slice(0, 128))}: platform specifier component must match "^[A-Za-z0-9_.-]+$": invalid argument`,
+  );
+}
+
+const refused = (text: string, why: string): BerthError =>
+  new BerthError("INVALID_ARGUMENT", `${JSON.stringify(text.slice(0, 128))}: ${why}: invalid argument`);
 
 /** "linux/arm/v7" */
 export function formatPlatform(platform: Platform): string {

@@ -102,7 +102,8 @@ describe("platforms", () => {
     expect(formatPlatform(parsePlatform("linux/arm"))).toBe("linux/arm/v7");
     expect(formatPlatform(parsePlatform("linux"))).toBe(formatPlatform(hostPlatform()));
     expect(formatPlatform(hostPlatform("x64"))).toBe("linux/amd64");
-    expect(() => parsePlatform("a/b/c/d")).toThrow("invalid component");
+    expect(() => parsePlatform("a/b/c/d")).toThrow('"a/b/c/d": cannot parse platform specifier: invalid argument');
+    expect(() => parsePlatform("foo")).toThrow('"foo": unknown operating system or architecture: invalid argument');
     expect(() => parsePlatform("")).toThrow("invalid component");
   });
 

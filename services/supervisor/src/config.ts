@@ -42,6 +42,13 @@ const spec = {
     default: "/etc/docker/plugins:/usr/lib/docker/plugins",
     doc: "directories with addresses of volume plugins (NAME.spec, NAME.json), separated by colons",
   },
+  cdiSpecDirs: {
+    env: "BERTH_CDI_SPEC_DIRS",
+    flag: "cdi-spec-dirs",
+    type: "list",
+    default: ["/etc/cdi", "/var/run/cdi"],
+    doc: "directories of CDI specs, the devices that containers may ask for by name",
+  },
   fault: {
     env: "BERTH_SUPERVISOR_FAULT",
     flag: "fault",

@@ -75,6 +75,7 @@ export async function createContext(
     launcher: nativeLauncher(runtimePath(config)),
     initProgram: runtimePath(config),
     networks,
+    cdiDirs: config.cdiSpecDirs,
     registry: new Registry(),
     volumes,
     log,

@@ -11,6 +11,7 @@
 #include <cstdlib>
 
 #include "base/file.h"
+#include "container/hooks.h"
 #include "monitor/idle_memory.h"
 #include "monitor/pipes.h"
 #include "monitor/time_text.h"
@@ -132,6 +133,7 @@ std::optional<StartFailure> Monitor::create() {
     options.staged_mounts = std::move(config_.staged_mounts);
     options.user = config_.user;
     options.groups = config_.groups;
+    options.run_hooks = true;
     options.cgroup_path = cgroup_path();
     options.stdio = std::move(streams.theirs);
     options.rows = config_.rows;
@@ -154,11 +156,17 @@ std::optional<StartFailure> Monitor::release() {
   if (released.ok()) {
     record_.started_ns = realtime_ns();
     status_ = Status::running;
+    // The runtime-spec: what runs runs on, whatever these say.
+    (void)container::run_hooks(spec_.hooks.poststart, hook_state("running"), "poststart", bundle_);
     return std::nullopt;
   }
   const Error& error = released.error();
   if (error.call == "exec") return StartFailure{"exec", container::exit_code_of_exec_failure(error), error};
   return StartFailure{"create", kNotCreated, error};
+}
+
+std::string Monitor::hook_state(const char* status) const {
+  return container::state_json(spec_, config_.id, bundle_, status, status_ == Status::stopped ? 0 : pid_);
 }
 
 void Monitor::report_line(const std::string& line) {
@@ -294,6 +302,7 @@ void Monitor::conclude() {
   if (Result<void> written = write_exit_record(config_.exit_file, record_); !written.ok())
     record_.error = "exit record: " + written.error().message();
   if (cgroup::Cgroup* const group = launched_->cgroup()) (void)group->remove();
+  (void)container::run_hooks(spec_.hooks.poststop, hook_state("stopped"), "poststop", bundle_);
   execs_.container_gone();
   publish(exit_record_json(record_, true));
   close_down();

@@ -48,6 +48,7 @@ class Monitor final : public ConnectionOwner {
   std::optional<StartFailure> release();
   Result<void> watch_signals();
   void watch_oom();
+  [[nodiscard]] std::string hook_state(const char* status) const;
   void report_line(const std::string& line);
   void start_failed(const StartFailure& failure);
   void reap();

@@ -13,7 +13,6 @@ export function containerBody(flags: Parsed, image: string, cmd: readonly string
   const { bindings, exposed } = publishedPorts(flags.list("publish"), flags.list("expose"));
   const entrypoint = flags.text("entrypoint");
   const network = flags.text("network") ?? flags.text("net") ?? "default";
-  const aliases = flags.list("network-alias");
   const binds = flags.list("volume").filter((volume) => volume.includes(":"));
   const volumes = flags.list("volume").filter((volume) => !volume.includes(":"));
   return {
@@ -28,7 +27,7 @@ export function containerBody(flags: Parsed, image: string, cmd: readonly string
     OpenStdin: flags.bool("interactive"),
     StdinOnce: flags.bool("interactive") && !(isRun && flags.bool("detach")),
     Env: variables(flags),
-    Labels: pairs(flags.list("label"), true),
+    Labels: pairs([...flags.list("label-file").flatMap(linesOf), ...flags.list("label")], true),
     WorkingDir: flags.text("workdir") ?? "",
     ExposedPorts: Object.fromEntries(exposed.map((port) => [port, {}])),
     Volumes: Object.fromEntries(volumes.map((path) => [path, {}])),
@@ -44,14 +43,49 @@ export function containerBody(flags: Parsed, image: string, cmd: readonly string
       PublishAllPorts: flags.bool("publish-all"),
       RestartPolicy: restartPolicy(flags.text("restart")),
       AutoRemove: flags.bool("rm"),
+      Annotations: pairs(flags.list("annotation")),
+      Links: flags.list("link"),
+      StorageOpt: pairs(flags.list("storage-opt")),
+      VolumeDriver: flags.text("volume-driver") ?? "",
+      Isolation: flags.text("isolation") ?? "",
       LogConfig: { Type: flags.text("log-driver") ?? "", Config: pairs(flags.list("log-opt")) },
       ...namespaces(flags),
       ...security(flags),
       ...limits(flags),
       ...network_(flags),
     },
-    NetworkingConfig: { EndpointsConfig: aliases.length === 0 ? {} : { [network]: { Aliases: aliases } } },
+    NetworkingConfig: { EndpointsConfig: endpoints(flags, network) },
   };
+}
+
+/** Settings of the one network, when there are any. */
+function endpoints(flags: Parsed, network: string): Json {
+  const aliases = flags.list("network-alias");
+  const local = flags.list("link-local-ip");
+  const addresses = {
+    ...(flags.has("ip") ? { IPv4Address: flags.text("ip") } : {}),
+    ...(flags.has("ip6") ? { IPv6Address: flags.text("ip6") } : {}),
+    ...(local.length === 0 ? {} : { LinkLocalIPs: local }),
+  };
+  const settings = {
+    ...(aliases.length === 0 ? {} : { Aliases: aliases }),
+    ...(Object.keys(addresses).length === 0 ? {} : { IPAMConfig: addresses }),
+  };
+  return Object.keys(settings).length === 0 ? {} : { [network]: settings };
+}
+
+/** A file of variables or labels: a line each, without comments. @throws UsageError */
+function linesOf(file: string): string[] {
+  let content: string;
+  try {
+    content = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new UsageError(`cannot read ${file}: ${(error as Error).message}`);
+  }
+  return content
+    .split(/\r?\n/)
+    .map((line) => line.trimStart())
+    .filter((line) => line !== "" && !line.startsWith("#"));
 }
 
 function attachedStreams(flags: Parsed, isDetached: boolean): Json {
@@ -68,12 +102,7 @@ function attachedStreams(flags: Parsed, isDetached: boolean): Json {
 }
 
 function variables(flags: Parsed): string[] {
-  const fromFiles = flags.list("env-file").flatMap((file) =>
-    readFileSync(file, "utf8")
-      .split("\n")
-      .map((line) => line.trimStart())
-      .filter((line) => line !== "" && !line.startsWith("#")),
-  );
+  const fromFiles = flags.list("env-file").flatMap(linesOf);
   // A name alone passes our own value on, if there is one.
   return [...fromFiles, ...flags.list("env")].flatMap((variable) => {
     if (variable.includes("=")) return [variable];
@@ -190,9 +219,72 @@ function limits(flags: Parsed): Json {
     OomKillDisable: flags.bool("oom-kill-disable"),
     OomScoreAdj: flags.int("oom-score-adj") ?? 0,
     Ulimits: flags.list("ulimit").map(ulimit),
-    Devices: flags.list("device").map(device),
+    Devices: flags
+      .list("device")
+      .filter((text) => !isCdiName(text))
+      .map(device),
     DeviceCgroupRules: flags.list("device-cgroup-rule"),
+    DeviceRequests: deviceRequests(flags),
+    BlkioWeight: flags.int("blkio-weight") ?? 0,
+    BlkioWeightDevice: deviceValues(flags, "blkio-weight-device").map(([Path, text]) => ({
+      Path,
+      Weight: Number(text),
+    })),
+    BlkioDeviceReadBps: rates(flags, "device-read-bps"),
+    BlkioDeviceWriteBps: rates(flags, "device-write-bps"),
+    BlkioDeviceReadIOps: rates(flags, "device-read-iops"),
+    BlkioDeviceWriteIOps: rates(flags, "device-write-iops"),
+    CpuRealtimePeriod: flags.int("cpu-rt-period") ?? 0,
+    CpuRealtimeRuntime: flags.int("cpu-rt-runtime") ?? 0,
   };
+}
+
+/** "vendor/class=name": a device that a CDI spec describes, not a path. */
+const isCdiName = (text: string): boolean => /^[A-Za-z][\w.-]*\/[A-Za-z][\w-]*=[\w.:-]+$/.test(text);
+
+function deviceRequests(flags: Parsed): Json[] {
+  const names = flags.list("device").filter(isCdiName);
+  const gpus = flags.text("gpus");
+  return [
+    ...(names.length === 0 ? [] : [{ Driver: "cdi", DeviceIDs: names }]),
+    ...(gpus === undefined ? [] : [gpuRequest(gpus)]),
+  ];
+}
+
+/** "all", "2", or fields by commas: "device=0", "count=2", "driver=x", "capabilities=a". */
+function gpuRequest(text: string): Json {
+  const request = { Driver: "", Count: 0, DeviceIDs: [] as string[], Capabilities: [["gpu"]], Options: {} };
+  for (const field of text.replaceAll('"', "").split(",")) {
+    const [key = "", value] = field.split(/=(.*)/s);
+    if (value === undefined || key === "count") {
+      const count = value ?? key;
+      if (count !== "all" && !/^[0-9]+$/.test(count)) throw new UsageError(`invalid count "${count}" for "--gpus"`);
+      request.Count = count === "all" ? -1 : Number(count);
+    } else if (key === "device") request.DeviceIDs.push(value);
+    else if (key === "driver") request.Driver = value;
+    else if (key === "capabilities") request.Capabilities = [["gpu", value]];
+    else throw new UsageError(`unexpected key "${key}" in "--gpus"`);
+  }
+  if (request.Count === 0 && request.DeviceIDs.length === 0) request.Count = 1;
+  return request;
+}
+
+/** "PATH:VALUE" of each. @throws UsageError */
+function deviceValues(flags: Parsed, name: string): [path: string, value: string][] {
+  return flags.list(name).map((text) => {
+    const match = /^(\/.+):([^:]+)$/.exec(text);
+    if (match === null) throw new UsageError(`invalid argument "${text}" for "--${name}": expected PATH:VALUE`);
+    return [match[1] as string, match[2] as string];
+  });
+}
+
+function rates(flags: Parsed, name: string): Json[] {
+  return deviceValues(flags, name).map(([Path, text]) => {
+    const Rate = name.endsWith("bps") ? parseBytes(text) : Number(text);
+    if (Rate === undefined || !Number.isInteger(Rate) || Rate < 0)
+      throw new UsageError(`invalid argument "${text}" for "--${name}": expected a number`);
+    return { Path, Rate };
+  });
 }
 
 export function bytes(flags: Parsed, name: string): number {

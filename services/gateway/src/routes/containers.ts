@@ -57,14 +57,17 @@ export function containerRoutes(api: Api, containers: Containers, images: Images
     sendEmpty(res, 200);
   });
   api.on("POST", "/containers/{name}/wait", (call) => wait(call, containers));
-  api.on("DELETE", "/containers/{name}", async ({ name, query, res }) => {
-    const supervisor = await containers.supervisorOf(name);
-    if (query.flag("link")) throw linkProblem(name);
+  // Greedy: a link is removed by "parent/alias".
+  api.on("DELETE", "/containers/{name...}", async ({ name, query, res }) => {
+    const isLink = query.flag("link");
+    // Links are the parent's.
+    const owner = isLink ? name.replace(/^(.+)\/[^/]*$/, "$1") : name;
+    const supervisor = await containers.supervisorOf(owner);
     await supervisor.remove(
-      { container: name, force: query.flag("force"), volumes: query.flag("v") },
+      { container: name, force: query.flag("force"), volumes: query.flag("v"), link: isLink },
       { timeoutMs: slow },
     );
-    containers.forget(name);
+    if (!isLink) containers.forget(name);
     sendEmpty(res, 204);
   });
   api.on("GET", "/containers/{name}/top", async ({ name, query, res, signal }) => {
@@ -75,16 +78,6 @@ export function containerRoutes(api: Api, containers: Containers, images: Images
     );
     sendJson(res, 200, { Processes: orNull(processes.map(({ columns }) => columns)), Titles: titles });
   });
-}
-
-/** Only legacy links have names of their own ("web/db"), and Docker answers their absence with 500. */
-function linkProblem(name: string): BerthError {
-  const parts = name.replace(/^\//, "").split("/");
-  const text =
-    parts.length < 2
-      ? "Conflict, cannot remove the default link name of the container"
-      : `Cannot get parent /${parts.slice(0, -1).join("/")} for name /${parts.join("/")}`;
-  return new BerthError("INTERNAL", text);
 }
 
 /** ms; what may wait for a busy kernel. */

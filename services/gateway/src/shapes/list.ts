@@ -16,7 +16,7 @@ export function summaryJson(
   const host = container.spec?.hostConfig;
   return {
     Id: container.id,
-    Names: [`/${container.name}`],
+    Names: [container.name, ...container.linkNames].map((name) => `/${name}`).sort(),
     Image: image,
     ImageID: container.spec?.imageId ?? "",
     Command: commandText(container),

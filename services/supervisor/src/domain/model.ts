@@ -355,6 +355,12 @@ export interface Health {
   log: HealthResult[];
 }
 
+export interface LinkRecord {
+  /** The linking container's name for the other one. */
+  alias: string;
+  containerId: string;
+}
+
 export interface ContainerRecord {
   v: 1;
   id: string;
@@ -377,6 +383,8 @@ export interface ContainerRecord {
   mounts: MountPoint[];
   endpoints: Endpoint[];
   ports: PublishedPort[];
+  /** --link: of the default bridge. Absent in records from before there were any. */
+  links?: LinkRecord[];
   idempotencyKey: string;
   /** Of the request that made it, when that had a key of the client's. */
   requestDigest?: string;

@@ -3,6 +3,7 @@ import type { Implementation } from "@berth/rpc";
 import { resize } from "../domain/containers/attach.ts";
 import type { Container, WaitCondition } from "../domain/containers/container.ts";
 import { sizesOf } from "../domain/containers/inspect.ts";
+import { linkNames, removeLink, shownLinks } from "../domain/containers/links.ts";
 import { listContainers } from "../domain/containers/list.ts";
 import { pause, unpause } from "../domain/containers/pause.ts";
 import { remove } from "../domain/containers/remove.ts";
@@ -16,6 +17,7 @@ import type { Engine } from "../domain/engine.ts";
 import { notRunning } from "../domain/errors.ts";
 import { findExec } from "../domain/exec/exec.ts";
 import { fromNano } from "../domain/time.ts";
+import { containerOf } from "../domain/validate/modes.ts";
 import { decodeResources, decodeSpec } from "./decode.ts";
 import { encodeContainer, nanoOf } from "./encode.ts";
 
@@ -32,7 +34,9 @@ export function containerCalls(engine: Engine): Implementation<typeof Supervisor
     const execIds = [...execs].filter((exec) => parts.registry.execs.get(exec)?.running);
     const paths = {
       logPath: record.spec.hostConfig.logConfig.type === "none" ? "" : parts.paths.log(id),
-      directory: parts.paths.bundle(id),
+      directory: parts.paths.bundle(containerOf(record.spec.hostConfig.networkMode) ?? id),
+      links: shownLinks(parts, record),
+      linkNames: linkNames(parts, id),
     };
     return encodeContainer({ record, nodeId: parts.nodeId, nodeName: parts.nodeName, ...paths, execIds, sizes });
   };
@@ -72,7 +76,11 @@ export function containerCalls(engine: Engine): Implementation<typeof Supervisor
       const warnings = await update(parts, engine.find(container), decodeResources(resources), restartPolicy);
       return { warnings };
     },
-    async remove({ container, force, volumes }) {
+    async remove({ container, force, volumes, link }) {
+      if (link) {
+        await removeLink(parts, container);
+        return {};
+      }
       await remove(parts, engine.find(container), { force, volumes }, container);
       return {};
     },

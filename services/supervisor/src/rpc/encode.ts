@@ -26,6 +26,10 @@ export interface View {
   directory: string;
   execIds: string[];
   sizes: { rw: number; rootFs: number } | undefined;
+  /** "/child:/parent/alias" */
+  links: string[];
+  /** "parent/alias" */
+  linkNames: string[];
 }
 
 export function encodeContainer(view: View): DeepPartial<ContainerMessage> {
@@ -35,7 +39,8 @@ export function encodeContainer(view: View): DeepPartial<ContainerMessage> {
   return {
     id: record.id,
     name: record.name,
-    spec: record.spec,
+    spec: { ...record.spec, hostConfig: { ...record.spec.hostConfig, links: view.links } },
+    linkNames: view.linkNames,
     state: encodeState(state),
     created: timestamp(record.created),
     path: record.path,

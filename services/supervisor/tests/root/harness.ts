@@ -77,6 +77,7 @@ export class Node {
       BERTH_NATS_URL: nats.url,
       BERTH_NATS_USER: nats.user,
       BERTH_NATS_PASSWORD_FILE: nats.passwordFile,
+      BERTH_CDI_SPEC_DIRS: join(this.work, "cdi"),
       BERTH_LOG_LEVEL: process.env["BERTH_LOG_LEVEL"] ?? "warn",
     };
     for (const name of ["image-store", "snapshotter", "supervisor"]) this.startService(name);

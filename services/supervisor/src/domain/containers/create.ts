@@ -13,6 +13,7 @@ import { checkName } from "../validate/names.ts";
 import { checkSpec } from "../validate/spec.ts";
 import { Container } from "./container.ts";
 import { containerEvent } from "./events.ts";
+import { resolveLinks } from "./links.ts";
 import type { Parts } from "./parts.ts";
 import { newState } from "./state.ts";
 
@@ -77,6 +78,7 @@ async function createOnce(
   const { warnings, mounts } = checkSpec(spec, parts.facts);
   await checkSources(mounts);
   resolveReferences(parts, spec);
+  const links = resolveLinks(parts, spec);
   const id = newId();
   applyDefaults(spec, id, parts.facts);
   if (wanted !== "") refuseKnownName(parts, wanted);
@@ -99,6 +101,7 @@ async function createOnce(
       idempotencyKey,
       ...(requestDigest ? { requestDigest } : {}),
     });
+    if (links.length > 0) record.links = links;
     record.rootfs = snapshot.rootfs;
     record.layerDirs = snapshot.layerDirs;
     record.mounts = [...points.values()];

@@ -93,6 +93,8 @@ export interface Parts {
   /** The program that --init binds into containers as /sbin/docker-init. */
   initProgram: string;
   networks: Networks;
+  /** Directories of CDI specs. */
+  cdiDirs: readonly string[];
   registry: Registry;
   volumes: Volumes;
   log: Logger;

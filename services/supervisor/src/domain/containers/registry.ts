@@ -10,6 +10,8 @@ export class Registry {
   readonly #byId = new Map<string, Container>();
   readonly #byName = new Map<string, string>();
   readonly #byKey = new Map<string, string>();
+  /** Links by the id of the container linked to. */
+  readonly #linking = new Map<string, Set<Container>>();
   readonly execs = new Map<string, ExecRecord>();
   /** How far logs have been sent to their servers, by container. */
   readonly shipped = new Map<string, number>();
@@ -19,11 +21,34 @@ export class Registry {
   /** Ids removed lately, oldest first: their names may not be back at NATS yet. */
   readonly #removed = new Set<string>();
 
+  /** Containers that link to one, by its id. */
+  linkedBy(id: string): Container[] {
+    return [...(this.#linking.get(id) ?? [])];
+  }
+
+  /** A container's links are others now. */
+  relinked(container: Container): void {
+    this.#unlink(container);
+    for (const { containerId } of container.record.links ?? []) {
+      const parents = this.#linking.get(containerId) ?? new Set();
+      parents.add(container);
+      this.#linking.set(containerId, parents);
+    }
+  }
+
+  #unlink(container: Container): void {
+    for (const [id, parents] of this.#linking) {
+      parents.delete(container);
+      if (parents.size === 0) this.#linking.delete(id);
+    }
+  }
+
   add(container: Container): void {
     const { id, name, idempotencyKey } = container.record;
     this.#byId.set(id, container);
     this.#byName.set(name, id);
     if (idempotencyKey !== "") this.#byKey.set(idempotencyKey, id);
+    this.relinked(container);
   }
 
   delete(container: Container): void {
@@ -33,6 +58,7 @@ export class Registry {
     if (idempotencyKey !== "") this.#byKey.delete(idempotencyKey);
     for (const exec of container.execs) this.execs.delete(exec);
     this.shipped.delete(id);
+    this.#unlink(container);
     this.forget(id);
   }
 

@@ -14,12 +14,14 @@ import { mountVolumes, unmountVolumes } from "../mounts/uses.ts";
 import { hostHostsText, hostsText, resolvConfText } from "../network/files.ts";
 import type { Reservation } from "../network/networks.ts";
 import { bundleOf } from "../spec/bundle.ts";
+import { type CdiEdits, injectEdits, requestedDevices } from "../spec/cdi.ts";
 import { containerOf } from "../validate/modes.ts";
 import { checkStart } from "../validate/start.ts";
 import type { Container } from "./container.ts";
 import { containerEvent, networkEvent } from "./events.ts";
 import { tidy, watchMonitor } from "./exit.ts";
 import { type Joined, joinedContainers } from "./joined.ts";
+import { type Linked, linkedOf } from "./links.ts";
 import type { Parts } from "./parts.ts";
 import { remove } from "./remove.ts";
 import { startFailure } from "./start-failure.ts";
@@ -74,12 +76,14 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
   try {
     checkStart(record.spec);
     const joined = joinedContainers(parts, record);
+    const linked = linkedOf(parts, record);
+    const devices = await requestedDevices(record.spec.hostConfig.resources.deviceRequests ?? [], parts.cdiDirs);
     await beginShipping(parts, container);
     const reservation = await parts.networks.reserve(record);
     // What a power cut must not take back (the restart policy asks for it) goes to the disk while the rest is made.
     const [connected, files, listening] = await Promise.allSettled([
       reservation.connect(),
-      prepareFiles(parts, record, reservation),
+      prepareFiles(parts, record, reservation, linked),
       ensureListener(parts, container),
       parts.records.commit({ put: record }),
     ]);
@@ -90,7 +94,15 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
     const volumes = await mountVolumes(parts, record);
     mounted = true;
     const propagation = await settlePropagation(record.mounts, parts.paths.stateDir);
-    await writeBundle(parts, record, { network, joined, text: value(files), volumes, propagation });
+    await writeBundle(parts, record, {
+      network,
+      joined,
+      linked,
+      devices,
+      text: value(files),
+      volumes,
+      propagation,
+    });
     parts.fault("start.prepared");
     const report = await runMonitor(parts, container);
     parts.fault("start.running");
@@ -115,6 +127,7 @@ async function prepareFiles(
   parts: Parts,
   record: ContainerRecord,
   reservation: Reservation,
+  linked: Linked,
 ): Promise<NetworkText | null> {
   const { id, spec } = record;
   checkRecursion(spec.hostConfig.mounts);
@@ -122,7 +135,9 @@ async function prepareFiles(
   if (containerOf(spec.hostConfig.networkMode) !== undefined) return null;
   const { endpoint, own } = reservation;
   return {
-    hosts: own ? hostsText(spec, endpoint?.ipAddress ?? "", endpoint?.gateway ?? "") : await hostHostsText(spec),
+    hosts: own
+      ? hostsText(spec, endpoint?.ipAddress ?? "", endpoint?.gateway ?? "", linked.hosts)
+      : await hostHostsText(spec),
     hostname: `${spec.config.hostname}\n`,
     resolvConf: await resolvConfText(spec, own),
   };
@@ -141,6 +156,8 @@ function ignoreMissing(error: NodeJS.ErrnoException): void {
 interface BundleParts {
   network: { namespace: number | null; endpoint: Endpoint | undefined; ports: PublishedPort[] };
   joined: Joined;
+  linked: Linked;
+  devices: CdiEdits;
   text: NetworkText | null;
   /** Directories of volumes, by destination. */
   volumes: ReadonlyMap<string, string>;
@@ -155,7 +172,7 @@ interface BundleParts {
 async function writeBundle(
   parts: Parts,
   record: ContainerRecord,
-  { network, joined, text, volumes, propagation }: BundleParts,
+  { network, joined, linked, devices, text, volumes, propagation }: BundleParts,
 ): Promise<void> {
   const { id, spec } = record;
   const directory = parts.paths.bundle(id);
@@ -177,6 +194,8 @@ async function writeBundle(
     logPaths: { json: parts.paths.log(id), compact: parts.paths.compactLog(id) },
     place: { endpoints: network.endpoint ? [network.endpoint] : [], ports: network.ports },
   });
+  bundle.config.process.env.push(...linked.env);
+  await injectEdits(bundle.config, devices);
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(join(directory, "rootfs"), { recursive: true, mode: 0o711 });
   for (const { at } of bundle.monitor.stagedMounts) mkdirSync(join(directory, at), { mode: 0o700 });

@@ -3,7 +3,12 @@ import { isIPv4 } from "node:net";
 import type { ContainerSpec } from "../model.ts";
 
 /** Text of /etc/hosts (OCI has none of it; this is Docker's). `address`: the container's own on its network. */
-export function hostsText(spec: ContainerSpec, address: string, gateway: string): string {
+export function hostsText(
+  spec: ContainerSpec,
+  address: string,
+  gateway: string,
+  links: readonly string[] = [],
+): string {
   const { config, hostConfig: host } = spec;
   const lines = [
     "127.0.0.1\tlocalhost",
@@ -14,6 +19,7 @@ export function hostsText(spec: ContainerSpec, address: string, gateway: string)
     "ff02::2\tip6-allrouters",
   ];
   for (const entry of host.extraHosts) lines.push(extraHost(entry, gateway));
+  lines.push(...links);
   if (address !== "") {
     const name =
       config.domainname === "" ? config.hostname : `${config.hostname}.${config.domainname} ${config.hostname}`;

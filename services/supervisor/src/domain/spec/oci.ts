@@ -82,6 +82,24 @@ export interface OciResources {
   };
 }
 
+export const hookNames = [
+  "prestart",
+  "createRuntime",
+  "createContainer",
+  "startContainer",
+  "poststart",
+  "poststop",
+] as const;
+export type OciHookName = (typeof hookNames)[number];
+
+export interface OciHook {
+  path: string;
+  args?: string[];
+  env?: string[];
+  /** seconds */
+  timeout?: number;
+}
+
 export interface OciSpec {
   ociVersion: string;
   process: OciProcess;
@@ -90,6 +108,7 @@ export interface OciSpec {
   domainname?: string;
   mounts: OciMount[];
   annotations?: Record<string, string>;
+  hooks?: Partial<Record<OciHookName, OciHook[]>>;
   linux: {
     sysctl?: Record<string, string>;
     resources: OciResources;

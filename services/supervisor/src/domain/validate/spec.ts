@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { invalid, notBuilt } from "../errors.ts";
+import { failed, invalid } from "../errors.ts";
 import type { HostFacts } from "../host.ts";
 import { checkLogConfig } from "../logs/options/validate.ts";
 import type { ContainerSpec } from "../model.ts";
@@ -28,7 +28,6 @@ export function checkSpec(spec: ContainerSpec, facts: HostFacts): CheckedSpec {
   const { hostConfig: host } = spec;
   checkBounds(spec);
   checkConfig(spec);
-  checkNotBuilt(spec);
   checkModes(spec);
   checkRestartPolicy(host.restartPolicy);
   if (host.autoRemove && !["", "no"].includes(host.restartPolicy.name)) {
@@ -45,6 +44,7 @@ export function checkSpec(spec: ContainerSpec, facts: HostFacts): CheckedSpec {
     warnings.push("Published ports are discarded when using host network mode");
   }
   parseSecurityOptions(host.securityOpt);
+  checkStorage(host.storageOpt);
   return { warnings, mounts };
 }
 
@@ -111,7 +111,10 @@ function checkExtraHost(entry: string): void {
   if (address !== "host-gateway" && isIP(address) === 0) throw invalid(`invalid IP address in add-host: "${address}"`);
 }
 
-/** What is understood and not built yet. Each says what it is. */
-function checkNotBuilt({ hostConfig: host }: ContainerSpec): void {
-  if (Object.keys(host.storageOpt).length > 0) throw notBuilt("--storage-opt");
+/** A bound on the writable layer needs quotas by project; no file system is asked for them yet. */
+function checkStorage(options: Record<string, string>): void {
+  for (const key of Object.keys(options)) {
+    if (key.toLowerCase() !== "size") throw failed(`Unknown option ${key}`);
+    throw failed("--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
+  }
 }
