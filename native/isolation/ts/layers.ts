@@ -132,8 +132,14 @@ export interface DiffResult {
 }
 
 export interface DiffOptions {
-  /** An overlay's upper directory, at rest. */
+  /** An overlay's upper directory. */
   readonly upper: string;
+  /** Something may write to it meanwhile: what goes away is left out, not an error. */
+  readonly live?: boolean;
+  /** Layers below, top first: directories in which nothing changed are left out then, which overlayfs makes on its way. */
+  readonly lower?: readonly string[];
+  /** Mount points that an engine made ("etc/hosts"): left out where the layers below lack them and nobody wrote there. */
+  readonly ignored?: readonly string[];
   readonly whiteouts?: boolean;
   /** gzip at the fastest level. */
   readonly gzip?: boolean;
@@ -145,10 +151,13 @@ export async function* diffLayer({
   upper,
   whiteouts = true,
   gzip = false,
+  live = false,
+  lower = [],
+  ignored = [],
   signal,
 }: DiffOptions): AsyncGenerator<Buffer, DiffResult> {
   signal?.throwIfAborted();
-  const diff = new native.LayerDiff({ upper, whiteouts, gzip });
+  const diff = new native.LayerDiff({ upper, whiteouts, gzip, live, lower, ignored });
   const abort = () => diff.abort();
   signal?.addEventListener("abort", abort, { once: true });
   try {
@@ -172,8 +181,26 @@ export async function* diffLayer({
 /** diffLayer as a stream of bytes. */
 export const diffStream = (options: DiffOptions): Readable => Readable.from(diffLayer(options), { objectMode: false });
 
-/** Allocated bytes (a file with several names counts once) and inodes of a tree, its root included. */
-export const diskUsage = (path: string): Promise<{ bytes: number; inodes: number }> => native.diskUsage(path);
+export interface LayerChange {
+  /** The Engine API's: 0 modified, 1 added, 2 deleted. */
+  readonly kind: number;
+  /** Absolute. */
+  readonly path: string;
+}
+
+/** What a writable layer changed in those below (`lower`, top first); a directory before what is in it. E2BIG beyond a million. */
+export async function layerChanges(options: {
+  readonly upper: string;
+  readonly lower: readonly string[];
+  readonly ignored?: readonly string[];
+}): Promise<LayerChange[]> {
+  const { kinds, paths } = await native.layerChanges({ ignored: [], ...options });
+  return paths.map((path, index) => ({ path, kind: kinds[index] as number }));
+}
+
+/** Allocated bytes, inodes (its root included) and sizes of files of a tree; a file with several names counts once. */
+export const diskUsage = (path: string): Promise<{ bytes: number; inodes: number; fileBytes: number }> =>
+  native.diskUsage(path);
 
 /** Removes a tree by its absolute path, staying on its file system and following no link. A missing one is success. */
 export const removeTree = (path: string): Promise<void> => native.removeTree(path);

@@ -13,6 +13,8 @@ export interface NativeError extends Error {
   readonly errno: number;
   readonly syscall: string;
   readonly path: string;
+  /** What the call's name and the error number do not say; may be empty. */
+  readonly detail: string;
 }
 
 export const isNativeError = (error: unknown): error is NativeError =>
@@ -57,6 +59,37 @@ export interface NativeLayerApply {
 export interface NativeLayerDiff {
   read(): Promise<Buffer | null>;
   result(): { diffId: string; digest: string; size: number; tarSize: number } | null;
+  abort(): void;
+}
+
+export interface NativeView {
+  readonly process: number;
+  readonly parent: number;
+  readonly rootfs: readonly { type: string; source: string; base: string; options: readonly string[] }[];
+  readonly binds: readonly { source: string; destination: string; readOnly: boolean; recursive: boolean }[];
+  readonly at: string;
+  readonly throwaway: boolean;
+}
+
+export interface NativePathStatus {
+  readonly size: number;
+  readonly mode: number;
+  readonly mtimeSeconds: number;
+  readonly mtimeNanos: number;
+  readonly target: string;
+}
+
+export interface NativeTreeRead {
+  start(): Promise<NativePathStatus | null>;
+  read(): Promise<Buffer | null>;
+  abort(): void;
+}
+
+export interface NativeTreeWrite {
+  start(): Promise<void>;
+  opened(): Promise<boolean>;
+  write(chunk: Buffer): Promise<void> | undefined;
+  complete(): void;
   abort(): void;
 }
 
@@ -115,7 +148,19 @@ export interface Native {
     links: readonly string[],
     maxBytes: number,
   ): Promise<{ implied: string[]; fileBytes: number }>;
-  readonly LayerDiff: new (options: { upper: string; whiteouts: boolean; gzip: boolean }) => NativeLayerDiff;
+  readonly LayerDiff: new (options: {
+    upper: string;
+    whiteouts: boolean;
+    gzip: boolean;
+    live: boolean;
+    lower: readonly string[];
+    ignored: readonly string[];
+  }) => NativeLayerDiff;
+  layerChanges(options: {
+    upper: string;
+    lower: readonly string[];
+    ignored: readonly string[];
+  }): Promise<{ kinds: number[]; paths: string[] }>;
   copyUp(options: {
     lower: readonly string[];
     scratch: string;
@@ -124,7 +169,14 @@ export interface Native {
     subpath: string;
   }): Promise<string>;
   removeTree(path: string): Promise<void>;
-  diskUsage(path: string): Promise<{ bytes: number; inodes: number }>;
+  diskUsage(path: string): Promise<{ bytes: number; inodes: number; fileBytes: number }>;
+  statPath(view: NativeView, path: string): Promise<NativePathStatus>;
+  resolveDirectory(view: NativeView, path: string): Promise<string>;
+  readonly TreeRead: new (view: NativeView, path: string | null) => NativeTreeRead;
+  readonly TreeWrite: new (
+    view: NativeView,
+    options: { directory: string; keepKind: boolean; user: string | null },
+  ) => NativeTreeWrite;
 }
 
 const built = "native/isolation/build/addon/isolation.node";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { applyChanges } from "../src/domain/changes.ts";
+import { applyChanges } from "../src/domain/changes/changes.ts";
 import { signalNumber } from "../src/domain/create/signals.ts";
 import { eventMatcher } from "../src/domain/event-filter.ts";
 import { cleanPath } from "../src/http/path.ts";

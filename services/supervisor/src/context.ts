@@ -20,6 +20,7 @@ import { Drivers } from "./domain/volumes/drivers.ts";
 import { LocalDriver } from "./domain/volumes/local-driver.ts";
 import { Plugins } from "./domain/volumes/plugins/plugins.ts";
 import { Volumes } from "./domain/volumes/volumes.ts";
+import { remoteImages } from "./rpc/images.ts";
 import { remoteSnapshots } from "./rpc/snapshots.ts";
 import { makeRecords } from "./store/records.ts";
 
@@ -36,7 +37,9 @@ export async function createContext(
   const base = await createServiceContext(config, signal);
   const { log, bus, clients } = base;
   const paths = makePaths(config.stateDir, config.runDir);
-  await Promise.all([paths.bundles, paths.sockets].map((path) => mkdir(path, { recursive: true, mode: 0o700 })));
+  await Promise.all(
+    [paths.bundles, paths.sockets, paths.view].map((path) => mkdir(path, { recursive: true, mode: 0o700 })),
+  );
   await Promise.all([paths.containers, paths.volumes].map((path) => mkdir(path, { recursive: true, mode: 0o711 })));
   const store = await openStore(join(config.stateDir, "db"));
   const records = makeRecords(store, bus.outbox(store), log);
@@ -72,6 +75,7 @@ export async function createContext(
     records,
     names,
     snapshots: remoteSnapshots(clients, nodeId),
+    images: remoteImages(clients),
     launcher: nativeLauncher(runtimePath(config)),
     initProgram: runtimePath(config),
     networks,

@@ -31,6 +31,7 @@ Napi::Error to_js_error(Napi::Env env, const Error& error) {
   fields.Set("errno", Napi::Number::New(env, error.code));
   fields.Set("syscall", Napi::String::New(env, error.call));
   fields.Set("path", Napi::String::New(env, error.object));
+  fields.Set("detail", Napi::String::New(env, error.detail));
   return js;
 }
 

@@ -30,7 +30,7 @@ struct Module {
 };
 #define BERTH_ADDON_MODULE(name, init) static ::berth::addon::Module berth_addon_module_##name{init}
 
-/// Error object with `code` (errno name, "ENOENT"), `errno` (number), `syscall` and `path` (what it was done to).
+/// Error object with `code` (errno name, "ENOENT"), `errno` (number), `syscall`, `path` (what it was done to) and `detail`.
 Napi::Error to_js_error(Napi::Env env, const Error& error);
 
 /// Reads arguments with their types checked. The first mistake is kept; `ok()` is false from then on and getters give

@@ -1,70 +1,23 @@
-// Binding: class LayerDiff, a directory as a stream of tar bytes; usage; removal.
+// Binding: class LayerDiff, a directory as a stream of tar bytes; changes; usage; removal.
 #include <fcntl.h>
 
-#include <condition_variable>
 #include <cstring>
-#include <deque>
-#include <mutex>
 
 #include "addon/addon.h"
-#include "addon/job.h"
+#include "addon/piece_stream.h"
 #include "base/fd.h"
 #include "tar/beneath.h"
+#include "tar/changes.h"
 #include "tar/diff.h"
 
 namespace berth::addon {
 namespace {
 
-constexpr size_t kMaxPieces = 8;  // of 256 KiB, made ahead of the reader
+constexpr size_t kMaxLayers = 512;
 
-/// Between the job's thread and the reads of the JavaScript side.
-struct DiffState {
-  tar::DiffOptions options;
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::deque<std::string> pieces;  // under mutex
-  bool aborted = false;            // under mutex
-  std::optional<Result<tar::DiffResult>> result;
-  // JavaScript thread only:
-  std::optional<Napi::Promise::Deferred> reader;
-  bool started = false, done = false;
+std::set<std::string> to_set(const std::vector<std::string>& list) { return {list.begin(), list.end()}; }
 
-  Result<void> give(Job& job, std::span<const uint8_t> bytes, const std::shared_ptr<DiffState>& self) {
-    {
-      std::unique_lock lock(mutex);
-      changed.wait(lock, [&] { return aborted || pieces.size() < kMaxPieces; });
-      if (aborted) return Error{ECANCELED, "diff", options.upper, {}};
-      pieces.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    }
-    job.post([self](Napi::Env env) { self->serve(env); });
-    return {};
-  }
-  void abort() {
-    const std::lock_guard lock(mutex);
-    aborted = true;
-    changed.notify_all();
-  }
-  /// Settles the waiting read if there is something to say.
-  void serve(Napi::Env env) {
-    if (!reader) return;
-    std::optional<std::string> piece;
-    {
-      const std::lock_guard lock(mutex);
-      if (!pieces.empty()) {
-        piece = std::move(pieces.front());
-        pieces.pop_front();
-        changed.notify_all();
-      }
-    }
-    if (!piece && !done) return;
-    const Napi::Promise::Deferred deferred = *std::exchange(reader, std::nullopt);
-    if (piece) return deferred.Resolve(Napi::Buffer<char>::Copy(env, piece->data(), piece->size()));
-    if (!result->ok()) return deferred.Reject(to_js_error(env, result->error()).Value());
-    deferred.Resolve(env.Null());
-  }
-};
-
-/// new LayerDiff({ upper, whiteouts, gzip }); read(): Promise<Buffer|null>, one at a time; result() after null; abort().
+/// new LayerDiff({ upper, whiteouts, gzip, live, lower, ignored }); read(): Promise<Buffer|null>, one at a time; result() after null; abort().
 class LayerDiff final : public Napi::ObjectWrap<LayerDiff> {
  public:
   static void init(Napi::Env env, Napi::Object exports) {
@@ -73,48 +26,39 @@ class LayerDiff final : public Napi::ObjectWrap<LayerDiff> {
                                           InstanceMethod<&LayerDiff::abort>("abort")}));
   }
 
-  explicit LayerDiff(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LayerDiff>(info), state_(std::make_shared<DiffState>()) {
+  explicit LayerDiff(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LayerDiff>(info) {
     Args args(info.Env(), info[0], "options");
-    state_->options.upper = args.string("upper");
-    state_->options.whiteouts = args.boolean("whiteouts");
-    state_->options.gzip = args.boolean("gzip");
+    tar::DiffOptions& options = state_->options;
+    options.upper = args.string("upper");
+    options.whiteouts = args.boolean("whiteouts");
+    options.gzip = args.boolean("gzip");
+    options.live = args.boolean("live");
+    options.lower = args.strings("lower", kMaxLayers);
+    options.ignored = to_set(args.strings("ignored"));
     if (!args.ok()) args.fail();
   }
-  ~LayerDiff() override { state_->abort(); }
+  ~LayerDiff() override { stream_->abort(); }
 
  private:
-  Napi::Value read(const Napi::CallbackInfo& info) {
-    const Napi::Env env = info.Env();
-    if (state_->reader) {
-      Napi::TypeError::New(env, "a read is under way").ThrowAsJavaScriptException();
-      return env.Undefined();
-    }
-    state_->reader = Napi::Promise::Deferred::New(env);
-    const Napi::Promise promise = state_->reader->Promise();
-    if (!std::exchange(state_->started, true)) start(env);
-    state_->serve(env);
-    return promise;
-  }
+  struct State {
+    tar::DiffOptions options;
+    tar::DiffResult result;  // after the job's end
+  };
 
-  void start(Napi::Env env) {
-    const auto state = state_;
-    Job::start(
-        env, "berth diff",
-        [state](Job& job) {
-          state->result.emplace(tar::diff_layer(
-              state->options, [&](std::span<const uint8_t> bytes) { return state->give(job, bytes, state); }));
-        },
-        [state](Napi::Env js) {
-          state->done = true;
-          state->serve(js);
-        },
-        [state] { state->abort(); });
+  Napi::Value read(const Napi::CallbackInfo& info) {
+    if (!std::exchange(started_, true)) {
+      stream_->start(info.Env(), "berth diff", [state = state_](Job&, const PieceStream::Give& give) -> Result<void> {
+        BERTH_ASSIGN(state->result, tar::diff_layer(state->options, give));
+        return {};
+      });
+    }
+    return stream_->read(info.Env());
   }
 
   Napi::Value result(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
-    if (!state_->done || !state_->result->ok()) return env.Null();
-    const tar::DiffResult& result = state_->result->value();
+    if (!stream_->succeeded()) return env.Null();
+    const tar::DiffResult& result = state_->result;
     Napi::Object object = Napi::Object::New(env);
     object.Set("diffId", result.diff_id);
     object.Set("digest", result.digest);
@@ -124,14 +68,41 @@ class LayerDiff final : public Napi::ObjectWrap<LayerDiff> {
   }
 
   Napi::Value abort(const Napi::CallbackInfo& info) {
-    state_->abort();
+    stream_->abort();
     return info.Env().Undefined();
   }
 
-  std::shared_ptr<DiffState> state_;
+  std::shared_ptr<State> state_ = std::make_shared<State>();
+  std::shared_ptr<PieceStream> stream_ = std::make_shared<PieceStream>();
+  bool started_ = false;
 };
 
-/// diskUsage(path): Promise<{ bytes, inodes }>
+/// layerChanges({ upper, lower, ignored }): Promise<{ kinds: number[], paths: string[] }>
+Napi::Value changes_call(const Napi::CallbackInfo& info) {
+  Args call(info);
+  Args args = call.object(0);
+  tar::ChangesOptions options;
+  options.upper = args.string("upper");
+  options.lower = args.strings("lower", kMaxLayers);
+  options.ignored = to_set(args.strings("ignored"));
+  if (!args.ok()) return args.fail();
+  return run_async<std::vector<tar::Change>>(
+      info.Env(), [options] { return tar::layer_changes(options); },
+      [](Napi::Env env, std::vector<tar::Change>& changes) -> Napi::Value {
+        Napi::Array kinds = Napi::Array::New(env, changes.size());
+        Napi::Array paths = Napi::Array::New(env, changes.size());
+        for (uint32_t i = 0; i < changes.size(); ++i) {
+          kinds.Set(i, static_cast<double>(changes[i].kind));
+          paths.Set(i, changes[i].path);
+        }
+        Napi::Object object = Napi::Object::New(env);
+        object.Set("kinds", kinds);
+        object.Set("paths", paths);
+        return object;
+      });
+}
+
+/// diskUsage(path): Promise<{ bytes, inodes, fileBytes }>
 Napi::Value usage_call(const Napi::CallbackInfo& info) {
   Args args(info);
   auto path = args.string(0);
@@ -142,6 +113,7 @@ Napi::Value usage_call(const Napi::CallbackInfo& info) {
         Napi::Object object = Napi::Object::New(env);
         object.Set("bytes", static_cast<double>(usage.bytes));
         object.Set("inodes", static_cast<double>(usage.inodes));
+        object.Set("fileBytes", static_cast<double>(usage.file_bytes));
         return object;
       });
 }
@@ -164,6 +136,7 @@ Napi::Value remove_tree_call(const Napi::CallbackInfo& info) {
 
 void init_diff(Napi::Env env, Napi::Object exports) {
   LayerDiff::init(env, exports);
+  exports.Set("layerChanges", Napi::Function::New(env, changes_call));
   exports.Set("diskUsage", Napi::Function::New(env, usage_call));
   exports.Set("removeTree", Napi::Function::New(env, remove_tree_call));
 }

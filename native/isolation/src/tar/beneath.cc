@@ -51,7 +51,21 @@ Result<UniqueFd> open_beneath(int root, const std::string& clean, uint64_t flags
   }
 }
 
-Result<void> remove_tree(int parent, const std::string& name) {
+namespace {
+
+Result<void> check_no_mount(int parent, const char* name) {
+  struct statx status {};
+  if (::statx(parent, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &status) != 0) {
+    return errno == ENOENT ? Result<void>{} : Result<void>{sys_error("unlinkat", name)};
+  }
+  if ((status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0) return Error{EBUSY, "unlinkat", name, {}};
+  return {};
+}
+
+}  // namespace
+
+Result<void> remove_tree(int parent, const std::string& name, bool foreign) {
+  if (foreign) BERTH_TRY(check_no_mount(parent, name.c_str()));
   if (::unlinkat(parent, name.c_str(), 0) == 0 || errno == ENOENT) return {};
   if (errno != EISDIR && errno != EPERM) return sys_error("unlinkat", name);
   if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0) return {};
@@ -86,6 +100,7 @@ Result<void> remove_tree(int parent, const std::string& name) {
       continue;
     }
     if (std::strcmp(child->d_name, ".") == 0 || std::strcmp(child->d_name, "..") == 0) continue;
+    if (foreign) BERTH_TRY(check_no_mount(::dirfd(dir), child->d_name));
     if (::unlinkat(::dirfd(dir), child->d_name, 0) == 0 || errno == ENOENT) continue;
     if (errno != EISDIR && errno != EPERM) return sys_error("unlinkat", child->d_name);
     BERTH_TRY(enter(::dirfd(dir), std::string(child->d_name)));

@@ -31,7 +31,9 @@ Split split_path(std::string_view clean);
 Result<UniqueFd> open_beneath(int root, const std::string& clean, uint64_t flags);
 
 /// Removes `name` in `parent`, with everything below it; stays on the file system and follows no link. ENOENT is no error.
-Result<void> remove_tree(int parent, const std::string& name);
+/// `foreign`: the tree may be that of another mount namespace, whose mounts the kernel would take away with what they lie on: then a mount
+/// in the way is EBUSY, as it would be for a process in there.
+Result<void> remove_tree(int parent, const std::string& name, bool foreign = false);
 
 class DirectoryCache {
  public:

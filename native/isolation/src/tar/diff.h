@@ -3,17 +3,23 @@
 
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
 namespace berth::tar {
 
 struct DiffOptions {
-  std::string upper;       // nobody may change it meanwhile
+  std::string upper;
   bool whiteouts = true;   // overlayfs whiteouts and opaque marks become ".wh." members; false: as the files they are
   bool gzip = false;       // fastest level
+  bool live = false;       // a container may be writing meanwhile: what goes away is left out
+  /// Layers below, top first: directories that are as there and in which nothing changed are left out.
+  std::vector<std::string> lower;
+  std::set<std::string> ignored;  // TreeOptions::ignored
 };
 
 struct DiffResult {
@@ -30,6 +36,7 @@ Result<DiffResult> diff_layer(const DiffOptions& options, const std::function<Re
 struct Usage {
   uint64_t bytes = 0;   // allocated blocks; a file with several names counts once
   uint64_t inodes = 0;  // the directory itself included
+  uint64_t file_bytes = 0;  // sizes of what is no directory, holes included; a file with several names counts once
 };
 Result<Usage> disk_usage(const std::string& path);
 

@@ -40,9 +40,9 @@ Result<void> Inflate::fill() {
 }
 
 Result<void> Inflate::detect() {
-  // The four bytes of the longest magic number may come one by one.
+  // The six bytes of the longest magic number may come one by one.
   size_t have = 0;
-  while (have < 4) {
+  while (have < 6) {
     BERTH_ASSIGN(const size_t count, source_.read({buffer_.get() + have, kInput - have}));
     if (count == 0) {
       at_end_ = true;
@@ -62,24 +62,46 @@ Result<void> Inflate::detect() {
     kind_ = Kind::kZstd;
     zstd_ = std::make_unique<Zstd>();
     if (zstd_->context == nullptr) return Error{ENOMEM, "zstd", "layer", {}};
+  } else if ((other_ = decoder_for(input_)) != nullptr) {
+    kind_ = Kind::kOther;
   } else {
     kind_ = Kind::kPlain;
   }
   return {};
 }
 
+Result<size_t> Inflate::read_some(std::span<uint8_t> into) {
+  switch (kind_) {
+    case Kind::kGzip: return read_gzip(into);
+    case Kind::kZstd: return read_zstd(into);
+    case Kind::kOther: return read_other(into);
+    default: return read_plain(into);
+  }
+}
+
 Result<size_t> Inflate::read(std::span<uint8_t> into) {
+  if (failure_) return *failure_;
   if (kind_ == Kind::kUnknown) BERTH_TRY(detect());
   size_t filled = 0;
   while (filled < into.size()) {
-    const auto rest = into.subspan(filled);
-    BERTH_ASSIGN(const size_t count, kind_ == Kind::kGzip   ? read_gzip(rest)
-                                     : kind_ == Kind::kZstd ? read_zstd(rest)
-                                                            : read_plain(rest));
-    if (count == 0) break;
-    filled += count;
+    const auto count = read_some(into.subspan(filled));
+    if (!count.ok()) {
+      failure_ = count.error();
+      return filled > 0 ? Result<size_t>(filled) : Result<size_t>(*failure_);
+    }
+    if (count.value() == 0) break;
+    filled += count.value();
   }
   return filled;
+}
+
+Result<size_t> Inflate::read_other(std::span<uint8_t> into) {
+  for (;;) {
+    BERTH_TRY(fill());
+    BERTH_ASSIGN(const Decoder::Step step, other_->run(input_, into, at_end_));
+    input_ = input_.subspan(step.taken);
+    if (step.made > 0 || step.ended) return step.made;
+  }
 }
 
 Result<size_t> Inflate::read_plain(std::span<uint8_t> into) {

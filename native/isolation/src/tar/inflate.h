@@ -1,10 +1,12 @@
-// Turns a layer's bytes into the tar stream: gzip (RFC 1952), zstd (RFC 8878) or as it is, told apart by their first bytes.
+// Turns a layer's bytes into the tar stream: gzip (RFC 1952), zstd (RFC 8878), bzip2, xz or as it is, told apart by their first bytes.
 #pragma once
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <span>
 
+#include "tar/decoder.h"
 #include "tar/sha256.h"
 #include "tar/source.h"
 
@@ -18,7 +20,7 @@ class Inflate {
   Inflate(const Inflate&) = delete;
   Inflate& operator=(const Inflate&) = delete;
 
-  /// Fills `into` as far as the stream goes; less than its size only at the end. EBADMSG when the compression is damaged or cut short.
+  /// Fills `into` as far as the stream goes; less than its size only at the end, or before an error. EBADMSG when the compression is damaged or cut short.
   Result<size_t> read(std::span<uint8_t> into);
   /// Compressed bytes taken so far; any thread.
   [[nodiscard]] uint64_t bytes_in() const noexcept { return bytes_in_.load(std::memory_order_relaxed); }
@@ -28,13 +30,15 @@ class Inflate {
  private:
   struct Gzip;
   struct Zstd;
-  enum class Kind { kUnknown, kPlain, kGzip, kZstd };
+  enum class Kind { kUnknown, kPlain, kGzip, kZstd, kOther };
 
   Result<void> fill();
   Result<void> detect();
   Result<size_t> read_plain(std::span<uint8_t> into);
   Result<size_t> read_gzip(std::span<uint8_t> into);
   Result<size_t> read_zstd(std::span<uint8_t> into);
+  Result<size_t> read_other(std::span<uint8_t> into);
+  Result<size_t> read_some(std::span<uint8_t> into);
 
   Source& source_;
   const bool hash_compressed_;
@@ -46,6 +50,8 @@ class Inflate {
   std::atomic<uint64_t> bytes_in_ = 0;
   std::unique_ptr<Gzip> gzip_;
   std::unique_ptr<Zstd> zstd_;
+  std::unique_ptr<Decoder> other_;
+  std::optional<Error> failure_;  // for the next read: what came before it has been given out
 };
 
 }  // namespace berth::tar

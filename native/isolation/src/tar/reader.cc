@@ -188,7 +188,7 @@ Result<Entry> Reader::finish(RawHeader& header, const Pax& pax, Block block) {
     case '5': entry.type = Type::kDirectory; break;
     case '6': entry.type = Type::kFifo; break;
     default:
-      return malformed(entry.path, "unknown type of member");
+      return Error{EBADMSG, "tar", entry.path, "unhandled tar header type " + std::to_string(static_cast<unsigned char>(header.typeflag))};
   }
   if (!has_data(header.typeflag)) entry.size = entry.stored = 0;
   if (entry.path.size() >= PATH_MAX || entry.link.size() >= PATH_MAX) return malformed(entry.path.substr(0, 64), "name is longer than 4095 bytes");

@@ -24,8 +24,23 @@ push.write(Buffer.alloc(700));
 const follow = new native.LayerApply({ ...options, source: { kind: "follow", path: blob } });
 follow.start().catch(() => {});
 follow.advance(1000);
-const diff = new native.LayerDiff({ upper: directory, whiteouts: true, gzip: false });
+const diff = new native.LayerDiff({
+  upper: directory,
+  whiteouts: true,
+  gzip: false,
+  live: false,
+  lower: [],
+  ignored: [],
+});
 diff.read().catch(() => {});
+// Of this process: its root is a container's as good as any.
+const view = { process: process.pid, parent: process.ppid, rootfs: [], binds: [], at: "", throwaway: false };
+const tree = new native.TreeRead(view, "/usr/include");
+tree.start().catch(() => {});
+tree.read().catch(() => {});
+const write = new native.TreeWrite(view, { directory: target, keepKind: false, user: null });
+write.start().catch(() => {});
+write.write(Buffer.alloc(700));
 const [read] = native.pipe();
 native.watchReport(read, -1).promise.catch(() => {});
 native.diskUsage("/usr/include").catch(() => {});

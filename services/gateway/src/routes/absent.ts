@@ -82,16 +82,7 @@ const onePluginRoutes = [
 
 const notBuilt: Record<string, readonly string[]> = {
   "building images is": ["POST /build", "POST /session", "POST /grpc"],
-  "committing containers is": ["POST /commit"],
   "pushing images is": ["POST /images/{name...}/push"],
-  "exporting containers is": ["GET /containers/{name}/export"],
-  "listing a container's changes is": ["GET /containers/{name}/changes"],
-  "copying files is": [
-    "HEAD /containers/{name}/archive",
-    "GET /containers/{name}/archive",
-    "PUT /containers/{name}/archive",
-    "POST /containers/{name}/copy",
-  ],
   "plugins are": ["POST /plugins/pull", "POST /plugins/create", "POST /plugins/{name...}/upgrade"],
   "becoming a swarm is": ["POST /swarm/init", "POST /swarm/join"],
 };

@@ -5,6 +5,7 @@ import { containerRoutes } from "./containers.ts";
 import { type DiskUsageParts, diskUsageRoutes } from "./disk-usage.ts";
 import { eventRoutes } from "./events.ts";
 import { execRoutes } from "./exec.ts";
+import { fileRoutes } from "./files.ts";
 import { imageRoutes } from "./images.ts";
 import { networkRoutes } from "./networks.ts";
 import { registryRoutes } from "./registry.ts";
@@ -26,6 +27,7 @@ export function addRoutes(api: Api, parts: Parts): void {
   streamRoutes(api, containers, hostId);
   statsRoutes(api, containers);
   execRoutes(api, containers, hostId);
+  fileRoutes(api, containers, images);
   imageRoutes(api, images, containers);
   transferRoutes(api, parts);
   registryRoutes(api, parts.registry);

@@ -1,11 +1,12 @@
 import type { IncomingMessage } from "node:http";
 import { BerthError, errorMessage } from "@berth/errors";
 import { familiarName, parseReference, type Reference } from "@berth/oci";
-import { applyChanges } from "../domain/changes.ts";
+import { applyChanges } from "../domain/changes/changes.ts";
 import type { Images } from "../domain/images.ts";
 import { type PullParts, pull } from "../domain/pull.ts";
 import { commonHeaders, sendJson, startStream } from "../http/answer.ts";
 import type { Call } from "../http/call.ts";
+import { pieces } from "../http/pieces.ts";
 import type { Api } from "../http/server.ts";
 import type { RegistryAuth, RegistryProxy, Snapshotter } from "../rpc/types.ts";
 import { errorLine, jsonLine, progressLine } from "../shapes/progress.ts";
@@ -146,24 +147,6 @@ interface ImportStart {
 async function* importRequests(start: ImportStart, req: IncomingMessage) {
   yield { message: { $case: "start" as const, value: start } };
   for await (const data of pieces(req)) yield { message: { $case: "data" as const, value: data } };
-}
-
-/** bytes; gRPC messages are bounded to 1 MiB for bulk data, and small ones cost more than they carry. */
-const pieceSize = 256 * 1024;
-
-/** A request's body in larger pieces than the 64 KiB that sockets give. */
-async function* pieces(req: IncomingMessage): AsyncGenerator<Buffer> {
-  let waiting: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of req as AsyncIterable<Buffer>) {
-    waiting.push(chunk);
-    size += chunk.length;
-    if (size < pieceSize) continue;
-    yield Buffer.concat(waiting, size);
-    waiting = [];
-    size = 0;
-  }
-  if (size > 0) yield Buffer.concat(waiting, size);
 }
 
 async function load(call: Call, parts: TransferParts): Promise<void> {

@@ -22,6 +22,7 @@ export type {
   MountSpec,
   Network,
   NodeInfoResponse,
+  PathStat,
   PortBinding,
   PublishedPort,
   Resources,
@@ -29,7 +30,7 @@ export type {
   StatsResponse,
   StreamResponse,
 } from "@berth/api/containers";
-export { ContainerStatus, SupervisorDefinition, WaitCondition } from "@berth/api/containers";
+export { ChangeKind, ContainerStatus, SupervisorDefinition, WaitCondition } from "@berth/api/containers";
 export type { Image, ImageUse, LoadImagesResponse } from "@berth/api/images";
 export { ImageStoreDefinition } from "@berth/api/images";
 export type { LayerProgress, PullResponse, RegistryAuth } from "@berth/api/registry";

@@ -93,6 +93,16 @@ export class Images {
     });
   }
 
+  /** Keeps a committed image, without a name yet, and tells so. `parent` is the image that it was made on. */
+  create(manifest: Digest, parent: Digest | ""): Promise<void> {
+    const { changing } = this.#parts;
+    return changing.run(async () => {
+      const { image } = await this.#source(manifest);
+      const event: ImageEvent = { action: "create", actorId: image.id, name: image.id, labels: image.labels };
+      await this.#name({ ...image, parent }, manifest, undefined, "", event);
+    });
+  }
+
   async #name(
     image: ImageRecord,
     target: Digest,

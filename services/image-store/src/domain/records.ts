@@ -53,7 +53,7 @@ export type ImageEvent = {
   actorId: string;
   labels: Record<string, string>;
 } & (
-  | { action: "pull" | "tag" | "untag" | "delete" | "load" | "import" | "save"; name: string }
+  | { action: "create" | "pull" | "tag" | "untag" | "delete" | "load" | "import" | "save"; name: string }
   | { action: "prune"; attributes: Record<string, string> }
 );
 

@@ -1,4 +1,6 @@
 import type {
+  CommitImageRequest,
+  CommitImageResponse,
   DeepPartial,
   ImportImageRequest,
   ImportImageResponse,
@@ -8,6 +10,7 @@ import type {
 } from "@berth/api/images";
 import { BerthError } from "@berth/errors";
 import type { ArchiveParts } from "../domain/archive/archives.ts";
+import { commitLayer } from "../domain/archive/commit.ts";
 import { importTar } from "../domain/archive/import.ts";
 import { type LoadMessage, load } from "../domain/archive/load.ts";
 import { save } from "../domain/archive/save.ts";
@@ -105,7 +108,20 @@ export async function importImage(
   return { imageId: await importTar(parts, options, restOf(iterator), signal) };
 }
 
-async function* restOf(iterator: AsyncIterator<ImportImageRequest>): AsyncGenerator<Buffer> {
+/** ImageStore.CommitImage */
+export async function commitImage(
+  parts: ArchiveParts,
+  requests: AsyncIterable<CommitImageRequest>,
+  signal: AbortSignal,
+): Promise<DeepPartial<CommitImageResponse>> {
+  const iterator = requests[Symbol.asyncIterator]();
+  const { done, value } = await iterator.next();
+  const start = done ? undefined : (value as CommitImageRequest).message;
+  if (start?.$case !== "start") throw new BerthError("INVALID_ARGUMENT", "the first message must be start");
+  return { imageId: await commitLayer(parts, start.value, restOf(iterator), signal) };
+}
+
+async function* restOf(iterator: AsyncIterator<ImportImageRequest | CommitImageRequest>): AsyncGenerator<Buffer> {
   for (;;) {
     const { done, value } = await iterator.next();
     if (done) return;

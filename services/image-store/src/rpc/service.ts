@@ -3,7 +3,7 @@ import type { Implementation } from "@berth/rpc";
 import type { ImageStoreServing } from "../context.ts";
 import { noSuchBlob } from "../domain/blobs/blob-store.ts";
 import { listImages } from "../domain/list.ts";
-import { importImage, loadImages, saveImages } from "./archives.ts";
+import { commitImage, importImage, loadImages, saveImages } from "./archives.ts";
 import { readBlobRpc, writeBlob } from "./blobs.ts";
 import { decodeFilters, decodePlatform, decodeUses, encodeImage } from "./convert.ts";
 
@@ -64,6 +64,7 @@ export function imageStoreService(context: ImageStoreServing): Implementation<ty
     loadImages: (requests, { signal }) => loadImages(context, requests, signal),
     saveImages: ({ references }, { signal }) => saveImages(context, references, signal),
     importImage: (requests, { signal }) => importImage(context, requests, signal),
+    commitImage: (requests, { signal }) => commitImage(context, requests, signal),
 
     async notePrune({ reclaimed }) {
       const attributes = { reclaimed: String(reclaimed) };

@@ -87,7 +87,7 @@ export class Directories {
     return { mode: mode & 0o7777, uid, gid };
   }
 
-  usage(dir: number): Promise<{ bytes: number; inodes: number }> {
+  usage(dir: number): Promise<{ bytes: number; inodes: number; fileBytes: number }> {
     return diskUsage(this.files(dir));
   }
 

@@ -96,6 +96,8 @@ export interface Usage {
   /** Allocated; a file with several names counts once. */
   readonly bytes: number;
   readonly inodes: number;
+  /** Sizes of the files, holes included; a file with several names counts once. */
+  readonly fileBytes: number;
 }
 
 export interface UnpackProgress {

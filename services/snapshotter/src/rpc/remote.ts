@@ -54,8 +54,8 @@ export class RemoteSnapshotter implements Snapshotter {
   }
 
   async usage(key: string): Promise<Usage> {
-    const { bytes, inodes } = await this.#client.usage({ key });
-    return { bytes, inodes };
+    const { bytes, inodes, fileBytes } = await this.#client.usage({ key });
+    return { bytes, inodes, fileBytes };
   }
 
   async *diff(key: string, signal?: AbortSignal): AsyncGenerator<Buffer> {

@@ -5,6 +5,7 @@ import type { SupervisorContext } from "../context.ts";
 import { streamCalls } from "./attach.ts";
 import { containerCalls } from "./containers.ts";
 import { execCalls } from "./execs.ts";
+import { fileCalls } from "./files.ts";
 import { nodeCalls } from "./node.ts";
 import { volumeCalls } from "./volumes.ts";
 
@@ -13,6 +14,7 @@ export function serve(server: RpcServer, { engine }: SupervisorContext): void {
     ...containerCalls(engine),
     ...streamCalls(engine),
     ...execCalls(engine),
+    ...fileCalls(engine),
     ...nodeCalls(engine),
   });
   server.add(VolumesDefinition, volumeCalls(engine.parts));

@@ -35,7 +35,7 @@ export function remoteSnapshots(clients: Clients, nodeId: string): Snapshots {
         if (!isBerthError(error) || error.code !== 5) throw error;
       });
     },
-    usage: async (key) => (await client.usage({ key })).bytes,
+    usage: async (key) => (await client.usage({ key })).fileBytes,
     async sizeOfLayers(layers) {
       const stats = await Promise.all(layers.map((layer) => client.stat({ key: layer.chainId })));
       return stats.reduce((sum, { snapshot }) => sum + (snapshot?.size ?? 0), 0);

@@ -1,3 +1,4 @@
+import { Writers } from "../files/writers.ts";
 import type { HealthWatch } from "../health/watch.ts";
 import type { Shipper } from "../logs/ship/shipper.ts";
 import type { ContainerRecord } from "../model.ts";
@@ -21,6 +22,8 @@ export class Container {
   record: ContainerRecord;
   /** Held by every step that changes the record. Short: nothing waits for a container's own process with it. */
   readonly mutex = new Mutex();
+  /** Who writes into its files from outside. */
+  readonly writers = new Writers();
   readonly monitor: MonitorClient;
   /** The socket's descriptor between its making and the monitor's start. */
   listener: number | undefined;

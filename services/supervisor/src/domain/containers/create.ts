@@ -1,6 +1,9 @@
+import { writeFileSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { BerthError, errorMessage, isBerthError } from "@berth/errors";
 import { invalid } from "../errors.ts";
+import { markerFile } from "../files/view.ts";
 import { newId, randomName } from "../ids.ts";
 import type { ContainerRecord, ContainerSpec, MountPoint } from "../model.ts";
 import { fillVolumes } from "../mounts/fill.ts";
@@ -226,6 +229,9 @@ function makeRecord(
 async function prepareFiles(parts: Parts, id: string, { layers }: ContainerSpec, signal?: AbortSignal) {
   const directory = mkdir(parts.paths.container(id), { recursive: true, mode: 0o710 });
   const [snapshot] = await both(parts.snapshots.prepare(id, layers, signal), directory);
+  const [top] = snapshot.layerDirs;
+  // One call on a directory made a moment ago: less than a way to a thread and back.
+  if (top !== undefined) writeFileSync(join(top, markerFile), "", { mode: 0o755 });
   return snapshot;
 }
 

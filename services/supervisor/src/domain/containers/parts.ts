@@ -1,5 +1,6 @@
 import type { EventRecord } from "@berth/bus";
 import type { Logger } from "@berth/log";
+import type { CommitTarget } from "../files/commit.ts";
 import type { HostFacts } from "../host.ts";
 import type { ContainerRecord, ExecRecord, Layer, RootfsMount, VolumeRecord } from "../model.ts";
 import type { MonitorLauncher } from "../monitor/launcher.ts";
@@ -23,7 +24,7 @@ export interface Snapshots {
   ): Promise<{ rootfs: RootfsMount[]; layerDirs: string[] }>;
   /** Missing is success. */
   remove(key: string): Promise<void>;
-  /** Bytes of the writable layer alone. */
+  /** Sizes of the files of the writable layer alone, as the Engine API counts them: holes count, directories do not. */
   usage(key: string): Promise<number>;
   /** Bytes of the layers below (uncompressed file sizes). */
   sizeOfLayers(layers: readonly Layer[]): Promise<number>;
@@ -89,6 +90,7 @@ export interface Parts {
   records: Records;
   names: NameRegistry;
   snapshots: Snapshots;
+  images: CommitTarget;
   launcher: MonitorLauncher;
   /** The program that --init binds into containers as /sbin/docker-init. */
   initProgram: string;
@@ -109,6 +111,8 @@ export interface Paths {
   bundles: string;
   socket(id: string): string;
   sockets: string;
+  /** An empty directory, for mounts that only one thread sees. */
+  view: string;
   /** Log and exit record. */
   container(id: string): string;
   containers: string;

@@ -13,6 +13,7 @@ export function makePaths(stateDir: string, runDir: string): Paths {
     bundles,
     bundle: (id) => join(bundles, id),
     sockets,
+    view: join(runDir, "view"),
     socket: (id) => join(sockets, id.slice(0, 32)),
     containers,
     container: (id) => join(containers, id),

@@ -70,6 +70,7 @@ export async function closeListener(parts: Parts, container: Container): Promise
 /** The start itself, with the mutex held. On failure everything is given back and the failure recorded. */
 export async function launch(parts: Parts, container: Container): Promise<void> {
   const { record } = container;
+  await container.writers.idle();
   record.starting = true;
   let namespace: number | null = null;
   let mounted = false;

@@ -1,0 +1,113 @@
+/** Files of a container, by paths as its processes see them; see src/addon/view.h and src/tar/tree_*.h. */
+import { type NativePathStatus, type NativeTreeWrite, type NativeView, native } from "./native.ts";
+
+export type PathStatus = NativePathStatus;
+
+/** Where a container's root file system is to be had. */
+export type View =
+  /** A running container: its first process, and that one's parent (process ids are used again, a pair of them is not). */
+  | { readonly kind: "process"; readonly pid: number; readonly parentPid: number }
+  /** One that does not run: mounted for the moment, in a mount namespace that nobody else sees. */
+  | {
+      readonly kind: "mounts";
+      readonly rootfs: NativeView["rootfs"];
+      readonly binds: NativeView["binds"];
+      /** An empty directory to mount on. */
+      readonly at: string;
+      /** `rootfs` finds a tmpfs at `at`, with "upper" and "work": what is written to it is gone with the view. */
+      readonly throwaway: boolean;
+    };
+
+const toNative = (view: View): NativeView =>
+  view.kind === "process"
+    ? { process: view.pid, parent: view.parentPid, rootfs: [], binds: [], at: "", throwaway: false }
+    : { process: 0, parent: 0, rootfs: view.rootfs, binds: view.binds, at: view.at, throwaway: view.throwaway };
+
+/** lstat(2) inside; `target` is where a link leads to in the end. @throws ENOENT, ENOTDIR, ELOOP; ESRCH when the process has gone */
+export const statPath = (view: View, path: string): Promise<PathStatus> => native.statPath(toNative(view), path);
+
+/** The path of a directory without links. @throws as statPath */
+export const resolveDirectory = (view: View, path: string): Promise<string> =>
+  native.resolveDirectory(toNative(view), path);
+
+export interface TreeArchive {
+  /** Of the path asked for; null for the whole root. */
+  readonly status: PathStatus | null;
+  /** The tar stream in pieces of up to 256 KiB; to be read or returned, which ends the work. */
+  readonly pieces: AsyncGenerator<Buffer, void>;
+}
+
+/**
+ * Archives what is under a path (null: the whole root), as it is being read: resolves once that is known to exist.
+ * @throws as statPath
+ */
+export async function readTree(view: View, path: string | null, signal?: AbortSignal): Promise<TreeArchive> {
+  signal?.throwIfAborted();
+  const tree = new native.TreeRead(toNative(view), path);
+  const status = await tree.start();
+  return { status, pieces: piecesOf(tree, signal) };
+}
+
+async function* piecesOf(tree: { read(): Promise<Buffer | null>; abort(): void }, signal: AbortSignal | undefined) {
+  const abort = () => tree.abort();
+  signal?.addEventListener("abort", abort, { once: true });
+  if (signal?.aborted) abort();
+  try {
+    for (;;) {
+      const piece = await tree.read();
+      if (piece === null) return;
+      yield piece;
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", abort);
+    tree.abort();
+  }
+}
+
+export interface TreeWriteOptions {
+  /** Absolute, without links (resolveDirectory). */
+  readonly directory: string;
+  /** EEXIST instead of a directory in the place of something else, or the other way round. */
+  readonly keepKind: boolean;
+  /** "name:group" of the container, who is to own everything; null: whom the archive names. */
+  readonly user: string | null;
+}
+
+/** A tar stream (plain, gzip, bzip2, xz, zstd) on its way into a container. `result` settles once. */
+export class TreeWrite {
+  readonly result: Promise<void>;
+  readonly #native: NativeTreeWrite;
+
+  constructor(view: View, options: TreeWriteOptions, signal?: AbortSignal) {
+    signal?.throwIfAborted();
+    this.#native = new native.TreeWrite(toNative(view), options);
+    const abort = () => this.#native.abort();
+    signal?.addEventListener("abort", abort, { once: true });
+    this.result = this.#native.start().finally(() => signal?.removeEventListener("abort", abort));
+    // Whoever feeds it may be told of its failure only at the end; that must not count as unhandled until then.
+    this.result.catch(() => {});
+  }
+
+  /** Whether the container's files have been found; `result` tells why not. Nothing is taken before. */
+  opened(): Promise<boolean> {
+    return this.#native.opened();
+  }
+
+  /** Resolves when more may come (at most 4 MiB wait inside). After the end it resolves and does nothing. */
+  async write(chunk: Buffer): Promise<void> {
+    await this.#native.write(chunk);
+  }
+
+  finish(): Promise<void> {
+    this.#native.complete();
+    return this.result;
+  }
+
+  /** The result fails with ECANCELED, soon; what was written stays. */
+  abort(): void {
+    this.#native.abort();
+  }
+}

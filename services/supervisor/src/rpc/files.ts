@@ -1,0 +1,76 @@
+import {
+  ChangeKind,
+  type DeepPartial,
+  type PathStat,
+  type SupervisorDefinition,
+  type WriteArchiveRequest,
+} from "@berth/api/containers";
+import type { Implementation } from "@berth/rpc";
+import type { Engine } from "../domain/engine.ts";
+import { invalid } from "../domain/errors.ts";
+import { type FileStat, readArchive, statPath, writeArchive } from "../domain/files/archive.ts";
+import { changesOf } from "../domain/files/changes.ts";
+import { commit } from "../domain/files/commit.ts";
+import { exportContainer } from "../domain/files/export.ts";
+
+/** Changes in one message: far below a message's bound with paths of 4 KiB. */
+const changesAtOnce = 1000;
+const kinds = [ChangeKind.MODIFIED, ChangeKind.ADDED, ChangeKind.DELETED];
+
+/** Files of containers. */
+export function fileCalls(engine: Engine) {
+  const { parts } = engine;
+  return {
+    async statPath({ container, path }) {
+      return { stat: encodeStat(await statPath(parts, engine.find(container), path, container)) };
+    },
+    async *readArchive({ container, path }, { signal }) {
+      const { stat, pieces } = await readArchive(parts, engine.find(container), path, container, signal);
+      try {
+        yield { message: { $case: "stat" as const, value: encodeStat(stat) } };
+        for await (const value of pieces) yield { message: { $case: "data" as const, value } };
+      } finally {
+        await pieces.return();
+      }
+    },
+    async writeArchive(requests, { signal }) {
+      const input = requests[Symbol.asyncIterator]();
+      const first = await input.next();
+      const message = first.done ? undefined : first.value.message;
+      if (message?.$case !== "start") throw invalid("the first message must be start");
+      const { container, path, noOverwriteDirNonDir, copyUidGid } = message.value;
+      const options = { path, noOverwriteDirNonDir, copyUidGid, reference: container };
+      await writeArchive(parts, engine.find(container), options, dataOf(input), signal);
+      return {};
+    },
+    async *export({ container }, { signal }) {
+      for await (const data of exportContainer(parts, engine.find(container), signal)) yield { data };
+    },
+    async *changes({ container }) {
+      const changes = await changesOf(engine.find(container));
+      for (let at = 0; at < changes.length; at += changesAtOnce) {
+        const some = changes.slice(at, at + changesAtOnce);
+        yield { changes: some.map(({ kind, path }) => ({ path, kind: kinds[kind] as ChangeKind })) };
+      }
+    },
+    async commit({ container, ...options }, { signal }) {
+      return { imageId: await commit(parts, engine.find(container), options, signal) };
+    },
+  } satisfies Partial<Implementation<typeof SupervisorDefinition>>;
+}
+
+const encodeStat = ({ name, size, mode, mtimeSeconds, mtimeNanos, target }: FileStat): DeepPartial<PathStat> => ({
+  name,
+  size,
+  mode,
+  mtime: { seconds: mtimeSeconds, nanos: mtimeNanos },
+  linkTarget: target,
+});
+
+async function* dataOf(input: AsyncIterator<WriteArchiveRequest>): AsyncGenerator<Buffer> {
+  for (;;) {
+    const { value, done } = await input.next();
+    if (done) return;
+    if (value.message?.$case === "data") yield value.message.value as Buffer;
+  }
+}
