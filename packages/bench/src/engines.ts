@@ -10,6 +10,8 @@ export interface Engine {
   readonly name: string;
   readonly docker: Docker;
   readonly api: Api;
+  /** The Engine API's unix socket. */
+  readonly socket: string;
   /** Pids of all that the engine runs for itself (containers' own processes left out). */
   processes(): Promise<number[]>;
   stop(): Promise<void>;
@@ -29,6 +31,7 @@ export async function startBerth(registryDir: string, docker: string): Promise<E
     name: "berth",
     docker: new Docker(docker, engine.socket, join(work, "docker-config")),
     api,
+    socket: engine.socket,
     processes: () => engineProcesses(engine.pid, work),
     stop: async () => {
       api.close();
@@ -62,6 +65,7 @@ export async function startPeer(script: string, registryDir: string): Promise<En
     name: "docker",
     docker: new Docker(join(clients, "docker"), socket, config),
     api,
+    socket,
     processes: () => engineProcesses(daemon, dirname(socket)),
     stop: async () => {
       api.close();

@@ -15,6 +15,7 @@ import {
   startPeer,
 } from "./engines.ts";
 import { fillRegistry } from "./images.ts";
+import { LIST_CASES } from "./lists.ts";
 import { formatBytes, formatMs, median } from "./stats.ts";
 
 interface Row {
@@ -60,7 +61,7 @@ async function main(): Promise<number> {
     if (peerScript !== undefined) engines.push(await startPeer(peerScript, registryDir));
     for (const engine of engines) await engine.docker.must(["pull", "-q", BUSYBOX]);
     const rows: Row[] = [];
-    for (const item of CASES) {
+    for (const item of [...CASES, ...LIST_CASES]) {
       if (options.only !== undefined && !item.name.includes(options.only)) continue;
       rows.push(await measure(item, engines));
       print(rows.at(-1) as Row);
