@@ -74,8 +74,17 @@ async function feed(engine: Engine): Promise<void> {
   if (code !== 0 || Number(text) !== STREAM_BYTES) throw new Error(`${engine.name}: exit ${code}, counted ${text}`);
 }
 
-const execTarget = (engine: Engine): string =>
-  `bench-exec-${createHash("sha1").update(engine.name).digest("hex").slice(0, 6)}`;
+const targetOf = (engine: Engine, what: string): string =>
+  `bench-${what}-${createHash("sha1").update(engine.name).digest("hex").slice(0, 6)}`;
+const execTarget = (engine: Engine): string => targetOf(engine, "exec");
+const statsTarget = (engine: Engine): string => targetOf(engine, "stats");
+
+/** One after the other, without the second's look back that `docker stats` waits for. */
+async function readStats(engine: Engine, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    await engine.api.must("GET", `/v1.44/containers/${statsTarget(engine)}/stats?stream=false&one-shot=true`);
+  }
+}
 
 const IDLE = 20;
 
@@ -131,6 +140,19 @@ export const CASES: readonly Case[] = [
     measure: (engine) => timed(() => engine.docker.must(["exec", execTarget(engine), "true"])),
     after: async (engine) => {
       await engine.docker.must(["rm", "-f", execTarget(engine)]);
+    },
+  },
+  {
+    name: "stats, 10 readings of one container",
+    unit: "ms",
+    rounds: 11,
+    wanted: 1,
+    before: async (engine) => {
+      await engine.docker.must(["run", "-d", "--name", statsTarget(engine), BUSYBOX, "sleep", "1000"]);
+    },
+    measure: (engine) => timed(() => readStats(engine, 10)),
+    after: async (engine) => {
+      await engine.docker.must(["rm", "-f", statsTarget(engine)]);
     },
   },
   {

@@ -1,5 +1,5 @@
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { net } from "@berth/isolation";
 import { createServiceContext, type ServiceContext } from "@berth/rpc";
 import { openStore } from "@berth/store";
@@ -77,7 +77,8 @@ export async function createContext(
     snapshots: remoteSnapshots(clients, nodeId),
     images: remoteImages(clients),
     launcher: nativeLauncher(runtimePath(config)),
-    initProgram: runtimePath(config),
+    // The monitor, which binds it, has another working directory.
+    initProgram: resolve(runtimePath(config)),
     networks,
     cdiDirs: config.cdiSpecDirs,
     registry: new Registry(),

@@ -15,7 +15,6 @@ export function statsRoutes(api: Api, containers: Containers): void {
     const supervisor = await containers.supervisorOf(name, signal);
     // One answer with something to compare it with takes two readings, a second apart.
     const needsTwo = !follow && !isOneShot;
-    const { memoryTotal } = await supervisor.nodeInfo({}, { signal });
     let previous: StatsResponse | undefined;
     for await (const stats of supervisor.stats({ container: name, follow: follow || needsTwo }, { signal })) {
       const isRunning = stats.onlineCpus > 0;
@@ -24,16 +23,16 @@ export function statsRoutes(api: Api, containers: Containers): void {
         continue;
       }
       if (!follow) {
-        const { name: _name, id: _id, ...reading } = statsJson(stats, previous, memoryTotal);
+        const { name: _name, id: _id, ...reading } = statsJson(stats, previous);
         // As Docker: a reading without a look back does not say whose it is.
         sendJson(res, 200, isOneShot && isRunning ? reading : { name: _name, id: _id, ...reading });
         return;
       }
       if (!res.headersSent) startStream(res, "application/json");
-      await write(res, Buffer.from(`${JSON.stringify(statsJson(stats, previous, memoryTotal))}\n`));
+      await write(res, Buffer.from(`${JSON.stringify(statsJson(stats, previous))}\n`));
       previous = stats;
     }
-    if (!res.headersSent && previous !== undefined) sendJson(res, 200, statsJson(previous, undefined, memoryTotal));
+    if (!res.headersSent && previous !== undefined) sendJson(res, 200, statsJson(previous, undefined));
     else res.end();
   });
 }

@@ -35,13 +35,8 @@ function cpuJson(stats: StatsResponse): Cpu {
 /**
  * One answer of GET /containers/{id}/stats.
  * @param previous the reading before it, from which clients take differences
- * @param hostMemory bytes; what limits a container without a limit
  */
-export function statsJson(
-  stats: StatsResponse,
-  previous: StatsResponse | undefined,
-  hostMemory: number,
-): Record<string, unknown> {
+export function statsJson(stats: StatsResponse, previous: StatsResponse | undefined): Record<string, unknown> {
   const isRunning = stats.onlineCpus > 0;
   return {
     name: `/${stats.name}`,
@@ -56,7 +51,7 @@ export function statsJson(
     storage_stats: {},
     cpu_stats: isRunning ? cpuJson(stats) : noCpu,
     precpu_stats: previous === undefined || previous.onlineCpus === 0 ? noCpu : cpuJson(previous),
-    memory_stats: isRunning ? memoryJson(stats, hostMemory) : {},
+    memory_stats: isRunning ? memoryJson(stats) : {},
     ...(stats.interfaces.length === 0
       ? {}
       : { networks: Object.fromEntries(stats.interfaces.map((i) => [i.name, interfaceJson(i)])) }),
@@ -84,8 +79,8 @@ function blkioJson(stats: StatsResponse, isRunning: boolean): Record<string, unk
   };
 }
 
-function memoryJson(stats: StatsResponse, hostMemory: number): Record<string, unknown> {
-  const { memoryUsage, memoryMaxUsage, memoryFailures, memoryLimit, memoryVersion } = stats;
+function memoryJson(stats: StatsResponse): Record<string, unknown> {
+  const { memoryUsage, memoryMaxUsage, memoryFailures, memoryLimit, memoryVersion, hostMemory } = stats;
   return {
     ...(memoryUsage > 0 ? { usage: memoryUsage } : {}),
     ...(memoryMaxUsage > 0 && memoryVersion === 1 ? { max_usage: memoryMaxUsage } : {}),

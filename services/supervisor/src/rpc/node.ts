@@ -17,7 +17,8 @@ export function nodeCalls(engine: Engine): Implementation<typeof SupervisorDefin
     },
     async *stats({ container, follow }, { signal }) {
       const found = engine.find(container);
-      for await (const sample of sampleStats(parts, found, follow, signal)) yield encodeSample(found, sample);
+      for await (const sample of sampleStats(parts, found, follow, signal))
+        yield encodeSample(found, sample, parts.facts.memory);
     },
     async listNetworks() {
       // Its subnet is chosen when the bridge is made; who lists networks wants to see it.
@@ -33,6 +34,7 @@ export function nodeCalls(engine: Engine): Implementation<typeof SupervisorDefin
 function encodeSample(
   { record }: Container,
   { read, counters, systemCpu, onlineCpus, interfaces }: Sample,
+  hostMemory: number,
 ): DeepPartial<StatsResponse> {
   const names = { containerId: record.id, name: record.name };
   if (counters === undefined) return names;
@@ -56,6 +58,7 @@ function encodeSample(
     pidsLimit: safe(counters.pids_limit),
     ioReadBytes: counters.io_read_bytes,
     ioWriteBytes: counters.io_write_bytes,
+    hostMemory,
     memoryDetails: counters.memory_details ?? {},
     memoryFailures: counters.memory_failures ?? 0,
     memoryVersion: counters.memory_version ?? 0,
