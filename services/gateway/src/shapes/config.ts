@@ -130,7 +130,7 @@ export function hostConfigJson(host: HostConfig | undefined): Record<string, unk
     GroupAdd: lists.of("GroupAdd", host.groupAdd),
     IpcMode: host.ipcMode || "private",
     Cgroup: host.cgroup,
-    Links: lists.of("Links", host.links),
+    Links: orNull(host.links),
     OomScoreAdj: host.oomScoreAdj,
     PidMode: host.pidMode,
     Privileged: host.privileged,
