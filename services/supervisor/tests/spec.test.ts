@@ -247,12 +247,19 @@ test("images are mounted aside, and bound from there", async () => {
     { type: "image", destination: "/i", rw: false, view, subpath: "x" },
   ]);
   expect(monitor.stagedMounts).toEqual([{ at: "image-0", mount }]);
-  expect(config.mounts.at(-1)).toEqual({
+  expect(config.mounts.find(({ destination }) => destination === "/i")).toEqual({
     destination: "/i",
     type: "bind",
     source: "image-0",
     options: ["rbind", "rro", "rprivate", "src-subpath=x"],
   });
+});
+
+test("nothing is mounted over /proc", async () => {
+  await expect(bundle({}, {}, [{ source: "/x", destination: "/proc" }])).rejects.toThrow(
+    "check proc-safety of /proc mount",
+  );
+  await expect(bundle({ tmpfs: { "/proc": "" } })).rejects.toThrow("check proc-safety of /proc mount");
 });
 
 test("tmpfs options that there are not", async () => {

@@ -105,7 +105,7 @@ Result<UniqueFd> open_within(const std::string& base, const std::string& path) {
   const UniqueFd root(::open(base.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root) return sys_error("open", base);
   UniqueFd fd(openat2_retrying(root.get(), path.c_str(), O_PATH, 0, RESOLVE_BENEATH));
-  if (!fd) return sys_error("openat2", path);
+  if (!fd) return sys_error("subpath", path);
   return fd;
 }
 

@@ -69,10 +69,8 @@ describe("docker volume", () => {
 
 describe("docker run with mounts", () => {
   it("shares a named volume, fills it from the image, and keeps it in use", async () => {
-    expect(await sh("cat /d/group; echo more >/d/own", "-v", "data:/d", "-v", "copied:/etc")).toBe(
-      "cat: can't open '/d/group': No such file or directory".slice(0, 0),
-    );
-    expect(await sh("cat /d/own; ls /c", "-v", "data:/d:ro", "-v", "copied:/c")).toMatch(/^more\ngroup\n/);
+    await sh("echo more >/d/own", "-v", "data:/d", "-v", "copied:/etc");
+    expect(await sh("cat /d/own; ls /c", "-v", "data:/d:ro", "-v", "copied:/c")).toMatch(/^more\n(.*\n)*group\n/);
     const id = await docker("create", "--name", "user", "-v", "data:/d", "-v", "/anon", "--tmpfs", "/t", busybox);
     expect(await refusal("volume", "rm", "data")).toBe(
       `Error response from daemon: remove data: volume is in use - [${id}]`,

@@ -101,7 +101,11 @@ const mount = struct("mount.Mount", {
     DriverConfig: struct("mount.Driver", { Name: text, Options: map(text) }),
   }),
   ImageOptions: struct("mount.ImageOptions", { Subpath: text }),
-  TmpfsOptions: struct("mount.TmpfsOptions", { SizeBytes: int64, Mode: uint, Options: list(list(text)) }),
+  TmpfsOptions: struct("mount.TmpfsOptions", {
+    SizeBytes: int64,
+    Mode: named("fs.FileMode", uint),
+    Options: list(list(text)),
+  }),
 });
 
 const hostConfig = struct("container.HostConfig", {

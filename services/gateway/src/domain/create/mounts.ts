@@ -13,7 +13,7 @@ export function checkMount(mount: MountBody): void {
   if (/^\/+$/.test(target)) throw fail("invalid specification: destination can't be '/'");
   if (!target.startsWith("/")) throw fail(`invalid mount path: '${target}' mount path must be absolute`);
   if (!["bind", "volume", "tmpfs", "image"].includes(type)) throw fail("mount type unknown");
-  if (type === "bind" && !mount.Source) throw fail("field Source must not be empty");
+  if ((type === "bind" || type === "image") && !mount.Source) throw fail("field Source must not be empty");
   if (type === "tmpfs" && mount.Source) throw fail("field Source must not be specified");
   if (type !== "image" && mount.ImageOptions !== undefined) throw fail("field ImageOptions must not be specified");
   for (const option of mount.TmpfsOptions?.Options ?? []) {

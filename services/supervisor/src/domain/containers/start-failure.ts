@@ -1,6 +1,7 @@
 import { BerthError } from "@berth/errors";
 import type { ContainerRecord } from "../model.ts";
 import type { StartReport } from "../monitor/protocol.ts";
+import { mountFailure } from "./mount-failure.ts";
 
 const runc =
   "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: ";
@@ -12,7 +13,9 @@ export function startFailure(record: ContainerRecord, report: Extract<StartRepor
   // Docker looks users up itself, before it asks a runtime.
   if (/^(unable to find (user|group) |uids and gids must be in range)/.test(message))
     return new BerthError("INTERNAL", message, { exitCode: "128" });
-  const text = runc + init + (phase === "exec" ? execFailure(record.path, exitCode, message) : message);
+  const mount = phase === "exec" ? undefined : mountFailure(record, message);
+  if (mount !== undefined && typeof mount !== "string") return mount;
+  const text = runc + init + (mount ?? (phase === "exec" ? execFailure(record.path, exitCode, message) : message));
   const known = exitCode === 126 || exitCode === 127 || isInvalidConfig(text);
   const code = exitCode === 126 || exitCode === 127 ? exitCode : codeOf(text);
   return new BerthError(known ? "START_FAILED" : "INTERNAL", text, { exitCode: String(code) });

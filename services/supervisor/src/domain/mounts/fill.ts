@@ -41,13 +41,19 @@ async function fill(parts: Parts, point: MountPoint, lower: readonly string[]): 
     if (isNativeError(error)) {
       // A subpath that is not there is said at the start.
       if (point.subpath !== "" && error.code === "ENOENT") return;
-      if (error.code === "ENOTDIR" && error.syscall === "copy") throw failed(`source ${destination} is not directory`);
+      if (error.code === "ENOTDIR" && error.syscall === "copy") throw failed(overFile(point));
     }
     throw prefix(failed(errorMessage(error)));
   } finally {
     await parts.volumes.unmount(name, driver, mountId);
   }
 }
+
+/** Docker has two ways to say it, by who asked for the volume: the image (or -v /path), or somebody who named it. */
+const overFile = ({ anonymous, mode, destination }: MountPoint): string =>
+  anonymous && mode === ""
+    ? `cannot mount volume over existing file, file exists ${destination}`
+    : `source ${destination} is not directory`;
 
 /** A volume that is a directory of this host, and nothing else. */
 function isDirectory({ volumes }: Parts, { name, driver }: MountPoint): boolean {

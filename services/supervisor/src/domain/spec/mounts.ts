@@ -1,3 +1,4 @@
+import { failed } from "../errors.ts";
 import type { ContainerSpec, MountPoint } from "../model.ts";
 import { parseSecurityOptions } from "../validate/security.ts";
 import type { OciMount } from "./oci.ts";
@@ -32,14 +33,14 @@ export function mountsOf(
     const given = options === "" ? [] : options.split(",");
     own.set(destination, { destination, type: "tmpfs", source: "tmpfs", options: tmpfsOptions(given) });
   }
+  if (own.has("/proc")) throw failed(overProc(own.get("/proc")?.source ?? ""));
   // A /dev of the user's own is all there is of it.
   const isHidden = (path: string) => own.has(path) || (own.has("/dev") && path.startsWith("/dev/"));
-  const engine = [...systemMounts(spec, shm), ...fileMounts(files, spec.hostConfig.readonlyRootfs)].filter(
-    (mount) => !isHidden(mount.destination),
-  );
-  // Parents before what lies inside them, so that none hides another.
-  const sorted = [...own.values()].sort((a, b) => depth(a.destination) - depth(b.destination));
-  return [...engine, ...sorted];
+  const isShown = ({ destination }: OciMount) => !isHidden(destination);
+  const etc = fileMounts(files, spec.hostConfig.readonlyRootfs).filter(isShown);
+  // Parents before what lies inside them, so that none hides another: /etc/hosts is there in an /etc of the user's own.
+  const sorted = [...own.values(), ...etc].sort((a, b) => depth(a.destination) - depth(b.destination));
+  return [...systemMounts(spec, shm).filter(isShown), ...sorted];
 }
 
 function systemMounts({ hostConfig: host }: ContainerSpec, shm: string | null): OciMount[] {
@@ -111,5 +112,11 @@ function userMount(point: MountPoint, input: UserMounts, stages: ReadonlyMap<str
   const inner = subpath === "" ? [] : [`src-subpath=${subpath}`];
   return { destination, type: "bind", source, options: [bind, ...access, propagation, ...inner] };
 }
+
+/** What a container must not get: a /proc that others write. In the words of Docker's runtime. */
+const overProc = (source: string): string =>
+  "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start " +
+  `container process: error during container init: error mounting ${JSON.stringify(source)} to rootfs at "/proc": create mountpoint ` +
+  'for /proc mount: check proc-safety of /proc mount: "/proc" cannot be mounted because it is not of type proc';
 
 const depth = (path: string): number => path.split("/").length;

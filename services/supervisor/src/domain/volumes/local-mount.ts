@@ -33,10 +33,12 @@ async function numberOf(host: string): Promise<string> {
   } catch (error) {
     throw new BerthError(
       "INTERNAL",
-      `error resolving passed in network volume address: lookup ${host}: ${errorMessage(error)}`,
+      `error resolving passed in network volume address: lookup ${host}: ${isUnknown(error) ? "no such host" : errorMessage(error)}`,
     );
   }
 }
+
+const isUnknown = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === "ENOTFOUND";
 
 function optionOf(options: string, key: string): string {
   const found = options.split(",").find((option) => option.startsWith(`${key}=`));
