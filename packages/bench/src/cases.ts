@@ -1,6 +1,9 @@
 // What is measured: each case gives milliseconds (or bytes) for one round on one engine.
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
+import { rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { ended } from "@berth/testkit";
 import { BIG, BUSYBOX, type Engine } from "./engines.ts";
 import { pss } from "./memory.ts";
@@ -84,6 +87,19 @@ async function readStats(engine: Engine, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
     await engine.api.must("GET", `/v1.44/containers/${statsTarget(engine)}/stats?stream=false&one-shot=true`);
   }
+}
+
+const copyTarget = (engine: Engine): string => execTarget(engine).replace("exec", "cp");
+const copyFile = join(tmpdir(), `berth-bench-cp-${process.pid}`);
+
+async function beginCopies(engine: Engine): Promise<void> {
+  await writeFile(copyFile, randomBytes(STREAM_BYTES));
+  await engine.docker.must(["run", "-d", "--name", copyTarget(engine), BUSYBOX, "sleep", "1000"]);
+}
+
+async function endCopies(engine: Engine): Promise<void> {
+  await engine.docker.must(["rm", "-f", copyTarget(engine)]);
+  await Promise.all([copyFile, `${copyFile}.out`].map((file) => rm(file, { force: true })));
 }
 
 const IDLE = 20;
@@ -175,6 +191,27 @@ export const CASES: readonly Case[] = [
       ),
   },
   { name: "200 MB stdin", unit: "ms", rounds: 5, wanted: 1, measure: (engine) => timed(() => feed(engine)) },
+  {
+    name: "cp 200 MB in",
+    unit: "ms",
+    rounds: 5,
+    wanted: 1,
+    before: beginCopies,
+    measure: (engine) => timed(() => engine.docker.must(["cp", "-q", copyFile, `${copyTarget(engine)}:/big`])),
+    after: endCopies,
+  },
+  {
+    name: "cp 200 MB out",
+    unit: "ms",
+    rounds: 5,
+    wanted: 1,
+    before: async (engine) => {
+      await beginCopies(engine);
+      await engine.docker.must(["cp", "-q", copyFile, `${copyTarget(engine)}:/big`]);
+    },
+    measure: (engine) => timed(() => engine.docker.must(["cp", "-q", `${copyTarget(engine)}:/big`, `${copyFile}.out`])),
+    after: endCopies,
+  },
   {
     name: "pull 400 MB, 4 layers, 80,000 files",
     unit: "ms",

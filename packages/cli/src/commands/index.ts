@@ -12,8 +12,11 @@ const entry = (summary: string, load: Load): Entry => ({ summary, load });
 
 const container = {
   attach: entry("Join a running container's terminal or streams", () => import("./attach.ts")),
+  commit: entry("Make an image of a container", () => import("./commit.ts")),
   create: entry("Make a container without starting it", () => import("./create.ts")),
+  diff: entry("Show what a container changed in its image's files", () => import("./diff.ts")),
   exec: entry("Run a command in a running container", () => import("./exec.ts")),
+  export: entry("Write a container's files to an archive", () => import("./export.ts")),
   inspect: entry("Show everything about containers or images as JSON", () => import("./inspect.ts")),
   kill: entry("Send a signal to containers", () => import("./kill.ts")),
   logs: entry("Show what a container has printed", () => import("./logs.ts")),
