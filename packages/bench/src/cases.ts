@@ -22,6 +22,7 @@ export interface Case {
 }
 
 const STREAM_BYTES = 200_000_000;
+const LOG_BYTES = 100_000_000;
 const LINE = "The quick brown fox jumps over the lazy dog and runs through the container's standard output, on and on";
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
@@ -50,7 +51,7 @@ async function burst(engine: Engine, total: number, width: number): Promise<void
 }
 
 /** Reads a CLI's whole output, counting. */
-async function drain(engine: Engine, args: readonly string[]): Promise<void> {
+async function drain(engine: Engine, args: readonly string[], wanted = STREAM_BYTES): Promise<void> {
   const child = engine.docker.start(args);
   child.stdin.end();
   let bytes = 0;
@@ -59,8 +60,7 @@ async function drain(engine: Engine, args: readonly string[]): Promise<void> {
   });
   child.stderr.resume();
   const [code] = await ended(child);
-  if (code !== 0 || bytes !== STREAM_BYTES)
-    throw new Error(`${engine.name}: exit ${code}, ${bytes} bytes of ${STREAM_BYTES}`);
+  if (code !== 0 || bytes !== wanted) throw new Error(`${engine.name}: exit ${code}, ${bytes} bytes of ${wanted}`);
 }
 
 /** Sends bytes through a CLI's stdin; the container counts them. */
@@ -101,6 +101,8 @@ async function endCopies(engine: Engine): Promise<void> {
   await engine.docker.must(["rm", "-f", copyTarget(engine)]);
   await Promise.all([copyFile, `${copyFile}.out`].map((file) => rm(file, { force: true })));
 }
+
+const logTarget = (engine: Engine): string => execTarget(engine).replace("exec", "logs");
 
 const IDLE = 20;
 
@@ -189,6 +191,22 @@ export const CASES: readonly Case[] = [
           `yes "${LINE}" | head -c ${STREAM_BYTES}`,
         ]),
       ),
+  },
+  {
+    name: "logs of 100 MB",
+    unit: "ms",
+    rounds: 3,
+    wanted: 0.4,
+    before: async (engine) => {
+      const script = `yes "${LINE}" | head -c ${LOG_BYTES}`;
+      const options = ["--name", logTarget(engine), "--network", "none"];
+      await engine.docker.must(["run", "-d", ...options, BUSYBOX, "sh", "-c", script]);
+      await engine.docker.must(["wait", logTarget(engine)], { timeoutMs: 120_000 });
+    },
+    measure: (engine) => timed(() => drain(engine, ["logs", logTarget(engine)], LOG_BYTES)),
+    after: async (engine) => {
+      await engine.docker.must(["rm", "-f", logTarget(engine)]);
+    },
   },
   { name: "200 MB stdin", unit: "ms", rounds: 5, wanted: 1, measure: (engine) => timed(() => feed(engine)) },
   {

@@ -11,6 +11,7 @@ import { type CleanPath, cleanPath } from "./path.ts";
 import { Query } from "./query.ts";
 import { Router } from "./router.ts";
 import { maxVersionText, minVersionText, splitVersion } from "./version.ts";
+import { isWebSocket, WebSocketPeer } from "./websocket.ts";
 
 export interface TlsOptions {
   cert: Buffer;
@@ -22,6 +23,7 @@ export interface TlsOptions {
 export class Api {
   readonly #handlers = new Router<Handler>();
   readonly #hijackers = new Router<HijackHandler>();
+  readonly #webSockets = new Router<HijackHandler>();
   readonly #log: Logger;
 
   constructor(log: Logger) {
@@ -30,6 +32,11 @@ export class Api {
 
   on(method: string, path: string, handler: Handler): void {
     this.#handlers.add(method, path, handler);
+  }
+
+  /** A GET that becomes a websocket: the handler gets its messages as a stream. */
+  onWebSocket(path: string, handler: HijackHandler): void {
+    this.#webSockets.add("GET", path, handler);
   }
 
   onHijack(path: string, handler: HijackHandler): void {
@@ -60,6 +67,8 @@ export class Api {
   }
 
   #isHijack(req: IncomingMessage): boolean {
+    if (req.method === "GET" && isWebSocket(req))
+      return this.#webSockets.find("GET", splitVersion(pathOf(req)).path) !== undefined;
     return req.method === "POST" && this.#hijackers.find("POST", splitVersion(pathOf(req)).path) !== undefined;
   }
 
@@ -92,10 +101,11 @@ export class Api {
   }
 
   async #upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    const peer = new UpgradePeer(req, socket, head);
+    const webSocket = req.method === "GET";
+    const peer = webSocket ? new WebSocketPeer(req, socket, head) : new UpgradePeer(req, socket, head);
     try {
       const { path, minor, refused } = splitVersion(pathOf(req));
-      const found = this.#hijackers.find("POST", path);
+      const found = webSocket ? this.#webSockets.find("GET", path) : this.#hijackers.find("POST", path);
       if (found === undefined) throw new BerthError("NOT_FOUND", "page not found");
       if (refused !== undefined)
         throw new BerthError("INVALID_ARGUMENT", versionMessage(refused.reason, refused.version));

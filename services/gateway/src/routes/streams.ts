@@ -14,9 +14,12 @@ import { join, write } from "../streams/remote.ts";
 export const rawStream = "application/vnd.docker.raw-stream";
 export const framedStream = "application/vnd.docker.multiplexed-stream";
 
+/** The API version from which on it does. */
+const namesFrames = 42;
+
 /** Framed output has a content type of its own since API 1.42; before, both kinds were called raw. */
 export function streamType(tty: boolean, minor: number): string {
-  return !tty && minor >= 42 ? framedStream : rawStream;
+  return !tty && minor >= namesFrames ? framedStream : rawStream;
 }
 
 /** Engine API: attach and logs. */
@@ -30,8 +33,12 @@ export function streamRoutes(api: Api, containers: Containers, hostId: string): 
     }
   });
   api.on("GET", "/containers/{name}/logs", (call) => logs(call, containers));
+  // Its peer takes the frames off, so they are named whatever the version.
+  api.onWebSocket("/containers/{name}/attach/ws", (call) =>
+    attach({ ...call, minor: namesFrames }, containers, hostId),
+  );
   api.on("GET", "/containers/{name}/attach/ws", () => {
-    throw new BerthError("NOT_IMPLEMENTED", "attaching by websocket is not supported by this engine");
+    throw new BerthError("INVALID_ARGUMENT", "not websocket protocol");
   });
 }
 
@@ -43,22 +50,21 @@ async function attach({ peer, query, name, minor }: HijackCall, containers: Cont
   await skipBody(peer);
   // Without an upgrade Docker names every stream raw.
   const contentType = peer.headers["upgrade"] === undefined ? rawStream : streamType(tty, minor);
-  const replay = query.flag("logs")
-    ? (stream: PeerStream) => replayLogs(supervisor, name, wanted, stream, peer.signal)
-    : undefined;
+  const replay = query.flag("logs");
   if (!query.flag("stream")) {
     const stream = peer.accept(contentType);
-    await replay?.(stream);
+    if (replay) await replayLogs(supervisor, { container: name, ...wanted }, stream, peer.signal);
     stream.output.end();
     return;
   }
-  const start = { container: name, ...wanted, stdin: wanted.stdin && openStdin, hostId };
+  const start = { container: name, ...wanted, stdin: wanted.stdin && openStdin, hostId, replay };
   const joined = await join((requests, options) => supervisor.attach(requests, options), start, peer.signal);
   await connectStream(peer, joined, {
     contentType,
     framed: !tty,
     detachKeys: tty && wanted.stdin ? keys : undefined,
-    ...(replay === undefined ? {} : { before: replay }),
+    replay: (stream, { file, offset }) =>
+      replayLogs(supervisor, { container: name, ...wanted, endFile: file, endOffset: offset }, stream, peer.signal),
   });
 }
 
@@ -67,14 +73,21 @@ async function skipBody(peer: HijackCall["peer"]): Promise<void> {
   if (peer.headers["upgrade"] !== undefined && Number(peer.headers["content-length"] ?? 0) > 0) await peer.body();
 }
 
+interface Replay {
+  container: string;
+  stdout: boolean;
+  stderr: boolean;
+  endFile?: string;
+  endOffset?: number;
+}
+
 async function replayLogs(
   supervisor: Supervisor,
-  container: string,
-  wanted: { stdout: boolean; stderr: boolean },
+  { container, stdout, stderr, endFile = "", endOffset = 0 }: Replay,
   stream: PeerStream,
   signal: AbortSignal,
 ): Promise<void> {
-  const request = { container, stdout: wanted.stdout, stderr: wanted.stderr };
+  const request = { container, stdout, stderr, endFile, endOffset };
   for await (const { data } of supervisor.logs(request, { signal })) await write(stream.output, data);
 }
 

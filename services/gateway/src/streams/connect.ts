@@ -15,8 +15,8 @@ export interface ConnectOptions {
   detachKeys: Buffer | undefined;
   /** The container's side is a terminal and sends no frames, but the client wants them. */
   wrap?: boolean;
-  /** Bytes to send before the stream (a log's replay). */
-  before?: (stream: PeerStream) => Promise<void>;
+  /** Sends the log up to where the monitor says that the stream begins; on another host the supervisor does it. */
+  replay?: ((stream: PeerStream, end: { file: string; offset: number }) => Promise<void>) | undefined;
 }
 
 /**
@@ -30,7 +30,6 @@ export async function connectStream(peer: Peer, joined: Joined, options: Connect
   };
   if ("remote" in joined) {
     const stream = accept();
-    await options.before?.(stream);
     const { input, detached } = withDetach(stream, options.detachKeys);
     const pumped = joined.remote.pump(input, stream.output);
     await Promise.race([pumped, detached]).catch((error: unknown) => tell(stream, error, options.framed));
@@ -41,7 +40,6 @@ export async function connectStream(peer: Peer, joined: Joined, options: Connect
   // Out before the request is: some clients lose what arrives together with the headers, and a program may be quick.
   const stream = accept();
   container.request(joined.local);
-  await options.before?.(stream);
   const stop = () => container.socket.destroy();
   peer.signal.addEventListener("abort", stop, { once: true });
   try {
@@ -52,6 +50,7 @@ export async function connectStream(peer: Peer, joined: Joined, options: Connect
       await close(stream);
       return;
     }
+    if (answer.log !== undefined) await options.replay?.(stream, answer.log);
     await spliceWithKeys(stream, container, options.detachKeys);
   } catch (error) {
     if (!peer.signal.aborted && options.explain !== undefined) tell(stream, error, options.framed);

@@ -21,6 +21,8 @@ export interface MonitorError {
 export interface MonitorAnswer {
   ok: boolean;
   exitCode?: number;
+  /** Where the log ends and the stream begins, for an attach that shows the log first. */
+  log?: { file: string; offset: number };
   error?: MonitorError;
 }
 

@@ -23,15 +23,20 @@ export function streamCalls(engine: Engine): Implementation<typeof SupervisorDef
       const input = requests[Symbol.asyncIterator]();
       const start = startOf<Extract<AttachRequest["message"], { $case: "start" }>["value"]>(await input.next());
       const container = engine.find(start.container);
-      const { stdin, stdout, stderr } = start;
-      const request = await prepareAttach(parts, container, { stdin, stdout, stderr });
+      const { stdin, stdout, stderr, replay } = start;
+      const request = await prepareAttach(parts, container, { stdin, stdout, stderr, replay });
       if (isLocal(start.hostId)) {
         yield local(container.monitor.socketPath, request);
         return;
       }
       // Ready before the stream is there: it comes when the container starts, which the caller has yet to ask for.
       yield ready(container.record.spec.config.tty);
-      const { socket, head } = await attachStream(container, request);
+      const { answer, socket, head } = await attachStream(container, request);
+      if (replay && answer.log !== undefined) {
+        const options = { ...wholeLog, stdout, stderr, end: answer.log };
+        for await (const value of readLogs(parts, container, options, signal))
+          yield { message: { $case: "data" as const, value } };
+      }
       yield* bridge(socket, head, inputOf(input), signal);
     },
 
@@ -62,11 +67,21 @@ export function streamCalls(engine: Engine): Implementation<typeof SupervisorDef
         timestamps: request.timestamps,
         follow: request.follow,
         details: request.details,
+        ...(request.endFile !== "" && { end: { file: request.endFile, offset: request.endOffset } }),
       };
       for await (const data of readLogs(parts, container, options, signal)) yield { data };
     },
   };
 }
+
+const wholeLog = {
+  since: undefined,
+  until: undefined,
+  tail: undefined,
+  timestamps: false,
+  follow: false,
+  details: false,
+};
 
 type Message = { message?: { $case: string; value?: unknown } | undefined };
 

@@ -54,6 +54,17 @@ class Fluentd {
     );
   }
 
+  /** Goes on with what has come meanwhile. */
+  read(): void {
+    this.reading = true;
+    for (const socket of this.#sockets) socket.on("data", (data) => this.#chunks.get(socket)?.push(data)).resume();
+  }
+
+  /** Cheaper than to take all messages apart. */
+  received(text: string): boolean {
+    return [...this.#chunks.values()].some((chunks) => Buffer.concat(chunks.slice(-2)).includes(text));
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     this.#sockets.clear();
@@ -216,19 +227,17 @@ test("mode=blocking: a full copy stops the container, and nothing is lost", asyn
   await server.open();
   const small = { "cache-max-size": "64k", "cache-max-file": "2", "cache-compress": "false", mode: "blocking" };
   // More than pipe, copy and socket hold together.
-  const id = await create("seq 0 299999 | sed 's/^/line /'", server, small);
+  const id = await create("seq 0 119999 | sed 's/^/line /'", server, small);
   await node.supervisor.start({ container: id });
   const state = async () => (await node.supervisor.inspect({ container: id })).container?.state;
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   expect((await state())?.finishedAt).toBeUndefined();
-  await server.close();
-  server.reading = true;
-  await server.open();
+  server.read();
   expect(await waitExit(node, id)).toBe(0);
-  await eventually("the last line", async () => server.messages().at(-1)?.log === "line 299999", 60_000);
+  await eventually("the last line", async () => server.received("line 119999"), 60_000);
   const got = new Set(server.messages().map(({ log }) => log));
   expect(
-    lines(0, 300_000)
+    lines(0, 120_000)
       .filter((line) => !got.has(line))
       .slice(0, 3),
   ).toEqual([]);

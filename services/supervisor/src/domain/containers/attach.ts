@@ -18,7 +18,7 @@ export interface AttachOptions {
 export async function prepareAttach(
   parts: Parts,
   container: Container,
-  options: AttachOptions,
+  options: AttachOptions & { replay: boolean },
 ): Promise<MonitorRequest> {
   await container.mutex.run(async () => {
     const { record } = container;
@@ -37,7 +37,7 @@ export async function prepareAttach(
 export async function attachStream(
   container: Container,
   request: MonitorRequest,
-): Promise<{ socket: Socket; head: Buffer }> {
+): Promise<{ answer: { log?: { file: string; offset: number } }; socket: Socket; head: Buffer }> {
   try {
     return await container.monitor.stream(request);
   } catch (error) {
