@@ -172,6 +172,9 @@ export function targetOf(repository: string, tag: string): string {
   const reference = parseReference(repository);
   if (reference.digest !== undefined)
     throw new BerthError("INVALID_ARGUMENT", "refusing to create a tag with a digest reference");
+  // "sha256:abc" could mean an image's id as well.
+  if (familiarName(reference) === "sha256")
+    throw new BerthError("INVALID_ARGUMENT", "refusing to create an ambiguous tag using digest algorithm as name");
   const chosen = tag === "" ? (reference.tag ?? "latest") : tag;
   if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/.test(chosen))
     throw new BerthError("INVALID_ARGUMENT", "invalid tag format");

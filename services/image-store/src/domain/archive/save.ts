@@ -108,9 +108,12 @@ async function writeArchive(
   sizes: ReadonlyMap<Digest, number>,
   signal: AbortSignal,
 ): Promise<void> {
+  // A config has the time of its image, as Docker's archives have it.
+  const times = new Map(images.map(({ image }) => [image.id, new Date(Date.parse(image.created) || 0)]));
   for (const [digest, size] of sizes) {
+    const mtime = times.get(digest) ?? plain.mtime;
     const file = createReadStream(blobs.path(digest), { highWaterMark: chunkSize });
-    await pipeline(file, tar.entry({ ...plain, name: blobName(digest), size }), { signal });
+    await pipeline(file, tar.entry({ ...plain, mtime, name: blobName(digest), size }), { signal });
   }
   const types = new Map<Digest, string>();
   for (const { image } of images) {

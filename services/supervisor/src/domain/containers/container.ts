@@ -81,9 +81,9 @@ export class Container {
     this.#execEnds.delete(id);
   }
 
-  /** The container's first process has ended; `final`: and no restart follows. */
-  exited(final: boolean): void {
-    this.#resolve((condition) => condition === "next-exit" || (final && condition === "not-running"));
+  /** The container's first process has ended. "not-running" is over then, though a restart may follow: as in Docker. */
+  exited(): void {
+    this.#resolve((condition) => condition !== "removed");
     this.changed();
   }
 

@@ -121,7 +121,7 @@ export async function handleExit(parts: Parts, container: Container, exit: ExitR
   for (const exec of lost) await execExited(parts, container, exec, 137);
   const saved = parts.records.commitLazily({ put: record, events });
   // The exit is on the disk already (exit.json): nobody has to wait for our own copy of it.
-  container.exited(delay === undefined);
+  container.exited();
   if (delay !== undefined) scheduleRestart(parts, container, delay);
   await saved;
   parts.fault("exit.recorded");
@@ -184,7 +184,7 @@ async function restartNow(parts: Parts, container: Container): Promise<void> {
   } catch (error) {
     transit(record, "exited");
     await parts.records.commitLazily({ put: record });
-    container.exited(true);
+    container.exited();
     throw error;
   }
 }
@@ -194,6 +194,6 @@ export async function cancelRestart(parts: Parts, container: Container): Promise
   clearTimeout(container.restartTimer);
   container.restartTimer = undefined;
   transit(container.record, "exited");
-  container.exited(true);
+  container.exited();
   await parts.records.commitLazily({ put: container.record });
 }

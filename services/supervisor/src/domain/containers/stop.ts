@@ -110,7 +110,7 @@ async function sendStop(parts: Parts, container: Container, number: number): Pro
     }
     if (!isRunning(record)) {
       // It ended by itself before the wait began: resolve that too.
-      container.exited(true);
+      container.exited();
       return false;
     }
     await signalContainer(parts, container, number, true);
