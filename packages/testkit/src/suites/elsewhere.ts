@@ -1,6 +1,13 @@
 // Tests of parts that are judged on their own: builds, registries, networks of the user's own, swarm, managed plugins, content trust.
 const ELSEWHERE: Readonly<Record<string, readonly RegExp[]>> = {
-  "moby-integration": [],
+  "moby-integration": [
+    // They build their image first, or open a builder's session.
+    /^session\/|Test(CopyFromContainer|ExecUser|APIImagesHistory|VolumePruneAnonFromImage|NoNewPrivileges)$/,
+    // They make a network of their own.
+    /Test(CreateWithCustomMACs|RenameAnonymousContainer|HostnameDnsResolution)$/,
+    // It asks containerd, which is not there.
+    /TestContainerdContainerImageInfo$/,
+  ],
   "moby-cli": [
     /DockerCLIBuildSuite|DockerHubPullSuite|DockerRegistry|DockerSchema1|DockerSwarmSuite|DockerNetworkSuite/,
     /DockerCLI(Push|Pull|Login|Logout|Search|Plugins|PluginLogDriver|ServiceCreate|Network|ByDigest)/,
