@@ -18,7 +18,11 @@ const ELSEWHERE: Readonly<Record<string, readonly RegExp[]>> = {
     /api_network_test|models_networks_test/,
     /[Bb]uild|::test_(pull|push)/,
   ],
-  dockerode: [/^test\/(swarm|plugin|networks)\.js/, /#buildImage|#pull|#push|#distribution|#searchImages|#checkAuth/],
+  dockerode: [
+    /build image/,
+    /^test\/(swarm|plugin|networks)\.js/,
+    /#buildImage|#pull|#push|#distribution|#searchImages|#checkAuth/,
+  ],
 };
 
 /** Whether `test` of suite `name` counts for another part of the engine than the one judged here. */
