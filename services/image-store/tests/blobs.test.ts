@@ -186,6 +186,19 @@ describe("followers", () => {
     expect(await store.size(digest)).toBe(content.length);
   });
 
+  it("can open what they were told, even when they come just before the blob is whole", async () => {
+    let told: Promise<IteratorResult<ReadPart>> | undefined;
+    const watched = await BlobStore.open(dir, (point) => {
+      if (point === "blob.synced") told = readBlob(watched, digest, reading({ follow: true, wantPath: true })).next();
+    });
+    const begun = await watched.begin(digest, content.length, signal);
+    if ("present" in begun) throw new Error("the blob is there");
+    await begun.upload.write(content);
+    await begun.upload.commit();
+    const { value } = (await told) ?? {};
+    expect(readFileSync((value as { info: { path: string } }).info.path).equals(content)).toBe(true);
+  });
+
   it("fail when the bytes turn out wrong", async () => {
     const following = collect(readBlob(store, digest, reading({ follow: true })));
     const upload = await begin(digest, content.length);

@@ -6,21 +6,20 @@ import type { BlobPart, BlobSource } from "../domain/blobs.ts";
 
 type Store = Client<typeof ImageStoreDefinition>;
 
-/** A name that is told and gone is one of a blob that has just become whole: asked again, the store tells the lasting one. */
-const maxAttempts = 5;
-
 /** The image store's blobs: a path where it shares our host, bytes over gRPC where not. */
 export function imageStoreBlobs(client: Store, hostId: string): BlobSource {
   return {
     async *read(digest, signal) {
-      for (let attempt = 1; yield* readOnce(client, hostId, digest, signal); attempt++) {
-        if (attempt === maxAttempts) throw new BerthError("UNAVAILABLE", `blob ${digest} moves away again and again`);
-      }
+      // The name of a growing blob goes with the last call that follows it, and a call may end before its caller has opened the
+      // file. Then the blob is whole, and asked again the store tells the lasting name.
+      if (yield* readOnce(client, hostId, digest, signal)) return;
+      if (yield* readOnce(client, hostId, digest, signal)) return;
+      throw new BerthError("UNAVAILABLE", `the file of blob ${digest} is gone`);
     },
   };
 }
 
-/** Gives true when the blob's file had gone before it could be opened. */
+/** Gives false when the blob's file had gone before it could be opened. */
 async function* readOnce(
   client: Store,
   hostId: string,
@@ -32,7 +31,7 @@ async function* readOnce(
     const part = decodePart(response);
     if (part?.kind === "path") {
       const file = await openIfThere(part.path);
-      if (file === undefined) return true;
+      if (file === undefined) return false;
       // Ours stays open until the caller, who opens it before taking the next part, has opened its own.
       try {
         yield { ...part, path: `/proc/self/fd/${file.fd}` };
@@ -41,7 +40,7 @@ async function* readOnce(
       }
     } else if (part !== undefined) yield part;
   }
-  return false;
+  return true;
 }
 
 async function openIfThere(path: string): Promise<FileHandle | undefined> {

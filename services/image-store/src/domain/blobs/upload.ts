@@ -111,7 +111,7 @@ export class Upload {
    * Takes the next bytes; the buffer must not change afterwards.
    * @param mine true when the caller gives the buffer away: its memory is freed once it is written
    * @returns a promise only when the caller must wait for it before it sends more
-   * @throws DATA_LOSS when there are more bytes than announced, RESOURCE_EXHAUSTED when the disk is full
+   * @throws DATA_LOSS when there are more bytes than announced, NO_SPACE when the disk is full
    */
   write(chunk: Buffer, mine = false): Promise<void> | undefined {
     if (this.#failure !== undefined) throw this.#failure;
@@ -151,7 +151,7 @@ export class Upload {
       fault("blob.renamed");
       await syncDirectory(blobDirectory(layout, actual));
       fault("blob.durable");
-      this.#options.growth?.completed(this.#written);
+      await this.#complete();
       this.#end();
       return { digest: actual, size: this.#written };
     } catch (error) {
@@ -181,15 +181,26 @@ export class Upload {
     if (!this.#ended) await this.#fail(failure);
   }
 
-  /** Readers that were told the part's name may be about to open it: while there are any, both names stay. */
+  /**
+   * Gives the file its own name. One that can be followed keeps the other name beside it: a reader may be told that one at any
+   * moment before the growth is complete, and it goes with the last reader.
+   */
   async #publish(digest: string): Promise<void> {
     const { growth, layout, path } = this.#options;
     const final = blobPath(layout, digest);
     await makeBlobDirectory(layout, digest);
-    if (growth === undefined || growth.followers === 0) return rename(path, final);
+    if (growth === undefined) return rename(path, final);
     await link(path, final).catch((error: unknown) => {
       if (!isErrno(error, "EEXIST")) throw error;
     });
+  }
+
+  /** Whoever comes from now on finds the blob whole; the part's name goes at once if nobody was told it. */
+  async #complete(): Promise<void> {
+    const { growth, path } = this.#options;
+    if (growth === undefined) return;
+    growth.completed(this.#written);
+    if (growth.followers === 0) await rm(path, { force: true }).catch(() => {});
   }
 
   async #flush(): Promise<void> {
