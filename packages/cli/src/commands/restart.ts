@@ -1,34 +1,3 @@
-import { any, type Command } from "../command.ts";
-import { containerPath, forEach } from "./each.ts";
+import { stoppingCommand } from "./stopping.ts";
 
-const command: Command = {
-  usage: "restart [OPTIONS] CONTAINER [CONTAINER...]",
-  summary: "Restart containers",
-  flags: [
-    {
-      name: "signal",
-      short: "s",
-      type: "string",
-      help: "Signal to send first (default: the container's own, SIGTERM)",
-    },
-    {
-      name: "timeout",
-      short: "t",
-      type: "int",
-      value: "seconds",
-      help: "Seconds to wait before it is killed (default 10, -1: for ever)",
-    },
-    { name: "time", type: "int", value: "seconds", help: "The same as --timeout" },
-  ],
-  examples: ["berth restart web", "berth restart -t 1 web db"],
-  args: [1, any],
-  run: (context) =>
-    forEach(context, async (name) => {
-      const { flags } = context;
-      const query = { signal: flags.text("signal"), t: flags.int("timeout") ?? flags.int("time") };
-      await context.engine.run("POST", containerPath(name, "/restart"), { query });
-      return name;
-    }),
-};
-
-export default command;
+export default stoppingCommand("restart", "Restart containers");
