@@ -56,6 +56,7 @@ export async function createContext(config: GatewayConfig, signal: AbortSignal):
   images.feedIsLive = true;
   const api = new Api(log);
   addRoutes(api, {
+    log,
     bus,
     containers,
     volumes,

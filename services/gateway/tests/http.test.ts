@@ -35,6 +35,7 @@ describe("the Engine API without any service behind it", () => {
     const containers = new Containers({ nodes, images, log });
     const feed = new EventFeed({ bus: emptyBus, log, signal: new AbortController().signal });
     const parts = {
+      log,
       bus: emptyBus,
       containers,
       images,

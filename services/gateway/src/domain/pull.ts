@@ -1,8 +1,11 @@
+import { errorMessage } from "@berth/errors";
+import type { Logger } from "@berth/log";
 import type { Layer, PullResponse, RegistryAuth, RegistryProxy, Snapshotter } from "../rpc/types.ts";
 import { LayerStatus, UnpackStatus } from "../rpc/types.ts";
 import type { ProgressMessage } from "../shapes/progress.ts";
 
 export interface PullParts {
+  log: Logger;
   registry: RegistryProxy;
   /** Unpacks while layers still arrive; undefined when no host of containers is there yet. */
   snapshotter: Snapshotter | undefined;
@@ -55,7 +58,7 @@ async function run(parts: PullParts, request: PullRequest, state: PullState, sig
   let unpacking: Promise<void> | undefined;
   let done: { digest: string; changed: boolean } | undefined;
   for await (const { message } of parts.registry.pull({ reference, platform, auth }, { signal })) {
-    if (message?.$case === "plan") unpacking ??= unpack(parts.snapshotter, message.value.layers, state, signal);
+    if (message?.$case === "plan") unpacking ??= unpack(parts, request, message.value.layers, state, signal);
     if (message?.$case === "done") done = message.value;
     else if (message !== undefined) state.take(message);
   }
@@ -72,7 +75,8 @@ async function run(parts: PullParts, request: PullRequest, state: PullState, sig
 }
 
 async function unpack(
-  snapshotter: Snapshotter | undefined,
+  { log, snapshotter }: PullParts,
+  { shown }: PullRequest,
   layers: Layer[],
   state: PullState,
   signal: AbortSignal,
@@ -82,8 +86,10 @@ async function unpack(
     for await (const { digest, status, current, total } of snapshotter.unpack({ layers }, { signal })) {
       state.unpacked(digest, status, current, total);
     }
-  } catch {
-    // See above: create unpacks what is missing and reports what is wrong.
+  } catch (error) {
+    // See above: create unpacks what is missing and reports what is wrong. A pull that is given up takes this with it.
+    if (!signal.aborted)
+      log.warn({ image: shown, reason: errorMessage(error) }, "a pulled image could not be unpacked");
   }
 }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { BerthError, errorMessage } from "@berth/errors";
+import type { Logger } from "@berth/log";
 import { familiarName, parseReference, type Reference } from "@berth/oci";
 import { applyChanges } from "../domain/changes/changes.ts";
 import type { Images } from "../domain/images.ts";
@@ -14,6 +15,7 @@ import { write } from "../streams/remote.ts";
 import { platformOf, targetOf } from "./images.ts";
 
 export interface TransferParts {
+  log: Logger;
   images: Images;
   registry: RegistryProxy;
   snapshotterSoon: (signal: AbortSignal) => Promise<Snapshotter | undefined>;
@@ -32,11 +34,11 @@ export function transferRoutes(api: Api, parts: TransferParts): void {
   api.on("GET", "/distribution/{name...}/json", (call) => resolve(call, parts.registry));
 }
 
-async function create(call: Call, { images, registry, snapshotterSoon }: TransferParts): Promise<void> {
+async function create(call: Call, { images, log, registry, snapshotterSoon }: TransferParts): Promise<void> {
   const { query, req, signal } = call;
   const reference = pullReference(query.text("fromImage"), query.text("tag"));
   const platform = call.minor >= 32 ? platformOf(query.text("platform")) : undefined;
-  const parts: PullParts = { registry, snapshotter: await snapshotterSoon(signal) };
+  const parts: PullParts = { log, registry, snapshotter: await snapshotterSoon(signal) };
   const messages = pull(parts, { ...reference, platform, auth: registryAuth(req) }, signal);
   await stream(call, async (say) => {
     for await (const message of messages) await say(progressLine(message));
