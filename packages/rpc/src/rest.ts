@@ -14,9 +14,9 @@ const worthwhileBytes = 2 * 1024 * 1024;
  * V8 collects garbage when a program allocates: one that has stopped allocating keeps what its last burst (or its start)
  * took, for ever. So a service that does nothing collects once more. The last resort is the only kind of collection that
  * gives pages back at once, and shrinks the young generation; it takes 50 to 100 ms. Without --expose-gc (a service that
- * somebody started by hand) nothing happens. Returns what ends the watching.
+ * somebody started by hand) nothing happens. `everyMs`: how often a look is taken. Returns what ends the watching.
  */
-export function restWhenIdle(): () => void {
+export function restWhenIdle(everyMs = lookEveryMs + Math.random() * spreadMs): () => void {
   const collect = globalThis.gc;
   if (collect === undefined) return () => {};
   let last = performance.eventLoopUtilization();
@@ -30,7 +30,7 @@ export function restWhenIdle(): () => void {
     // The collection was no work of the service.
     last = performance.eventLoopUtilization();
   };
-  const timer = setInterval(look, lookEveryMs + Math.random() * spreadMs);
+  const timer = setInterval(look, everyMs);
   timer.unref();
   return () => clearInterval(timer);
 }
