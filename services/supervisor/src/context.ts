@@ -16,6 +16,7 @@ import { BridgeNetwork } from "./domain/network/bridge.ts";
 import type { NetworkDriver } from "./domain/network/driver.ts";
 import { Networks } from "./domain/network/networks.ts";
 import { bridgeSubnetKey, recover } from "./domain/recovery.ts";
+import { fromNano, nowNano } from "./domain/time.ts";
 import { Drivers } from "./domain/volumes/drivers.ts";
 import { LocalDriver } from "./domain/volumes/local-driver.ts";
 import { Plugins } from "./domain/volumes/plugins/plugins.ts";
@@ -56,7 +57,11 @@ export async function createContext(
   const bridge = new BridgeNetwork(await keptId(records, "network.bridge"), bridgeConfig, driver, log, remember);
   const networks = new Networks(
     bridge,
-    { none: await keptId(records, "network.none"), host: await keptId(records, "network.host") },
+    {
+      none: await keptId(records, "network.none"),
+      host: await keptId(records, "network.host"),
+      created: await kept(records, "network.created", () => fromNano(nowNano())),
+    },
     driver,
   );
   const fault = makeFaultPoint(config.fault);
@@ -98,10 +103,12 @@ export async function createContext(
 }
 
 /** Ids of the built-in networks are made once and kept. */
-async function keptId(records: Records, key: string): Promise<string> {
-  const kept = await records.getMeta(key);
-  if (kept !== undefined) return kept;
-  const id = newId();
-  await records.setMeta(key, id);
-  return id;
+const keptId = (records: Records, key: string): Promise<string> => kept(records, key, newId);
+
+async function kept(records: Records, key: string, make: () => string): Promise<string> {
+  const known = await records.getMeta(key);
+  if (known !== undefined) return known;
+  const made = make();
+  await records.setMeta(key, made);
+  return made;
 }

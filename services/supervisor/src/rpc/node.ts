@@ -6,6 +6,7 @@ import type { Engine } from "../domain/engine.ts";
 import { nodeInfo } from "../domain/node.ts";
 import { type Sample, sampleStats } from "../domain/stats/stats.ts";
 import { top } from "../domain/stats/top.ts";
+import { timestamp } from "./encode.ts";
 
 /** Processes, counters, networks, the node itself. */
 export function nodeCalls(engine: Engine): Implementation<typeof SupervisorDefinition> {
@@ -98,18 +99,19 @@ function networks({ parts }: Engine): DeepPartial<Network>[] {
     "com.docker.network.bridge.name": bridge.name,
     "com.docker.network.driver.mtu": String(bridge.mtu),
   };
+  const common = { scope: "local", created: timestamp(ids.created) };
   return [
     {
+      ...common,
       id: bridge.id,
       name: "bridge",
       driver: "bridge",
-      scope: "local",
       subnet: bridge.subnet,
       gateway: bridge.gateway,
       options,
       containers: members("bridge"),
     },
-    { id: ids.host, name: "host", driver: "host", scope: "local", containers: members("host") },
-    { id: ids.none, name: "none", driver: "null", scope: "local", containers: members("none") },
+    { ...common, id: ids.host, name: "host", driver: "host", containers: members("host") },
+    { ...common, id: ids.none, name: "none", driver: "null", containers: members("none") },
   ];
 }

@@ -5,8 +5,11 @@ import type { BridgeNetwork } from "./bridge.ts";
 import type { InterfaceCounters, NetworkDriver } from "./driver.ts";
 
 export interface BuiltInNetworks {
+  /** Ids. */
   none: string;
   host: string;
+  /** RFC 3339: when this node was first started. */
+  created: string;
 }
 
 /** What a start needs of the network while it prepares the rest. */
