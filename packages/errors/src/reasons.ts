@@ -23,6 +23,7 @@ const table = {
   DEADLINE: { grpc: GrpcCode.DEADLINE_EXCEEDED, http: 504 },
   CANCELLED: { grpc: GrpcCode.CANCELLED, http: 499 },
   RESOURCE_EXHAUSTED: { grpc: GrpcCode.RESOURCE_EXHAUSTED, http: 429 },
+  NO_SPACE: { grpc: GrpcCode.RESOURCE_EXHAUSTED, http: 500 },
   NOT_IMPLEMENTED: { grpc: GrpcCode.UNIMPLEMENTED, http: 501 },
   START_FAILED: { grpc: GrpcCode.FAILED_PRECONDITION, http: 400 },
   DATA_LOSS: { grpc: GrpcCode.DATA_LOSS, http: 500 },

@@ -37,6 +37,7 @@ describe("the error table", () => {
     expect(status("NOT_IMPLEMENTED")).toBe(501);
     expect(status("UNAVAILABLE")).toBe(503);
     expect(status("INTERNAL")).toBe(500);
+    expect(status("NO_SPACE")).toBe(500);
   });
 });
 

@@ -33,7 +33,7 @@ it("a full disk fails the upload, frees what it took, and harms nothing else", a
     await upload.commit();
   })();
   await expect(writing).rejects.toMatchObject({
-    reason: "RESOURCE_EXHAUSTED",
+    reason: "NO_SPACE",
     message: expect.stringContaining("no space left on device"),
   });
   await upload.suspend();

@@ -43,7 +43,7 @@ export interface Snapshotter {
    * Unpacks the layers of one image, bottom first, at once and while they arrive; ends when all are committed. A layer that is being
    * unpacked for someone else is waited for. Stopping stops what nobody else waits for.
    * @throws INVALID_ARGUMENT (chain ids that do not fit), NOT_FOUND (blob), DATA_LOSS (damaged, or not what its diff id says),
-   *   RESOURCE_EXHAUSTED (too large, disk full), UNAVAILABLE
+   *   RESOURCE_EXHAUSTED (too large), NO_SPACE, UNAVAILABLE
    */
   unpack(layers: readonly Layer[], signal?: AbortSignal): AsyncIterable<UnpackProgress>;
 }

@@ -95,16 +95,11 @@ export function isErrno(error: unknown, code: string): boolean {
   return error instanceof Error && (error as NodeJS.ErrnoException).code === code;
 }
 
-/** A file system's failure as the domain tells it: a full disk is RESOURCE_EXHAUSTED, all else INTERNAL. */
+/** A file system's failure as the domain tells it: a full disk is NO_SPACE, all else INTERNAL. */
 export function fileError(error: unknown, path: string): BerthError {
   const { code = "", syscall = "access" } = error as NodeJS.ErrnoException;
   if (code === "ENOSPC" || code === "EDQUOT") {
-    return new BerthError(
-      "RESOURCE_EXHAUSTED",
-      `write ${path}: no space left on device`,
-      { errno: code },
-      { cause: error },
-    );
+    return new BerthError("NO_SPACE", `write ${path}: no space left on device`, { errno: code }, { cause: error });
   }
   const text = error instanceof Error ? error.message : String(error);
   return new BerthError("INTERNAL", `${syscall} ${path}: ${text}`, { errno: code }, { cause: error });
