@@ -18,13 +18,14 @@ interface Trailer {
   (key: typeof detailsKey): Uint8Array | undefined;
 }
 
-/** One call's signal and trailer, and what its failure means. */
+/** One call's deadline, cancellation and trailer, and what its failure means. */
 export class CallScope {
-  readonly #controller = new AbortController();
   readonly #outer: AbortSignal | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
   readonly #timeoutMs: number;
   readonly #method: string;
+  #controller: AbortController | undefined;
+  #cut: (() => void) | undefined;
   #trailer: Metadata | undefined;
   #timedOut = false;
 
@@ -32,19 +33,35 @@ export class CallScope {
     this.#method = method;
     this.#outer = signal;
     this.#timeoutMs = timeoutMs;
-    if (signal?.aborted) this.#controller.abort(signal.reason);
-    else signal?.addEventListener("abort", this.#abort, { once: true });
-    if (Number.isFinite(timeoutMs)) {
-      this.#timer = setTimeout(() => {
-        this.#timedOut = true;
-        this.#controller.abort();
-      }, timeoutMs);
-    }
+    if (signal?.aborted !== true) signal?.addEventListener("abort", this.#abort, { once: true });
+    if (Number.isFinite(timeoutMs)) this.#timer = setTimeout(this.#expire, timeoutMs);
   }
 
-  readonly #abort = () => this.#controller.abort(this.#outer?.reason);
+  readonly #abort = () => {
+    this.#cut?.();
+    this.#controller?.abort(this.#outer?.reason);
+  };
 
+  readonly #expire = () => {
+    this.#timedOut = true;
+    this.#abort();
+  };
+
+  get aborted(): boolean {
+    return this.#timedOut || this.#outer?.aborted === true;
+  }
+
+  /** Calls `cut` when the caller gives up or the time is over; one at a time. For what needs no signal of its own. */
+  onAbort(cut: (() => void) | undefined): void {
+    this.#cut = cut;
+  }
+
+  /** Made when it is asked for: a unary call over a connection that stands does not. */
   get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.aborted) this.#controller.abort(this.#outer?.reason);
+    }
     return this.#controller.signal;
   }
 

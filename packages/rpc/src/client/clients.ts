@@ -50,15 +50,19 @@ export function createClients(bus: Bus | undefined, options: ClientsOptions): Cl
     client(definition, role, target = {}) {
       if (bus === undefined) throw new BerthError("INTERNAL", "a client by role needs a bus");
       const pick = makePicker(bus, role, target, hostId, site);
-      return makeClient(definition, async (signal) => {
-        const address = pick() ?? (await waitForInstance(bus, role, pick, patienceMs, signal));
-        const channel = channels.get(address);
+      const connected = async (address: string | undefined, signal: AbortSignal) => {
+        const channel = channels.get(address ?? (await waitForInstance(bus, role, pick, patienceMs, signal)));
         if (!isReady(channel)) await waitReady(channel, patienceMs, `the ${role}`, signal);
         return channel;
+      };
+      return makeClient(definition, (scope) => {
+        const address = pick();
+        const channel = address === undefined ? undefined : channels.get(address);
+        return channel !== undefined && isReady(channel) ? channel : connected(address, scope.signal);
       });
     },
     at(definition, address) {
-      return makeClient(definition, async (signal) => {
+      return makeClient(definition, async ({ signal }) => {
         const channel = channels.get(address);
         if (!isReady(channel)) await waitReady(channel, patienceMs, address, signal);
         return channel;
@@ -130,7 +134,8 @@ async function waitForInstance(
   return found;
 }
 
-type Connect = (signal: AbortSignal) => Promise<Channel>;
+/** At once where the connection stands, which is nearly always. */
+type Connect = (scope: CallScope) => Channel | Promise<Channel>;
 type Method = (request: unknown, options?: CallOptions) => unknown;
 
 function makeClient<D extends CompatServiceDefinition>(definition: D, connect: Connect): Client<D> {
@@ -166,16 +171,17 @@ interface UnaryCodec {
 
 function unaryMethod(codec: UnaryCodec, name: string, connect: Connect): Method {
   return oneAnswer(name, async (request, scope) => {
-    const channel = await connect(scope.signal);
+    const standing = connect(scope);
+    const channel = standing instanceof Promise ? await standing : standing;
     const message = Buffer.from(codec.requestSerialize(request));
-    return codec.responseDeserialize(await callUnary(channel, codec.path, message, scope.signal));
+    return codec.responseDeserialize(await callUnary(channel, codec.path, message, scope));
   });
 }
 
 /** A stream of requests, one answer. */
 function uploadMethod(key: string, name: string, connect: Connect, on: On): Method {
   return oneAnswer(name, async (request, scope) => {
-    const channel = await connect(scope.signal);
+    const channel = await connect(scope);
     return on(channel)[key]?.(request, scope.options());
   });
 }
@@ -197,7 +203,7 @@ function streamMethod(key: string, name: string, connect: Connect, on: On): Meth
   return async function* (request, options = {}) {
     const scope = new CallScope(name, options);
     try {
-      const channel = await connect(scope.signal);
+      const channel = await connect(scope);
       yield* on(channel)[key]?.(request, scope.options()) as AsyncIterable<unknown>;
     } catch (error) {
       throw scope.failure(error);

@@ -1,5 +1,6 @@
 import { Metadata, type StatusObject } from "@grpc/grpc-js";
 import type { Channel } from "nice-grpc";
+import type { CallScope } from "./call.ts";
 
 /** What a call that failed ended with. */
 export class UnaryFailure extends Error {
@@ -15,20 +16,19 @@ export class UnaryFailure extends Error {
 /**
  * One unary call. The answer counts as soon as it is there: a server of gRPC sends a message only with the status OK, and the
  * trailers that say so come in a packet of their own, for which this process would have to be woken once more.
- * `message` and the answer are encoded. @throws UnaryFailure, the signal's reason
+ * `message` and the answer are encoded. @throws UnaryFailure, with CANCELLED when the scope cuts it
  */
-export function callUnary(channel: Channel, path: string, message: Buffer, signal: AbortSignal): Promise<Buffer> {
+export function callUnary(channel: Channel, path: string, message: Buffer, scope: CallScope): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    if (signal.aborted) {
-      reject(signal.reason);
+    if (scope.aborted) {
+      reject(new UnaryFailure(gaveUp()));
       return;
     }
     const call = channel.createCall(path, Number.POSITIVE_INFINITY, null, null, null);
-    const abort = () => {
-      reject(signal.reason);
+    scope.onAbort(() => {
+      reject(new UnaryFailure(gaveUp()));
       call.cancelWithStatus(cancelled, "the caller gave up");
-    };
-    signal.addEventListener("abort", abort, { once: true });
+    });
     let answered = false;
     call.start(new Metadata(), {
       onReceiveMetadata: () => {},
@@ -36,12 +36,12 @@ export function callUnary(channel: Channel, path: string, message: Buffer, signa
         // grpc-js says null before the status of a call that failed.
         if (answer === null) return;
         answered = true;
-        signal.removeEventListener("abort", abort);
+        scope.onAbort(undefined);
         resolve(answer);
       },
       onReceiveStatus: (status) => {
         if (answered) return;
-        signal.removeEventListener("abort", abort);
+        scope.onAbort(undefined);
         reject(new UnaryFailure(status));
       },
     });
@@ -53,3 +53,5 @@ export function callUnary(channel: Channel, path: string, message: Buffer, signa
 
 /** gRPC's CANCELLED. */
 const cancelled = 1;
+
+const gaveUp = (): StatusObject => ({ code: cancelled, details: "the caller gave up", metadata: new Metadata() });

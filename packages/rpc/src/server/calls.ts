@@ -36,9 +36,9 @@ export class OpenCalls {
 /** One call: its signal aborts when the caller goes away or the server stops, and so does every wait in it. */
 export class OpenCall {
   readonly streaming: boolean;
-  readonly #controller = new AbortController();
   readonly #outer: AbortSignal;
   readonly #ended: () => void;
+  #controller: AbortController | undefined;
   #reason: unknown;
   #reject: ((reason: unknown) => void) | undefined;
 
@@ -47,10 +47,17 @@ export class OpenCall {
     this.#outer = outer;
     this.#ended = ended;
     if (outer.aborted) this.#gone();
-    else outer.addEventListener("abort", this.#gone, { once: true });
+    // A single answer that nobody waits for any more does no harm: only what may go on for long is broken off.
+    else if (streaming) outer.addEventListener("abort", this.#gone, { once: true });
   }
 
+  /** Made when it is asked for: most calls are over before anybody could want to break them off. */
   get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+      else if (!this.streaming) this.#outer.addEventListener("abort", this.#gone, { once: true });
+    }
     return this.#controller.signal;
   }
 
@@ -62,7 +69,7 @@ export class OpenCall {
   cut(reason: unknown): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
-    this.#controller.abort(reason);
+    this.#controller?.abort(reason);
     this.#reject?.(reason);
   }
 
@@ -77,7 +84,7 @@ export class OpenCall {
   }
 
   end(): void {
-    this.#outer.removeEventListener("abort", this.#gone);
+    if (this.streaming || this.#controller !== undefined) this.#outer.removeEventListener("abort", this.#gone);
     this.#ended();
   }
 

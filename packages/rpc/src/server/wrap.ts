@@ -3,7 +3,7 @@ import type { Logger } from "@berth/log";
 import type { CompatServiceDefinition, ServiceImplementation } from "nice-grpc";
 import { type CallContext, ServerError } from "nice-grpc";
 import type { OpenCall, OpenCalls } from "./calls.ts";
-import type { Metrics } from "./metrics.ts";
+import type { MethodMetrics, Metrics } from "./metrics.ts";
 
 /** A service's calls. One that is left out answers UNIMPLEMENTED. */
 export type Implementation<D extends CompatServiceDefinition> = Partial<ServiceImplementation<D>>;
@@ -28,70 +28,100 @@ export function wrapImplementation(
   for (const [key, { name, responseStream, requestStream }] of Object.entries(definition.methods)) {
     const found = (implementation as Record<string, Handler | undefined>)[key];
     const handler = found?.bind(implementation) ?? unimplemented(name);
-    const begin = (context: CallContext): Begun => {
-      const call = calls.begin(context.signal, responseStream || requestStream);
-      const measured = metrics.begin(definition.fullName, name);
-      return {
-        call,
-        context: Object.assign(Object.create(context) as CallContext, { signal: call.signal }),
-        end: (code) => {
-          call.end();
-          measured(code);
-        },
-        fail: (error) => failCall(call.reason ?? error, context, { service: definition.fullName, method: name }, log),
-      };
-    };
+    const streaming = responseStream || requestStream;
+    const measured = metrics.method(definition.fullName, name);
+    const where = { service: definition.fullName, method: name };
+    const begin = (outer: CallContext) => new Begun(outer, calls.begin(outer.signal, streaming), measured, where, log);
     wrapped[key] = responseStream ? wrapStream(handler, begin) : wrapUnary(handler, begin);
   }
   return wrapped;
 }
 
-interface Begun {
-  call: OpenCall;
-  /** With the call's own signal. */
-  context: CallContext;
-  end(code: number): void;
-  fail(error: unknown): { code: number; error: ServerError };
+/** One call under way, as its handler's context: the transport's, but with the call's own signal. */
+class Begun implements CallContext {
+  readonly call: OpenCall;
+  readonly #outer: CallContext;
+  readonly #metrics: MethodMetrics;
+  readonly #start: number;
+  readonly #where: object;
+  readonly #log: Logger;
+
+  constructor(outer: CallContext, call: OpenCall, metrics: MethodMetrics, where: object, log: Logger) {
+    this.#outer = outer;
+    this.call = call;
+    this.#metrics = metrics;
+    this.#start = metrics.begin();
+    this.#where = where;
+    this.#log = log;
+  }
+
+  get signal(): AbortSignal {
+    return this.call.signal;
+  }
+  get metadata() {
+    return this.#outer.metadata;
+  }
+  get peer() {
+    return this.#outer.peer;
+  }
+  get header() {
+    return this.#outer.header;
+  }
+  get trailer() {
+    return this.#outer.trailer;
+  }
+  sendHeader(): void {
+    this.#outer.sendHeader();
+  }
+
+  end(code: number): void {
+    this.call.end();
+    this.#metrics.end(this.#start, code);
+  }
+
+  fail(error: unknown): { code: number; error: ServerError } {
+    return failCall(this.call.reason ?? error, this.#outer, this.#where, this.#log);
+  }
 }
 
 type Begin = (context: CallContext) => Begun;
 
 function wrapUnary(handler: Handler, begin: Begin): Handler {
   return async (request, outer) => {
-    const { call, context, end, fail } = begin(outer);
+    const context = begin(outer);
     let code: number = GrpcCode.OK;
     try {
-      return await call.wait(handler(request, context) as Promise<unknown>);
+      return await context.call.wait(handler(request, context) as Promise<unknown>);
     } catch (thrown) {
-      const failure = fail(thrown);
+      const failure = context.fail(thrown);
       code = failure.code;
       throw failure.error;
     } finally {
-      end(code);
+      context.end(code);
     }
   };
 }
 
 function wrapStream(handler: Handler, begin: Begin): Handler {
   return async function* (request, outer) {
-    const { call, context, end, fail } = begin(outer);
+    const context = begin(outer);
     // A caller that goes away ends the generator where it stands.
     let code: number = GrpcCode.CANCELLED;
     let iterator: AsyncIterator<unknown> | undefined;
     try {
       iterator = (handler(request, context) as AsyncIterable<unknown>)[Symbol.asyncIterator]();
       for (;;) {
-        const { done, value } = await call.wait(iterator.next());
+        const { done, value } = await context.call.wait(iterator.next());
         if (done) break;
         yield value;
       }
       code = GrpcCode.OK;
     } catch (thrown) {
-      const failure = fail(thrown);
+      const failure = context.fail(thrown);
       code = failure.code;
       throw failure.error;
     } finally {
-      end(code);
+      context.end(code);
       // Not awaited: a handler that is stuck, or ignores its signal, must not keep the call.
       if (code !== GrpcCode.OK) iterator?.return?.()?.then(undefined, () => {});
     }
