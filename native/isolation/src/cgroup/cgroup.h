@@ -1,6 +1,6 @@
 // Control groups of one container, over v1, hybrid and v2 hosts alike.
 //
-// Life story: create() makes the group in every hierarchy and applies the limits; enter_fd()/add() put the first process
+// Life story: create() makes the group in every hierarchy and applies the limits; entry() or add() puts the first process
 // in; apply() changes limits while it runs; freeze()/thaw() pause it; kill_all() ends every process inside; remove()
 // gives everything back. A group that exists already is joined (a restart after a crash), never emptied.
 #pragma once
@@ -75,8 +75,6 @@ class Cgroup {
   virtual Result<void> apply(const oci::Resources& resources) = 0;
   /// Moves a process in (all hierarchies).
   virtual Result<void> add(pid_t pid) = 0;
-  /// On v2 an O_PATH directory fd for CLONE_INTO_CGROUP, else an invalid one: use entry() or add().
-  virtual UniqueFd enter_fd() = 0;
   /// The quick way in for a new child, on every kind of host (see Entry).
   virtual Result<Entry> entry() = 0;
   virtual Result<void> freeze() = 0;
@@ -109,5 +107,8 @@ Result<void> validate_path(const std::string& path);
 Result<std::unique_ptr<Cgroup>> create(const std::string& path);
 /// Opens a group that exists; ENOENT if there is none in any hierarchy.
 Result<std::unique_ptr<Cgroup>> open(const std::string& path);
+/// Opens the group `below` ("a/b") of the group `path`, for processes to be put there. On v1 each hierarchy has groups of its
+/// own: where there is no such one, the group itself stands for it. ENOENT if no hierarchy has one.
+Result<std::unique_ptr<Cgroup>> open_below(const std::string& path, const std::string& below);
 
 }  // namespace berth::cgroup

@@ -96,6 +96,23 @@ Result<void> HostCgroup::find(const Layout& layout) {
   return {};
 }
 
+Result<void> HostCgroup::find_below(const Layout& layout, const std::string& below) {
+  BERTH_TRY(find(layout));
+  bool any = false;
+  auto descend = [&](Member& member) -> Result<void> {
+    if (!member.dir.valid()) return {};
+    auto dir = Directory::open(member.dir.path() + "/" + below);
+    if (!dir.ok()) return dir.error().code == ENOENT ? Result<void>() : dir.error();
+    any = true;
+    member.dir = std::move(*dir);
+    return {};
+  };
+  for (auto& member : v1_) BERTH_TRY(descend(member));
+  BERTH_TRY(descend(unified_));
+  if (!any) return Error{ENOENT, "open", "cgroup " + path_ + "/" + below, {}};
+  return {};
+}
+
 const Directory* HostCgroup::v1(std::string_view controller) const {
   for (const auto& member : v1_)
     if (has_controller(member.controllers, controller)) return &member.dir;
@@ -142,12 +159,6 @@ Result<void> HostCgroup::add(pid_t pid) {
   }
   for (const auto& member : v1_) BERTH_TRY(member.dir.write("cgroup.procs", text));
   return {};
-}
-
-UniqueFd HostCgroup::enter_fd() {
-  if (mode_ != Mode::v2 || !unified()) return {};
-  auto target = joinable_group(unified_.dir);
-  return target.ok() ? UniqueFd(::fcntl(target->fd(), F_DUPFD_CLOEXEC, 0)) : UniqueFd();
 }
 
 Result<Entry> HostCgroup::entry() {
@@ -203,6 +214,14 @@ Result<std::unique_ptr<Cgroup>> open(const std::string& path) {
   BERTH_ASSIGN(const Layout layout, detect_layout());
   auto group = std::make_unique<HostCgroup>(layout.mode, path);
   BERTH_TRY(group->find(layout));
+  return std::unique_ptr<Cgroup>(std::move(group));
+}
+
+Result<std::unique_ptr<Cgroup>> open_below(const std::string& path, const std::string& below) {
+  BERTH_TRY(validate_path(path + "/" + below));
+  BERTH_ASSIGN(const Layout layout, detect_layout());
+  auto group = std::make_unique<HostCgroup>(layout.mode, path);
+  BERTH_TRY(group->find_below(layout, below));
   return std::unique_ptr<Cgroup>(std::move(group));
 }
 

@@ -27,10 +27,11 @@ class HostCgroup final : public Cgroup {
   Result<void> make(const Layout& layout);
   /// Opens what exists; ENOENT if that is nothing.
   Result<void> find(const Layout& layout);
+  /// As find(), but each hierarchy's group `below` that of our path where it has one. ENOENT if none has.
+  Result<void> find_below(const Layout& layout, const std::string& below);
 
   Result<void> apply(const oci::Resources& resources) override;
   Result<void> add(pid_t pid) override;
-  UniqueFd enter_fd() override;
   Result<Entry> entry() override;
   Result<void> freeze() override;
   Result<void> thaw() override;

@@ -24,6 +24,10 @@ struct Spec;
 struct Process;
 }  // namespace berth::oci
 
+namespace berth::seccomp {
+struct Program;
+}
+
 namespace berth::container {
 
 /// A mount that makes up the root file system; made inside the container's own mount namespace, so that none is ever
@@ -91,9 +95,15 @@ class Launched {
 /// `spec` is only read during the call. Error texts about an unknown user or group are Docker's.
 Result<std::unique_ptr<Launched>> launch(const oci::Spec& spec, LaunchOptions options);
 
+/// A compiled seccomp filter, or nothing yet.
+using SeccompFilter = std::shared_ptr<const seccomp::Program>;
+
 struct ExecOptions {
   pid_t container_pid = 0;       // the first process, whose namespaces are joined
   std::string cgroup_path;       // joined before setns
+  cgroup::Cgroup* group = nullptr;  // the group of that path, where the caller has it open already
+  SeccompFilter* filter = nullptr;  // of `spec`, kept by the caller from one exec to the next: compiling it takes a while
+  bool at_once = false;             // the process does not wait for release(), which still says how its execve went
   const oci::Spec* spec = nullptr;  // the container's own: seccomp, masked defaults; may be null
   bool privileged = false;          // all capabilities, no seccomp
   std::string user;              // as in LaunchOptions

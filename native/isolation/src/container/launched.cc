@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <utility>
 
 #include "base/clone.h"
 
@@ -17,8 +18,13 @@ LaunchedProcess::~LaunchedProcess() {
   (void)cgroup_->remove();
 }
 
+Result<void> LaunchedProcess::let_go() {
+  if (std::exchange(let_go_, true)) return {};
+  return sync_.send(Message::go);
+}
+
 Result<void> LaunchedProcess::release() {
-  BERTH_TRY(sync_.send(Message::go));
+  BERTH_TRY(let_go());
   // The socket closes itself when execve has worked (or when the process was killed: then it has run, for us).
   BERTH_ASSIGN(const Received received, sync_.receive());
   if (!received.end) return Error{EPROTO, "set-up", "", "unexpected message"};

@@ -18,6 +18,8 @@ class LaunchedProcess final : public Launched {
   UniqueFd take_terminal() override { return std::move(terminal_); }
   cgroup::Cgroup* cgroup() override { return cgroup_.get(); }
   Result<void> release() override;
+  /// The word that release() says, said already.
+  Result<void> let_go();
   void detach() override { released_ = true; }
 
   Sync& sync() { return sync_; }
@@ -29,6 +31,7 @@ class LaunchedProcess final : public Launched {
   Sync sync_;
   std::unique_ptr<cgroup::Cgroup> cgroup_;
   UniqueFd terminal_;
+  bool let_go_ = false;
   bool released_ = false;
 };
 

@@ -124,9 +124,15 @@ Result<CapabilitySets> wanted_capabilities(const ProcessPlan& plan) {
   return resolve_capabilities(plan.process.capabilities);
 }
 
+bool has_seccomp(const ProcessPlan& plan) { return plan.seccomp != nullptr || plan.filter != nullptr; }
+
 /// Loads the filter and hands its notifications to whoever listens.
 Result<void> apply_seccomp(const ProcessPlan& plan, const UniqueFd& listener) {
-  BERTH_ASSIGN(const UniqueFd notify, load_seccomp(*plan.seccomp, listener.valid()));
+  SeccompFilter compiled;
+  if (plan.filter == nullptr) {
+    BERTH_ASSIGN(compiled, compile_seccomp(*plan.seccomp, listener.valid()));
+  }
+  BERTH_ASSIGN(const UniqueFd notify, load_seccomp(plan.filter != nullptr ? *plan.filter : *compiled));
   if (!notify) return {};
   return send_seccomp_state(listener.get(), notify.get(), plan.seccomp_state);
 }
@@ -166,7 +172,7 @@ Result<Prepared> prepare_process(const ProcessPlan& plan, UniqueFd terminal, con
   const auto entered = enter_cwd(process.cwd, plan.first);
   if (entered) BERTH_TRY(check_cwd(process.cwd));
   BERTH_ASSIGN(const CapabilitySets sets, wanted_capabilities(plan));
-  if (plan.seccomp != nullptr && !process.no_new_privileges) {
+  if (has_seccomp(plan) && !process.no_new_privileges) {
     // Without no_new_privs loading needs CAP_SYS_ADMIN, which goes away now.
     BERTH_TRY(apply_seccomp(plan, seccomp_listener));
     prepared.seccomp_loaded = true;
@@ -202,7 +208,7 @@ Error run_program(const ProcessPlan& plan, const Prepared& prepared, const Uniqu
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
-  if (plan.seccomp != nullptr && !prepared.seccomp_loaded)
+  if (has_seccomp(plan) && !prepared.seccomp_loaded)
     if (auto loaded = apply_seccomp(plan, seccomp_listener); !loaded) return loaded.error();
   ::execve(prepared.program.c_str(), args.data(), env.data());
   const int code = errno;

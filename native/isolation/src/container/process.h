@@ -16,7 +16,8 @@ namespace berth::container {
 
 struct ProcessPlan {
   const oci::Process& process;
-  const oci::Seccomp* seccomp = nullptr;
+  const oci::Seccomp* seccomp = nullptr;      // what to compile a filter from,
+  const seccomp::Program* filter = nullptr;   // or the filter itself
   std::string user{};
   std::vector<std::string> groups{};
   Stdio* stdio = nullptr;

@@ -4,7 +4,7 @@
 
 namespace berth::container {
 
-Result<UniqueFd> load_seccomp(const oci::Seccomp& config, bool notify) {
+Result<SeccompFilter> compile_seccomp(const oci::Seccomp& config, bool notify) {
   BERTH_ASSIGN(seccomp::Program program, seccomp::compile(config));
   if (program.notifies && !notify)
     return bad_input("linux.seccomp.listenerPath", "a path, since a rule says SCMP_ACT_NOTIFY");
@@ -13,8 +13,11 @@ Result<UniqueFd> load_seccomp(const oci::Seccomp& config, bool notify) {
     program.notifies = true;
     program.flags &= ~1u;  // SECCOMP_FILTER_FLAG_TSYNC, which can't be together with a listener
   }
-  return seccomp::install(program);
+  program.code.shrink_to_fit();
+  return SeccompFilter(std::make_shared<const seccomp::Program>(std::move(program)));
 }
+
+Result<UniqueFd> load_seccomp(const seccomp::Program& filter) { return seccomp::install(filter); }
 
 SeccompNames seccomp_names() {
   SeccompNames names;

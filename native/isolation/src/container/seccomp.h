@@ -6,13 +6,16 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "container/launch.h"
 #include "oci/spec.h"
 
 namespace berth::container {
 
-/// Loads the filter into the calling thread. Needs CAP_SYS_ADMIN or no_new_privs. The descriptor is the
-/// listener of a profile that notifies (EINVAL without `notify`), else invalid.
-Result<UniqueFd> load_seccomp(const oci::Seccomp& config, bool notify = false);
+/// `notify`: somebody listens for the filter's questions; EINVAL where nobody does and the profile has some.
+Result<SeccompFilter> compile_seccomp(const oci::Seccomp& config, bool notify);
+/// Loads the filter into the calling thread. Needs CAP_SYS_ADMIN or no_new_privs. The descriptor is the listener of one
+/// compiled with `notify`, else invalid.
+Result<UniqueFd> load_seccomp(const seccomp::Program& filter);
 
 struct SeccompNames {
   std::vector<std::string> actions, operators, architectures, flags;

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <cstring>
+#include <utility>
 
 namespace berth::container {
 
@@ -63,8 +64,8 @@ Result<void> Sync::send(Message kind, std::string_view payload, int fd) {
 Result<void> Sync::send_error(const Error& error) { return send(Message::error, encode(error)); }
 
 Result<Received> Sync::receive() {
-  std::string data(kMaxMessage, '\0');
-  iovec part{data.data(), data.size()};
+  char data[kMaxMessage];
+  iovec part{data, sizeof data};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -72,11 +73,11 @@ Result<Received> Sync::receive() {
   message.msg_control = control;
   message.msg_controllen = sizeof control;
   ssize_t got;
+  // A peer that died with unread data resets the connection; that is told once, and before what it had sent.
+  bool reset = false;
   do got = ::recvmsg(fd_.get(), &message, MSG_CMSG_CLOEXEC);
-  while (got < 0 && errno == EINTR);
+  while (got < 0 && (errno == EINTR || (errno == ECONNRESET && !std::exchange(reset, true))));
   Received received;
-  // A peer that died with unread data resets the connection: the end as well.
-  if (got < 0 && errno == ECONNRESET) got = 0;
   if (got < 0) return sys_error("recvmsg", "set-up socket");
   if (got == 0) {
     received.end = true;
@@ -88,7 +89,7 @@ Result<Received> Sync::receive() {
     received.fd.reset(fd);
   }
   received.kind = static_cast<Message>(data[0]);
-  received.payload.assign(data, 1, static_cast<size_t>(got) - 1);
+  received.payload.assign(data + 1, static_cast<size_t>(got) - 1);
   if (received.kind == Message::error) return decode(received.payload);
   return received;
 }

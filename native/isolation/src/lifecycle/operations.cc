@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 
@@ -125,6 +126,21 @@ Result<std::vector<pid_t>> processes(Store& store, const std::string& id) {
   return group->processes();
 }
 
+namespace {
+
+/// In crun's words, which its users look for.
+Result<void> check_cgroup_below(const std::string& path) {
+  for (size_t at = 0; at <= path.size();) {
+    const size_t end = std::min(path.find('/', at), path.size());
+    if (path.compare(at, end - at, "..") == 0)
+      return Error{EINVAL, "", "", "cgroup " + path + ": `..` components are not allowed"};
+    at = end + 1;
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<Running> exec(Store& store, const ExecRequest& request) {
   BERTH_ASSIGN(const State state, store.load(request.id));
   const Status status = status_of(store, state);
@@ -134,7 +150,13 @@ Result<Running> exec(Store& store, const ExecRequest& request) {
   BERTH_ASSIGN(const oci::Spec spec, store.spec(request.id));
   container::ExecOptions options;
   options.container_pid = state.pid;
-  options.cgroup_path = state.cgroup_path + (request.cgroup.empty() ? "" : "/" + request.cgroup);
+  options.cgroup_path = state.cgroup_path;
+  std::unique_ptr<cgroup::Cgroup> below;
+  if (!request.cgroup.empty()) {
+    BERTH_TRY(check_cgroup_below(request.cgroup));
+    BERTH_ASSIGN(below, cgroup::open_below(state.cgroup_path, request.cgroup));
+    options.group = below.get();
+  }
   options.spec = &spec;
   options.user = request.user;
   options.die_with_parent = false;

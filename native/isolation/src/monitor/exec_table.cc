@@ -11,6 +11,12 @@ namespace {
 constexpr int kCannotRun = 126;
 constexpr int kKilled = 128 + 9;
 
+/// 127 for a program, or a working directory, that is not there; else 126.
+int exit_code_of(const Error& error) {
+  const bool missing = error.call == "exec" || error.call == "chdir to cwd";
+  return missing ? container::exit_code_of_exec_failure(error) : kCannotRun;
+}
+
 }  // namespace
 
 Result<Exec*> ExecTable::start(const Request& request, const ExecTarget& target, int& exit_code) {
@@ -22,6 +28,10 @@ Result<Exec*> ExecTable::start(const Request& request, const ExecTarget& target,
   container::ExecOptions options;
   options.container_pid = target.container_pid;
   options.cgroup_path = target.cgroup_path;
+  options.group = target.group;
+  options.filter = &filter_;
+  // Its streams are pipes or a terminal, which wait for us: it need not.
+  options.at_once = true;
   options.spec = target.spec;
   options.privileged = request.privileged;
   options.user = request.user;
@@ -45,10 +55,10 @@ Result<Exec*> ExecTable::start(const Request& request, const ExecTarget& target,
       execs_[started->id] = std::move(exec);
       return started;
     }
-    if (released.error().call == "exec") exit_code = container::exit_code_of_exec_failure(released.error());
+    exit_code = exit_code_of(released.error());
     return released.error();
   }
-  if (launched.error().call == "exec") exit_code = container::exit_code_of_exec_failure(launched.error());
+  exit_code = exit_code_of(launched.error());
   return launched.error();
 }
 

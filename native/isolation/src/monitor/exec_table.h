@@ -9,6 +9,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "container/launch.h"
 #include "monitor/answer.h"
 #include "monitor/process_io.h"
 #include "monitor/request.h"
@@ -39,6 +40,7 @@ struct ExecEnd {
 struct ExecTarget {
   pid_t container_pid = -1;
   std::string cgroup_path;
+  cgroup::Cgroup* group = nullptr;
   const oci::Spec* spec = nullptr;
   const std::vector<std::string>* groups = nullptr;  // the container's
 };
@@ -77,6 +79,7 @@ class ExecTable {
   void ended(ExecEnd end);
 
   Options options_;
+  container::SeccompFilter filter_;
   std::deque<ExecEnd> ends_;
   std::unordered_map<std::string, std::unique_ptr<Exec>> execs_;
   std::unordered_map<pid_t, Exec*> by_pid_;

@@ -131,7 +131,7 @@ void Monitor::exec(Connection& connection, const Request& request) {
     BERTH_TRY(need_running("exec"));
     // A process put into a frozen cgroup stops at once, and with it this monitor, which waits for its execve.
     if (status_ == Status::paused) return Error{EBUSY, "exec", request.id, "the container is paused"};
-    return execs_.start(request, ExecTarget{pid_, cgroup_path(), &spec_, &config_.groups}, exit_code);
+    return execs_.start(request, ExecTarget{pid_, cgroup_path(), launched_->cgroup(), &spec_, &config_.groups}, exit_code);
   };
   Result<Exec*> started = start();
   if (!started.ok()) {
