@@ -1,15 +1,17 @@
 import { BerthError } from "@berth/errors";
 import type { Containers } from "../domain/containers.ts";
+import type { Node } from "../domain/nodes.ts";
 import { sendEmpty, sendJson } from "../http/answer.ts";
 import { decodeBody, readJson } from "../http/body.ts";
 import type { HijackCall } from "../http/call.ts";
+import type { Peer } from "../http/hijack.ts";
 import type { Api } from "../http/server.ts";
 import { flag, int64, list, struct, text } from "../json/decode.ts";
 import type { InspectExecResponse } from "../rpc/types.ts";
 import { connectStream } from "../streams/connect.ts";
 import { parseDetachKeys } from "../streams/detach.ts";
 import type { MonitorAnswer, MonitorError } from "../streams/local.ts";
-import { type Joined, join } from "../streams/remote.ts";
+import { type Joined, join, local } from "../streams/remote.ts";
 import { windowSize } from "./containers.ts";
 import { rawStream, streamType } from "./streams.ts";
 
@@ -72,13 +74,11 @@ async function start({ peer, name, minor }: HijackCall, containers: Containers, 
   const detach = body?.Detach ?? false;
   const tty = body?.Tty ?? false;
   const node = await containers.nodes.ofExec(name, peer.signal);
-  const request = { exec: name, detach, tty, consoleSize: consoleSize(body?.ConsoleSize), hostId };
-  const never = new AbortController().signal;
-  // A detached exec goes on without its caller.
-  const joined = await join(
-    (requests, options) => node.supervisor.startExec(requests, options),
-    request,
-    detach ? never : peer.signal,
+  const joined = await joinExec(
+    node,
+    { exec: name, detach, tty, consoleSize: consoleSize(body?.ConsoleSize) },
+    hostId,
+    peer,
   );
   if (detach) {
     if ("remote" in joined) await joined.remote.finish();
@@ -95,6 +95,16 @@ async function start({ peer, name, minor }: HijackCall, containers: Containers, 
     explain: (answer) => execFailure(answer, processOf(joined)?.args?.[0] ?? ""),
     detachKeys: tty ? parseDetachKeys(detachKeys) : undefined,
   });
+}
+
+type ExecStart = { exec: string; detach: boolean; tty: boolean; consoleSize: number[] };
+
+async function joinExec({ sameHost, supervisor }: Node, start: ExecStart, hostId: string, peer: Peer): Promise<Joined> {
+  const { exec, consoleSize, detach } = start;
+  if (sameHost && !detach) return local(await supervisor.openExec({ exec, consoleSize, hostId }));
+  // A detached exec goes on without its caller.
+  const signal = detach ? new AbortController().signal : peer.signal;
+  return join((requests, options) => supervisor.startExec(requests, options), start, signal);
 }
 
 interface ExecProcess {
@@ -118,15 +128,27 @@ function execFailure({ exitCode, error = {} }: MonitorAnswer, program: string): 
   return `OCI runtime exec failed: exec failed: unable to start container process: ${reasonOf(exitCode, error, program)}`;
 }
 
-function reasonOf(exitCode: number | undefined, { message = "" }: MonitorError, object: string): string {
+function reasonOf(exitCode: number | undefined, error: MonitorError, object: string): string {
+  const { call = "", message = "" } = error;
   const quoted = JSON.stringify(object);
-  if (/chdir|working directory|cwd/i.test(message)) return message;
+  if (call === "chdir to cwd") {
+    const why = errnoTexts[error.code ?? ""] ?? message;
+    return `chdir to cwd (${JSON.stringify(error.object ?? "")}) set in config.json failed: ${why}`;
+  }
+  // What kept the process from getting as far as its program (an unknown user, a limit) is told as it is.
+  if (call !== "exec") return message;
   if (exitCode === 127 && object.includes("/")) return `exec: ${quoted}: stat ${object}: no such file or directory`;
   if (exitCode === 127) return `exec: ${quoted}: executable file not found in $PATH`;
   if (/EISDIR|is a directory/i.test(message)) return `exec: ${quoted}: is a directory: permission denied`;
   if (/ENOEXEC|format/i.test(message)) return `exec ${object}: exec format error`;
   return exitCode === 126 ? `exec: ${quoted}: permission denied` : message;
 }
+
+const errnoTexts: Record<string, string> = {
+  EACCES: "permission denied",
+  ENOENT: "no such file or directory",
+  ENOTDIR: "not a directory",
+};
 
 function consoleSize(size: number[] | undefined): number[] {
   if (size === undefined || size.length !== 2) return [];

@@ -9,7 +9,7 @@ import type { Supervisor } from "../rpc/types.ts";
 import { parseUnixTime } from "../shapes/time.ts";
 import { connectStream } from "../streams/connect.ts";
 import { parseDetachKeys } from "../streams/detach.ts";
-import { join, write } from "../streams/remote.ts";
+import { join, local, write } from "../streams/remote.ts";
 
 export const rawStream = "application/vnd.docker.raw-stream";
 export const framedStream = "application/vnd.docker.multiplexed-stream";
@@ -45,7 +45,7 @@ export function streamRoutes(api: Api, containers: Containers, hostId: string): 
 async function attach({ peer, query, name, minor }: HijackCall, containers: Containers, hostId: string): Promise<void> {
   const keys = parseDetachKeys(query.text("detachKeys"));
   const wanted = { stdin: query.flag("stdin"), stdout: query.flag("stdout"), stderr: query.flag("stderr") };
-  const supervisor = await containers.supervisorOf(name, peer.signal);
+  const { supervisor, sameHost } = await containers.nodes.of(name, peer.signal);
   const { tty, openStdin } = await containers.terminal(name, peer.signal);
   await skipBody(peer);
   // Without an upgrade Docker names every stream raw.
@@ -57,8 +57,10 @@ async function attach({ peer, query, name, minor }: HijackCall, containers: Cont
     stream.output.end();
     return;
   }
-  const start = { container: name, ...wanted, stdin: wanted.stdin && openStdin, hostId, replay };
-  const joined = await join((requests, options) => supervisor.attach(requests, options), start, peer.signal);
+  const start = { container: name, ...wanted, stdin: wanted.stdin && openStdin, replay };
+  const joined = sameHost
+    ? local(await supervisor.openAttach({ ...start, hostId }, { signal: peer.signal }))
+    : await join((requests, options) => supervisor.attach(requests, options), start, peer.signal);
   await connectStream(peer, joined, {
     contentType,
     framed: !tty,

@@ -22,6 +22,7 @@ export type {
   MountSpec,
   Network,
   NodeInfoResponse,
+  OpenStreamResponse,
   PathStat,
   PortBinding,
   PublishedPort,

@@ -1,5 +1,6 @@
 import type { Readable, Writable } from "node:stream";
-import type { LocalStream, StreamResponse } from "../rpc/types.ts";
+import { BerthError } from "@berth/errors";
+import type { LocalStream, OpenStreamResponse, StreamResponse } from "../rpc/types.ts";
 
 type Input = { $case: "stdin"; value: Buffer } | { $case: "closeStdin"; value: object };
 export type StreamRequest<Start> = { message: { $case: "start"; value: Start } | Input };
@@ -8,15 +9,20 @@ type Opener<Start> = (
   options: { signal: AbortSignal },
 ) => AsyncIterable<StreamResponse>;
 
-/** What a supervisor answers to "join this stream": the way past gRPC, or the stream itself. */
+/** A container's stream: the way past gRPC for a gateway on the container's host, or the stream itself. */
 export type Joined = { local: LocalStream } | { remote: RemoteStream };
 
 /** bytes of output waiting for a slow client before we stop reading from the supervisor. */
 const highWater = 1024 * 1024;
 
+/** What OpenAttach and OpenExec answer. */
+export function local({ stream }: OpenStreamResponse): Joined {
+  if (stream === undefined) throw new BerthError("INTERNAL", "the supervisor did not say where the stream is");
+  return { local: stream };
+}
+
 /**
- * Opens Attach or StartExec and waits for the first answer. The request stream is held open, and input sent, only when
- * the answer is not a LocalStream.
+ * Opens Attach or StartExec and waits for the first answer.
  * @throws what the supervisor throws
  */
 export async function join<Start>(open: Opener<Start>, start: Start, signal: AbortSignal): Promise<Joined> {
@@ -26,12 +32,6 @@ export async function join<Start>(open: Opener<Start>, start: Start, signal: Abo
   const iterator = answers[Symbol.asyncIterator]();
   const first = await iterator.next();
   const message = first.done === true ? undefined : first.value.message;
-  if (message?.$case === "local") {
-    input.close();
-    // The call ends by itself now; nobody waits for it.
-    void iterator.next().catch(() => {});
-    return { local: message.value };
-  }
   return { remote: new RemoteStream(iterator, message, input, () => ending.abort()) };
 }
 

@@ -79,6 +79,7 @@ function adoptExecs(parts: Parts, execs: readonly ExecRecord[]): ExecRecord[] {
     const container = parts.registry.get(exec.containerId);
     if (!container || exec.probe) continue;
     container.execs.add(exec.id);
+    if (exec.exitCode === null) container.openExecs.add(exec.id);
     parts.registry.execs.set(exec.id, exec);
   }
   return probes;
@@ -164,12 +165,12 @@ async function takeUp(parts: Parts, container: Container, state: MonitorState): 
 async function reconcileExecs(parts: Parts, container: Container, state: MonitorState): Promise<void> {
   const running = new Map(state.execs.map(({ id, pid }) => [id, pid]));
   const ended = new Map((state.exits ?? []).map((end) => [end.id, end]));
-  for (const id of container.execs) {
+  for (const id of container.openExecs) {
     const exec = parts.registry.execs.get(id);
     if (!exec || exec.exitCode !== null) continue;
     const pid = running.get(id);
-    const end = ended.get(id) ?? (exec.running ? { exitCode: 137, failed: undefined } : undefined);
-    if (pid !== undefined) await execStarted(parts, container, id, pid);
+    const end = ended.get(id) ?? (exec.started ? { exitCode: 137, failed: undefined } : undefined);
+    if (pid !== undefined) execStarted(parts, id, pid);
     else if (end !== undefined) await execExited(parts, container, id, end.exitCode, end.failed);
   }
 }

@@ -2,20 +2,21 @@ import type { AttachRequest, StartExecRequest, SupervisorDefinition } from "@ber
 import { BerthError } from "@berth/errors";
 import type { Implementation } from "@berth/rpc";
 import { attachStream, prepareAttach } from "../domain/containers/attach.ts";
+import type { Container } from "../domain/containers/container.ts";
 import type { Engine } from "../domain/engine.ts";
 import { invalid } from "../domain/errors.ts";
 import { beginExec, findExec, runExec } from "../domain/exec/exec.ts";
 import { readLogs } from "../domain/logs/logs.ts";
+import type { MonitorRequest } from "../domain/monitor/protocol.ts";
 import { nanoOf } from "./encode.ts";
 import { bridge, type Input } from "./streams.ts";
 
 /** Streams: attach, exec start, logs. A caller on this host is told the monitor's socket instead of being given the bytes. */
 export function streamCalls(engine: Engine): Implementation<typeof SupervisorDefinition> {
   const { parts } = engine;
-  const isLocal = (hostId: string) => hostId !== "" && hostId === parts.hostId;
-  const local = (socket: string, request: unknown) => ({
-    message: { $case: "local" as const, value: { socket, request: Buffer.from(`${JSON.stringify(request)}\n`) } },
-  });
+  const checkLocal = (hostId: string) => {
+    if (hostId !== parts.hostId) throw invalid("the caller is on another host than the container");
+  };
   const ready = (tty: boolean) => ({ message: { $case: "ready" as const, value: { tty } } });
 
   return {
@@ -25,10 +26,6 @@ export function streamCalls(engine: Engine): Implementation<typeof SupervisorDef
       const container = engine.find(start.container);
       const { stdin, stdout, stderr, replay } = start;
       const request = await prepareAttach(parts, container, { stdin, stdout, stderr, replay });
-      if (isLocal(start.hostId)) {
-        yield local(container.monitor.socketPath, request);
-        return;
-      }
       // Ready before the stream is there: it comes when the container starts, which the caller has yet to ask for.
       yield ready(container.record.spec.config.tty);
       const { answer, socket, head } = await attachStream(container, request);
@@ -40,19 +37,26 @@ export function streamCalls(engine: Engine): Implementation<typeof SupervisorDef
       yield* bridge(socket, head, inputOf(input), signal);
     },
 
+    async openAttach({ container: name, stdin, stdout, stderr, replay, hostId }) {
+      checkLocal(hostId);
+      const container = engine.find(name);
+      return opened(container, await prepareAttach(parts, container, { stdin, stdout, stderr, replay }));
+    },
+
     async *startExec(requests, { signal }) {
       const input = requests[Symbol.asyncIterator]();
       const start = startOf<Extract<StartExecRequest["message"], { $case: "start" }>["value"]>(await input.next());
       const { detach, consoleSize } = start;
       const { exec } = findExec(parts, start.exec);
-      if (isLocal(start.hostId) && !detach) {
-        const { container, request } = beginExec(parts, start.exec, { detach, consoleSize });
-        yield local(container.monitor.socketPath, request);
-        return;
-      }
       const { socket, head } = await runExec(parts, start.exec, { detach, consoleSize });
       yield ready(exec.tty);
       if (!detach) yield* bridge(socket, head, inputOf(input), signal);
+    },
+
+    async openExec({ exec, consoleSize, hostId }) {
+      checkLocal(hostId);
+      const { container, request } = beginExec(parts, exec, { detach: false, consoleSize });
+      return opened(container, request);
     },
 
     async *logs(request, { signal }) {
@@ -82,6 +86,11 @@ const wholeLog = {
   follow: false,
   details: false,
 };
+
+function opened(container: Container, request: MonitorRequest) {
+  const socket = container.monitor.socketPath;
+  return { stream: { socket, request: Buffer.from(`${JSON.stringify(request)}\n`) } };
+}
 
 type Message = { message?: { $case: string; value?: unknown } | undefined };
 

@@ -30,8 +30,8 @@ const conditions: Partial<Record<number, WaitCondition>> = {
 export function containerCalls(engine: Engine): Implementation<typeof SupervisorDefinition> {
   const { parts } = engine;
   const view = (container: Container, sizes?: { rw: number; rootFs: number }) => {
-    const { id, record, execs } = container;
-    const execIds = [...execs].filter((exec) => parts.registry.execs.get(exec)?.running);
+    const { id, record, openExecs } = container;
+    const execIds = [...openExecs].filter((exec) => parts.registry.execs.get(exec)?.running);
     const paths = {
       logPath: record.spec.hostConfig.logConfig.type === "none" ? "" : parts.paths.log(id),
       directory: parts.paths.bundle(containerOf(record.spec.hostConfig.networkMode) ?? id),

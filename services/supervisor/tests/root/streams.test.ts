@@ -14,14 +14,13 @@ afterAll(() => node.close());
 
 interface AttachOptions {
   stdin?: AsyncIterable<Buffer>;
-  hostId?: string;
 }
 
-async function* attachRequests(container: string, { stdin, hostId = "" }: AttachOptions) {
+async function* attachRequests(container: string, { stdin }: AttachOptions) {
   yield {
     message: {
       $case: "start" as const,
-      value: { container, stdin: stdin !== undefined, stdout: true, stderr: true, hostId },
+      value: { container, stdin: stdin !== undefined, stdout: true, stderr: true },
     },
   };
   for await (const value of stdin ?? []) yield { message: { $case: "stdin" as const, value } };
@@ -99,12 +98,14 @@ test("a caller of the same host is given the monitor's socket", async () => {
   const { id } = await supervisor.create({
     spec: node.spec(["cat"], { openStdin: true, stdinOnce: true, tty: false }),
   });
-  const answers = supervisor.attach(attachRequests(id, { stdin: from(), hostId: "test-host" }))[Symbol.asyncIterator]();
-  const message = (await answers.next()).value?.message;
-  if (message?.$case !== "local") throw new Error("expected local");
-  expect((await answers.next()).done).toBe(true);
-  const socket = connect({ path: message.value.socket, allowHalfOpen: true });
-  socket.write(message.value.request);
+  const wanted = { container: id, stdin: true, stdout: true, stderr: true };
+  await expect(supervisor.openAttach({ ...wanted, hostId: "another" })).rejects.toMatchObject({
+    reason: "INVALID_ARGUMENT",
+  });
+  const { stream } = await supervisor.openAttach({ ...wanted, hostId: "test-host" });
+  if (stream === undefined) throw new Error("expected a stream");
+  const socket = connect({ path: stream.socket, allowHalfOpen: true });
+  socket.write(stream.request);
   socket.end("direct");
   await supervisor.start({ container: id });
   const bytes = Buffer.concat(await socket.toArray());

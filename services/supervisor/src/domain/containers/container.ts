@@ -36,6 +36,8 @@ export class Container {
   /** Gone for good; calls that waited for the mutex find it so. */
   removed = false;
   readonly execs = new Set<string>();
+  /** Those of {@link execs} that have not ended: inspect is asked before every exec, and must not look through them all. */
+  readonly openExecs = new Set<string>();
   /** While it runs and is checked. */
   health: HealthWatch | undefined;
   /** `docker restart`s under way: its exit is not its end. */

@@ -54,7 +54,8 @@ function onProgress(parts: Parts, container: Container, event: Exclude<MonitorEv
   if (event.event === "oom") {
     done = parts.records.commitLazily({ events: [containerEvent(parts.nodeId, record, "oom")] });
   } else if (event.event === "exec-start") {
-    done = execStarted(parts, container, event.exec, event.pid);
+    execStarted(parts, event.exec, event.pid);
+    return;
   } else {
     done = execExited(parts, container, event.exec, event.exitCode, event.failed);
   }
@@ -130,7 +131,7 @@ export async function handleExit(parts: Parts, container: Container, exit: ExitR
 
 /** Execs end with their container, whatever the monitor still had to say of them. */
 function lostExecs(parts: Parts, container: Container): string[] {
-  return [...container.execs].filter((id) => parts.registry.execs.get(id)?.running);
+  return [...container.openExecs].filter((id) => parts.registry.execs.get(id)?.running);
 }
 
 function exitEvents(parts: Parts, record: ContainerRecord, exit: ExitRecord): EventRecord[] {

@@ -25,6 +25,7 @@ export async function createExec(parts: Parts, container: Container, options: Ex
   const exec: ExecRecord = { v: 1, id: newId(), containerId: container.id, ...options, ...state };
   parts.registry.execs.set(exec.id, exec);
   container.execs.add(exec.id);
+  container.openExecs.add(exec.id);
   const action = `exec_create: ${commandLine(exec)}`;
   parts.records.commitSoon({
     putExec: exec,
@@ -54,6 +55,7 @@ async function forgetFinished(parts: Parts, container: Container): Promise<void>
     throw new BerthError("RESOURCE_EXHAUSTED", `container ${container.id} has ${maxExecsKept} execs`);
   for (const id of finished) {
     container.execs.delete(id);
+    container.openExecs.delete(id);
     parts.registry.execs.delete(id);
   }
   await parts.records.commitLazily({ delExecs: finished });
@@ -104,7 +106,17 @@ export function beginExec(
     putExec: exec,
     events: [containerEvent(parts.nodeId, container.record, action, { execID: id })],
   });
+  if (exec.workingDir !== "" && !exec.workingDir.startsWith("/")) throw badDirectory(parts, exec, container);
   return { exec, container, request };
+}
+
+/** No program is run for a directory that is none; Docker tells so when the exec is started. */
+function badDirectory(parts: Parts, exec: ExecRecord, container: Container): BerthError {
+  exec.exitCode = 128;
+  container.openExecs.delete(exec.id);
+  parts.records.commitSoon({ putExec: exec });
+  const text = "OCI runtime exec failed: exec failed: Cwd must be an absolute path";
+  return new BerthError("START_FAILED", text, { exitCode: "128" });
 }
 
 /** Starts it and gives its stream (none when detached). Throws START_FAILED with Docker's text. */
@@ -129,6 +141,7 @@ async function failedExec(parts: Parts, exec: ExecRecord, container: Container, 
   if (!(error instanceof MonitorError)) return error as Error;
   const exitCode = error.exitCode ?? 126;
   Object.assign(exec, { running: false, exitCode });
+  container.openExecs.delete(exec.id);
   await parts.records.commitLazily({ putExec: exec });
   const why =
     error.failure.call === "exec"

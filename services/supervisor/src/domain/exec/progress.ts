@@ -5,12 +5,14 @@ import type { ExecRecord } from "../model.ts";
 import { MonitorGone } from "../monitor/client.ts";
 import type { MonitorState } from "../monitor/protocol.ts";
 
-/** The monitor has started an exec (it may have been asked by a client directly). */
-export async function execStarted(parts: Parts, _container: Container, id: string, pid: number): Promise<void> {
+/**
+ * The monitor has started an exec (it may have been asked by a client directly). In memory alone: who recovers asks the
+ * monitor what runs, and that it was begun is recorded already.
+ */
+export function execStarted(parts: Parts, id: string, pid: number): void {
   const exec = parts.registry.execs.get(id);
-  if (!exec) return;
+  if (exec === undefined || exec.exitCode !== null) return;
   Object.assign(exec, { started: true, running: true, pid });
-  await parts.records.commitLazily({ putExec: exec });
 }
 
 /** An exec has ended; `failed`: it never ran, and then there is no event of its death. */
@@ -24,6 +26,7 @@ export async function execExited(
   const exec = parts.registry.execs.get(id);
   if (!exec || exec.exitCode !== null) return;
   Object.assign(exec, { started: true, running: false, exitCode });
+  container.openExecs.delete(id);
   const attributes = { execID: id, exitCode: String(exitCode) };
   await parts.records.commitLazily({
     putExec: exec,
@@ -46,5 +49,5 @@ export async function catchUpExec(parts: Parts, container: Container, exec: Exec
   const end = state?.exits?.find(({ id }) => id === exec.id);
   if (end !== undefined) return execExited(parts, container, exec.id, end.exitCode, end.failed);
   const live = state?.execs.find(({ id }) => id === exec.id);
-  if (live !== undefined && !exec.running) await execStarted(parts, container, exec.id, live.pid);
+  if (live !== undefined && !exec.running) execStarted(parts, exec.id, live.pid);
 }
