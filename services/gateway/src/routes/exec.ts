@@ -1,4 +1,4 @@
-import { BerthError } from "@berth/errors";
+import { BerthError, isBerthError } from "@berth/errors";
 import type { Containers } from "../domain/containers.ts";
 import type { Node } from "../domain/nodes.ts";
 import { sendEmpty, sendJson } from "../http/answer.ts";
@@ -8,7 +8,7 @@ import type { Peer } from "../http/hijack.ts";
 import type { Api } from "../http/server.ts";
 import { flag, int64, list, struct, text } from "../json/decode.ts";
 import type { InspectExecResponse } from "../rpc/types.ts";
-import { connectStream } from "../streams/connect.ts";
+import { connectStream, tellOnly } from "../streams/connect.ts";
 import { parseDetachKeys } from "../streams/detach.ts";
 import type { MonitorAnswer, MonitorError } from "../streams/local.ts";
 import { type Joined, join, local } from "../streams/remote.ts";
@@ -74,12 +74,16 @@ async function start({ peer, name, minor }: HijackCall, containers: Containers, 
   const detach = body?.Detach ?? false;
   const tty = body?.Tty ?? false;
   const node = await containers.nodes.ofExec(name, peer.signal);
-  const joined = await joinExec(
-    node,
-    { exec: name, detach, tty, consoleSize: consoleSize(body?.ConsoleSize) },
-    hostId,
-    peer,
-  );
+  const form = {
+    contentType: peer.headers["upgrade"] === undefined ? rawStream : streamType(tty, minor),
+    framed: !tty,
+  };
+  const begun = { exec: name, detach, tty, consoleSize: consoleSize(body?.ConsoleSize) };
+  const joined = await joinExec(node, begun, hostId, peer).catch((error: unknown) => {
+    if (detach || !isBerthError(error) || error.reason !== "START_FAILED") throw error;
+    return error;
+  });
+  if (isBerthError(joined)) return tellOnly(peer, joined, form);
   if (detach) {
     if ("remote" in joined) await joined.remote.finish();
     peer.finish();
@@ -88,8 +92,7 @@ async function start({ peer, name, minor }: HijackCall, containers: Containers, 
   // Keys are only looked for where there is a terminal to type them on; the supervisor knows the exec's own.
   const { detachKeys } = tty ? await node.supervisor.inspectExec({ exec: name }) : { detachKeys: "" };
   await connectStream(peer, joined, {
-    contentType: peer.headers["upgrade"] === undefined ? rawStream : streamType(tty, minor),
-    framed: !tty,
+    ...form,
     // How the client wants it is said at the start, whatever the exec was created with.
     wrap: !tty && (await isTerminal(joined, () => node.supervisor.inspectExec({ exec: name }))),
     explain: (answer) => execFailure(answer, processOf(joined)?.args?.[0] ?? ""),

@@ -61,6 +61,17 @@ export async function connectStream(peer: Peer, joined: Joined, options: Connect
   }
 }
 
+/** A stream of nothing but the reason why there is none: what Docker answers when an exec can't be started. */
+export async function tellOnly(
+  peer: Peer,
+  error: unknown,
+  options: { contentType: string; framed: boolean },
+): Promise<void> {
+  const stream = peer.accept(options.contentType);
+  tell(stream, error, options.framed);
+  await close(stream);
+}
+
 async function spliceWithKeys(
   stream: PeerStream,
   container: MonitorConnection,
