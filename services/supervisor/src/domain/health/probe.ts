@@ -47,6 +47,7 @@ function createProbe(parts: Parts, container: Container, cmd: string[]): Promise
 /** Nobody asks for a probe that is over, and there is one more every few seconds. */
 function forget(parts: Parts, container: Container, id: string): void {
   container.execs.delete(id);
+  container.openExecs.delete(id);
   container.execEnded(id);
   parts.registry.execs.delete(id);
   parts.records.commitSoon({ delExecs: [id] });
