@@ -1,5 +1,5 @@
 // Suites in Python and JavaScript: the suite's own runner, which leaves its results in a file.
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { run } from "../process.ts";
@@ -107,6 +107,9 @@ export function mochaResults(report: MochaReport, dir: string): TestResult[] {
 async function withFile<T>(use: (file: string) => Promise<T>): Promise<T> {
   const dir = await mkdtemp(join(tmpdir(), "berth-suites-"));
   try {
+    // A client's configuration of its own: without one docker-py keeps contexts in the suite's folder.
+    await mkdir(join(dir, ".docker"));
+    await writeFile(join(dir, ".docker/config.json"), "{}");
     return await use(join(dir, "results"));
   } finally {
     await rm(dir, { recursive: true, force: true });
