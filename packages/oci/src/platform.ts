@@ -78,7 +78,14 @@ const knownArchitectures = new Set(
 
 /** containerd's texts, which are Docker's. */
 function unparsable(text: string, parts: readonly string[]): BerthError {
+  const [os = ""] = parts;
   const strange = parts.find((part) => !/^[A-Za-z0-9_.-]+$/.test(part));
+  if (strange === os) {
+    return new BerthError(
+      "INVALID_ARGUMENT",
+      `${JSON.stringify(os.slice(0, 128))} is an invalid OS component of ${JSON.stringify(text.slice(0, 128))}: OSAndVersion specifier component must match "^([A-Za-z0-9_-]+)(?:\\\\(([A-Za-z0-9_.%-]*)((?:\\\\+[A-Za-z0-9_.%-]+)*)\\\\))?$": invalid argument`,
+    );
+  }
   if (strange === undefined) return refused(text, "cannot parse platform specifier");
   const name = strange.slice(0, 128);
   return new BerthError(

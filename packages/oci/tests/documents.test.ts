@@ -104,7 +104,8 @@ describe("platforms", () => {
     expect(formatPlatform(hostPlatform("x64"))).toBe("linux/amd64");
     expect(() => parsePlatform("a/b/c/d")).toThrow('"a/b/c/d": cannot parse platform specifier: invalid argument');
     expect(() => parsePlatform("foo")).toThrow('"foo": unknown operating system or architecture: invalid argument');
-    expect(() => parsePlatform("")).toThrow("invalid component");
+    expect(() => parsePlatform("")).toThrow('"" is an invalid OS component of "": OSAndVersion');
+    expect(() => parsePlatform("linux/ ")).toThrow('" " is an invalid component of "linux/ "');
   });
 
   it("takes the nearest variant", () => {

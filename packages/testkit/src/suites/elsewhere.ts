@@ -15,7 +15,7 @@ const ELSEWHERE: Readonly<Record<string, readonly RegExp[]>> = {
   "docker-cli": [/^(trust|stack|plugin|registry)\//, /^image\/Test(Build|Push|Pull)/, /[Tt]rust/],
   "docker-py": [
     /api_build_test|api_swarm_test|api_service_test|api_secret_test|api_config_test|api_plugin_test|models_(swarm|services|nodes)_test/,
-    /api_network_test|models_networks_test/,
+    /api_network_test|models_networks_test|test_run_with_network/,
     /[Bb]uild|::test_(pull|push)/,
   ],
   dockerode: [

@@ -198,8 +198,10 @@ async function* loadRequests(req: IncomingMessage) {
 }
 
 /** GET /images/get: the archive starts once the store has found every image. */
-async function save({ res, signal }: Call, images: Images, names: readonly string[]): Promise<void> {
+async function save({ query, res, signal }: Call, images: Images, names: readonly string[]): Promise<void> {
   if (names.length === 0) throw new BerthError("INVALID_ARGUMENT", "at least one image is needed");
+  if (query.all("platform").length > 1)
+    throw new BerthError("INVALID_ARGUMENT", "multiple platform parameters not supported");
   const answers = images.store.saveImages({ references: [...names] }, { signal });
   for await (const { data } of answers) {
     if (!res.headersSent) {
