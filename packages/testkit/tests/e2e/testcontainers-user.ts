@@ -1,12 +1,15 @@
 // What a user of testcontainers does, run as a program of its own: inside the engine's network namespace, where published
 // ports can be reached. Says what happened as one line of JSON.
+import { once } from "node:events";
 import { get } from "node:http";
 import { GenericContainer, type StartedTestContainer, Wait } from "testcontainers";
 
 const image = process.argv[2];
 if (image === undefined) throw new TypeError("testcontainers-user.ts IMAGE");
 
-const server = ["sh", "-c", "mkdir -p /www; echo hello > /www/index.html; echo ready; exec httpd -f -p 8080 -h /www"];
+// httpd goes to the background when it listens: what it is "ready" for is true.
+const serve = "mkdir -p /www; echo hello > /www/index.html; httpd -p 8080 -h /www; echo ready; exec sleep 1000";
+const server = ["sh", "-c", serve];
 const short = 60_000;
 
 const byLog = await new GenericContainer(image)
@@ -55,6 +58,11 @@ function page(container: StartedTestContainer): Promise<string> {
 }
 
 async function firstLog(container: StartedTestContainer): Promise<string> {
-  for await (const chunk of await container.logs()) return String(chunk);
-  return "";
+  const stream = await container.logs();
+  // A log alone does not keep a program of testcontainers' alive.
+  const alive = setTimeout(() => stream.destroy(new Error("no log")), short);
+  const [chunk] = (await once(stream, "data")) as [Buffer | string];
+  clearTimeout(alive);
+  stream.destroy();
+  return String(chunk);
 }
