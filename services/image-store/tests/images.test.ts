@@ -200,6 +200,15 @@ describe("removal", () => {
       parent.id,
     ]);
   });
+
+  it("force is for the image that was named, never for a parent that has a name or a container", async () => {
+    const parent = await addImage(store, { content: ["a"] });
+    await store.images.tag(parent.manifest, "base", "");
+    const child = await addImage(store, { content: ["a", "b"], parent: parent.id });
+    await store.images.tag(child.manifest, "child", "");
+    expect((await remove(child.id, { force: true })).deleted).not.toContain(parent.id);
+    expect((await store.images.get("base")).repoTags).toEqual(["base:latest"]);
+  });
 });
 
 describe("lists", () => {

@@ -56,6 +56,14 @@ export class Remover {
   }
 }
 
+interface Deletion {
+  /** For a parent: what stands in the way keeps it, and is no error. */
+  readonly quiet: boolean;
+  /** Whether names stand in the way. */
+  readonly names: boolean;
+  readonly force: boolean;
+}
+
 /** Decides wholly before anything is changed, so that a conflict leaves all as it was. */
 class RemovalPlan {
   readonly changes: Change[] = [];
@@ -76,10 +84,10 @@ class RemovalPlan {
     if (named !== undefined) {
       if (this.#removeName(image, named)) return;
     } else if (isOneRepository(this.#namesOf(image.id))) {
-      this.#refuse(image, { names: false });
+      this.#refuse(image, { names: false, force: this.#removal.force });
       for (const name of this.#namesOf(image.id)) this.#untag(image, name);
     }
-    this.#delete(image, { quiet: false, names: named === undefined });
+    this.#delete(image, { quiet: false, names: named === undefined, force: this.#removal.force });
   }
 
   /** @returns true when other names are left, and so the image stays */
@@ -99,9 +107,9 @@ class RemovalPlan {
     return this.#namesOf(image.id).length > 0;
   }
 
-  #delete(image: ImageRecord, { quiet, names }: { quiet: boolean; names: boolean }): void {
+  #delete(image: ImageRecord, { quiet, names, force }: Deletion): void {
     try {
-      this.#refuse(image, { names });
+      this.#refuse(image, { names, force });
     } catch (error) {
       if (quiet && (!isDangling(this.#catalog, image) || this.#users(image).length > 0)) return;
       throw error;
@@ -112,7 +120,10 @@ class RemovalPlan {
     this.changes.push({ event: { action: "delete", actorId: image.id, name: image.id, labels: image.labels } });
     this.removed.deleted.push(image.id, ...this.#ownLayers(image));
     const parent = this.#removal.noPrune ? undefined : this.#catalog.image(image.parent);
-    if (parent !== undefined && !this.#gone.has(parent.id)) this.#delete(parent, { quiet: true, names: true });
+    // Force is meant for the image that was named: its parents go only when nothing at all wants them.
+    if (parent !== undefined && !this.#gone.has(parent.id)) {
+      this.#delete(parent, { quiet: true, names: true, force: false });
+    }
   }
 
   /** Layers that no other image or container has, topmost first, by chain id: what Docker reports as deleted. */
@@ -127,8 +138,7 @@ class RemovalPlan {
   }
 
   /** Hard conflicts always refuse, soft ones unless forced. */
-  #refuse(image: ImageRecord, { names }: { names: boolean }): void {
-    const { force } = this.#removal;
+  #refuse(image: ImageRecord, { names, force }: Pick<Deletion, "names" | "force">): void {
     const users = this.#users(image);
     const running = users.find((user) => user.running);
     const stopped = users.find((user) => !user.running);
