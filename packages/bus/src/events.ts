@@ -169,7 +169,7 @@ class EventSource implements AsyncIterable<JsMsg> {
 
   /** Looks at `until` and then every minute at most: timers can't wait longer than 24 days, and clocks are set. */
   #endAt(until: bigint, finish: () => void): void {
-    const remaining = Number(until / 1_000_000n) - Date.now() + 1;
+    const remaining = Number(until / 1_000_000n) - Date.now() + settleMs;
     if (remaining > 0) {
       this.#timer = setTimeout(() => this.#endAt(until, finish), Math.min(remaining, 60_000));
     } else if (this.#caughtUp) {
@@ -178,7 +178,10 @@ class EventSource implements AsyncIterable<JsMsg> {
   }
 }
 
-const isPast = (time: bigint): boolean => BigInt(Date.now()) * 1_000_000n > time;
+/** ms after which what happened is in the stream: outboxes hold events back for a moment, to publish them together. */
+const settleMs = 150;
+
+const isPast = (time: bigint): boolean => BigInt(Date.now() - settleMs) * 1_000_000n > time;
 
 function inRange(event: EventRecord, { since, until }: EventsQuery): boolean {
   const time = BigInt(event.timeNano);

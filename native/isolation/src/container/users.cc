@@ -153,6 +153,8 @@ Result<Identity> resolve_identity_in(const std::string& passwd, const std::strin
   const auto add = [&](uint32_t gid) {
     if (std::find(out.groups.begin(), out.groups.end(), gid) == out.groups.end()) out.groups.push_back(gid);
   };
+  // A user is in the own primary group too: files that deny it must not be open to whoever changes group.
+  if (!user.empty()) add(out.gid);
   for (const std::string& name : wanted.groups) {
     Identity found;
     BERTH_TRY(find_group(group, name, found));

@@ -139,9 +139,13 @@ test("restart policies run it again, with a count, until it is stopped", async (
     spec: node.spec(["sh", "-c", "exit 1"], {}, { restartPolicy: { name: "on-failure", maximumRetryCount: 2 } }),
   });
   await node.supervisor.start({ container: id });
+  // As in Docker, a wait is over at the first exit.
   expect(await waitExit(node, id)).toBe(1);
-  const { container } = await node.supervisor.inspect({ container: id });
-  expect(container).toMatchObject({ restartCount: 2, state: { status: ContainerStatus.EXITED, exitCode: 1 } });
+  await eventually("it has been restarted twice and is given up", async () => {
+    const { container } = await node.supervisor.inspect({ container: id });
+    expect(container).toMatchObject({ restartCount: 2, state: { status: ContainerStatus.EXITED, exitCode: 1 } });
+    return true;
+  });
   await node.supervisor.remove({ container: id });
   const forever = await node.supervisor.create({
     spec: node.spec(["true"], {}, { restartPolicy: { name: "always" } }),

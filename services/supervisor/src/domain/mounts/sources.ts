@@ -85,11 +85,21 @@ export async function settlePropagation(points: readonly MountPoint[], root: str
 export async function checkSubpath(base: string, subpath: string): Promise<void> {
   const whole = join(base, subpath);
   const root = await realpath(base);
-  const found = await realpath(whole).catch((error: NodeJS.ErrnoException) => {
-    throw notFound(`cannot access path ${whole}: lstat ${error.path ?? whole}: ${goWords(error)}`);
+  const found = await realpath(whole).catch(async (error: NodeJS.ErrnoException) => {
+    throw notFound(`cannot access path ${whole}: lstat ${await firstMissing(base, subpath)}: ${goWords(error)}`);
   });
   if (found === root || found.startsWith(`${root}/`)) return;
   throw invalid(`path concatenation escapes the base directory, base: ${base}, subpath: ${subpath}`);
+}
+
+/** The part of the way at which looking ended. */
+async function firstMissing(base: string, subpath: string): Promise<string> {
+  let path = base;
+  for (const part of subpath.split("/")) {
+    path = join(path, part);
+    if ((await stat(path).catch(() => undefined)) === undefined) break;
+  }
+  return path;
 }
 
 const goWords = ({ code, message }: NodeJS.ErrnoException): string =>

@@ -13,8 +13,7 @@ export function processOf(spec: ContainerSpec, facts: HostFacts): OciProcess {
   return {
     terminal: config.tty,
     ...(config.tty && height > 0 && { consoleSize: { height, width } }),
-    // User and groups are looked up inside the root file system by the monitor (monitor.json).
-    user: { uid: 0, gid: 0 },
+    user: lookedUp(config.user),
     args: [...initArguments(host), ...config.entrypoint, ...config.cmd],
     env: environment(spec),
     cwd: config.workingDir || "/",
@@ -24,6 +23,14 @@ export function processOf(spec: ContainerSpec, facts: HostFacts): OciProcess {
     oomScoreAdj: host.oomScoreAdj,
   };
 }
+
+/** A user that is named is looked up, with the groups, inside the root file system by the monitor (monitor.json). */
+const lookedUp = (user: string): OciProcess["user"] => ({
+  uid: 0,
+  gid: 0,
+  // Everybody is in the own primary group too.
+  additionalGids: user === "" ? [0] : [],
+});
 
 /** A process of `docker exec` in a container of this spec. */
 export function execProcessOf(spec: ContainerSpec, exec: ExecRecord, facts: HostFacts): OciProcess {
@@ -35,7 +42,7 @@ export function execProcessOf(spec: ContainerSpec, exec: ExecRecord, facts: Host
   return {
     terminal: exec.tty,
     ...(exec.tty && height > 0 && { consoleSize: { height, width } }),
-    user: { uid: 0, gid: 0 },
+    user: lookedUp(exec.user || spec.config.user),
     args: exec.cmd,
     env: merge(exec.tty ? env : withUserTerm(env, spec), exec.env),
     cwd: exec.workingDir || spec.config.workingDir || "/",
