@@ -1,4 +1,25 @@
 // Tests of parts that are judged on their own: builds, registries, networks of the user's own, swarm, managed plugins, content trust.
+/** Of moby's integration-cli: they build their image, or make a network, before they look at what they are named for. */
+const BUILD_OR_CONNECT = (
+  "BuildHistory ContainerRestartInMultipleNetworks ContainerWithConflictingHostNetworks " +
+  "ContainerWithConflictingNoneNetwork ContainerWithConflictingSharedNetwork ContainersInMultipleNetworks " +
+  "ContainersInUserDefinedNetwork ContainersNetworkIsolation CreateLabelFromImage CreateUnsetEntrypoint " +
+  "DuplicateMountpointsForVolumesFrom DuplicateMountpointsForVolumesFromAndBind " +
+  "DuplicateMountpointsForVolumesFromAndMounts EventsContainerWithMultiNetwork EventsCopy EventsFilterImageLabels " +
+  "EventsFilterNetworkID EventsFilterType EventsFilterVolumeAndNetworkType EventsImageUntagDelete ExecWithImageUser " +
+  "Health ImagesEnsureImagesFromBusyboxShown ImagesEnsureImagesFromScratchShown ImagesEnsureOnlyHeadsImagesShown " +
+  "ImagesFilterLabelMatch ImagesFilterSinceAndBefore ImagesOrderedByCreationDate InspectContainerNetworkCustom " +
+  "NetworkEvents NetworkRmWithActiveContainers PortBindingOnSandbox PruneNetworkLabel " +
+  "PsListContainersFilterAncestorImage RestartDisconnectedContainer RestartWithPolicyUserDefinedNetwork " +
+  "RmiContainerImageNotFound RmiForceWithExistingContainers RmiForceWithMultipleRepositories " +
+  "RmiImageIDForceWithRunningContainersAndMultipleTags RmiParentImageFail RmiUntagHistoryLayer " +
+  "RunCleanupCmdOnEntrypoint RunCopyVolumeContent RunCopyVolumeUIDGID RunCreateVolumeWithSymlink " +
+  "RunCreateVolumesInSymlinkDir RunCreateVolumesInSymlinkDir2 RunInitLayerPathOwnership RunNamedVolumeCopyImageData " +
+  "RunTmpfsMountsOverrideImageVolumes RunUnsetEntrypoint RunVolumeCopyFlag RunVolumesCleanPaths " +
+  "RunVolumesFromSymlinkPath SaveAndLoadWithProgressBar SaveLoadNoTag UnsetEnvVarHealthCheck " +
+  "UserDefinedNetworkAlias UserDefinedNetworkLinks UserDefinedNetworkLinksWithRestart VolumesNoCopyData"
+).split(" ");
+
 const ELSEWHERE: Readonly<Record<string, readonly RegExp[]>> = {
   "moby-integration": [
     // They build their image first, or open a builder's session.
@@ -10,6 +31,7 @@ const ELSEWHERE: Readonly<Record<string, readonly RegExp[]>> = {
   ],
   "moby-cli": [
     /DockerCLIBuildSuite|DockerHubPullSuite|DockerRegistry|DockerSchema1|DockerSwarmSuite|DockerNetworkSuite/,
+    new RegExp(`/Test(${BUILD_OR_CONNECT.join("|")})$`),
     /DockerCLI(Push|Pull|Login|Logout|Search|Plugins|PluginLogDriver|ServiceCreate|Network|ByDigest)/,
   ],
   "docker-cli": [/^(trust|stack|plugin|registry)\//, /^image\/Test(Build|Push|Pull)/, /[Tt]rust/],
