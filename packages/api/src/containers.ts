@@ -1,9 +1,11 @@
 export * from "./gen/berth/containers/v1/containers.ts";
-// Both files declare these; naming one of them settles which.
+// All files declare these; naming one of them settles which.
 export {
   type DeepPartial,
   type MessageFns,
   protobufFileName,
   protobufPackage,
 } from "./gen/berth/containers/v1/containers.ts";
+export * from "./gen/berth/containers/v1/files.ts";
 export * from "./gen/berth/containers/v1/spec.ts";
+export * from "./gen/berth/containers/v1/stats.ts";

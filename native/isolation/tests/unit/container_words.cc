@@ -48,12 +48,12 @@ TEST_CASE("users as Docker resolves them") {
   REQUIRE(web.ok());
   CHECK(web.value().uid == 33);
   CHECK(web.value().gid == 44);
-  CHECK(web.value().groups == std::vector<gid_t>{10, 77});
+  CHECK(web.value().groups == std::vector<gid_t>{10, 77, 44});
 
   const auto grouped = find("web:wheel");
   REQUIRE(grouped.ok());
   CHECK(grouped.value().gid == 10);
-  CHECK(grouped.value().groups.empty());
+  CHECK(grouped.value().groups == std::vector<gid_t>{10});
 
   CHECK(find("1234:99").value().gid == 99);
   CHECK(find("1234").value().gid == 0);

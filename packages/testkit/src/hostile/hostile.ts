@@ -105,8 +105,8 @@ function send(
     });
     call.once("timeout", () => call.destroy(new Error(`${method} ${path}: no answer`)));
     call.once("error", (error: NodeJS.ErrnoException) => {
-      // An engine that has had enough of a body closes; that is an answer.
-      if (error.code === "EPIPE" || error.code === "ECONNRESET") resolve({ status: 400, text: "closed" });
+      // An engine that has had enough of a body closes; that is an answer. Of what was no request it can't know that it was a HEAD.
+      if (/^(EPIPE|ECONNRESET|HPE_CLOSED_CONNECTION)$/.test(error.code ?? "")) resolve({ status: 400, text: "closed" });
       else reject(new Error(`${method} ${path}: ${error.message}`, { cause: error }));
     });
     call.end(body);

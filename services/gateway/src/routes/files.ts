@@ -7,7 +7,7 @@ import type { Images } from "../domain/images.ts";
 import { commonHeaders, sendEmpty, sendError, sendJson, startStream } from "../http/answer.ts";
 import { decodeBody, readBody } from "../http/body.ts";
 import type { Call } from "../http/call.ts";
-import { discardRest, pieces } from "../http/pieces.ts";
+import { discardRest, pieces, skim } from "../http/pieces.ts";
 import type { Api } from "../http/server.ts";
 import { ChangeKind } from "../rpc/types.ts";
 import { pathStatHeader } from "../shapes/file.ts";
@@ -71,6 +71,7 @@ async function putArchive(call: Call, containers: Containers): Promise<void> {
     await supervisor.writeArchive(archiveRequests(start, call), { signal, timeoutMs: unbounded });
     sendEmpty(res, 200);
   } catch (error) {
+    await skim(req);
     if (!req.complete) res.setHeader("Connection", "close");
     sendError(res, error);
   } finally {

@@ -1,7 +1,7 @@
 import { BerthError } from "@berth/errors";
 import { conflict, notRunning } from "../errors.ts";
 import { endHealth, resumeHealth } from "../health/watch.ts";
-import { MonitorGone } from "../monitor/client.ts";
+import { MonitorError, MonitorGone } from "../monitor/client.ts";
 import type { Container } from "./container.ts";
 import { containerEvent } from "./events.ts";
 import type { Parts } from "./parts.ts";
@@ -39,7 +39,8 @@ async function freeze(container: Container, op: "pause" | "resume"): Promise<voi
   try {
     await container.monitor.request({ op });
   } catch (error) {
-    if (error instanceof MonitorGone) throw notRunning(container.id);
-    throw error;
+    // It may have ended in this very moment.
+    const ended = error instanceof MonitorGone || (error instanceof MonitorError && error.failure.code === "ESRCH");
+    throw ended ? notRunning(container.id) : error;
   }
 }
