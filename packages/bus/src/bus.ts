@@ -48,8 +48,9 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   const leave = async () => {
     board.close();
     await Promise.all(outboxes.map((outbox) => outbox.close()));
-    // A drain waits for the server; with none there, there is nothing to wait for.
-    await (connection.up ? connection.nats.drain() : connection.nats.close());
+    // A drain waits for the server, for ever if that goes away meanwhile; with none there, there is nothing to wait for.
+    if (connection.up) await Promise.race([connection.nats.drain().catch(() => undefined), untilDown(connection)]);
+    await connection.nats.close();
   };
 
   return {
@@ -73,4 +74,14 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     events: (query) => readEvents(connection, jetstream, query),
     names,
   };
+}
+
+function untilDown(connection: Connection): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = connection.onChange((up) => {
+      if (up) return;
+      stop();
+      resolve();
+    });
+  });
 }
