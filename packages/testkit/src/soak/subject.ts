@@ -46,8 +46,8 @@ export class Subject {
     }
   }
 
-  /** Asks for a change. The answer's status must be `good`; afterwards the container must be in one of the states `then`. */
-  async change(path: string, good: number, ...then: Status[]): Promise<void> {
+  /** Asks for a change. The answer's status must be one of `good`; afterwards the container must be in one of the states `then`. */
+  async change(path: string, good: readonly number[], ...then: Status[]): Promise<void> {
     const before = this.status;
     const outcome = await attempt(this.#api, "POST", `${version}/containers/${this.name}/${path}`);
     const starts = path.startsWith("start") || path.startsWith("restart");
@@ -57,7 +57,7 @@ export class Subject {
       if (starts) this.#starts = undefined;
       return;
     }
-    if (outcome.status !== good)
+    if (!good.includes(outcome.status))
       throw new WrongAnswer(`${path} of ${this.name} (${before}): ${outcome.status} ${outcome.text}`);
     if (starts && this.#starts !== undefined) this.#starts++;
     await this.settle(then);
