@@ -17,11 +17,12 @@ export class TestGateway {
   readonly api = new Api(createLogger({ service: "gateway-test", level: "silent" }));
   readonly dir = mkdtempSync(join(tmpdir(), "berth-gateway-"));
   readonly socket = join(this.dir, "berth.sock");
+  readonly server = this.api.createServer();
   readonly #servers: (Server | NetServer)[] = [];
   readonly #connections = new Set<Socket>();
 
   async open(): Promise<this> {
-    await this.#listen(this.api.createServer(), this.socket);
+    await this.#listen(this.server, this.socket);
     return this;
   }
 

@@ -17,7 +17,8 @@ export async function readBody(req: IncomingMessage, limit = maxJsonBody): Promi
   const stalled = new BerthError("DEADLINE", `no data for ${idleTimeout / 1000} seconds in the middle of a request`);
   try {
     timer = setTimeout(() => req.destroy(stalled), idleTimeout);
-    for await (const chunk of req as AsyncIterable<Buffer>) {
+    // Whoever sends too much is still to be told so.
+    for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       timer.refresh();
       size += chunk.length;
       if (size > limit) throw tooLarge(limit);

@@ -3,6 +3,7 @@ import type { Duplex, Readable, Writable } from "node:stream";
 import { BerthError } from "@berth/errors";
 import { commonHeaders, failureOf, sendEmpty } from "./answer.ts";
 import { readBody } from "./body.ts";
+import { endGently } from "./unread.ts";
 
 /**
  * The client's end of a stream that begins as HTTP: POST with `Upgrade: tcp` is answered `101 UPGRADED` and the
@@ -111,7 +112,7 @@ export class UpgradePeer extends BasePeer implements Peer {
 
   finish(): void {
     this.accepted = true;
-    this.#socket.end(emptyAnswer(), () => this.#socket.destroy());
+    endGently(this.#socket, emptyAnswer());
   }
 
   refuse(error: unknown, asText: boolean): void {
@@ -125,8 +126,7 @@ export class UpgradePeer extends BasePeer implements Peer {
       "Connection: close",
       ...Object.entries(commonHeaders).map(([name, value]) => `${name}: ${value}`),
     ];
-    const text = `${lines.join("\r\n")}\r\n\r\n${body}`;
-    this.#socket.end(text, () => this.#socket.destroy());
+    endGently(this.#socket, `${lines.join("\r\n")}\r\n\r\n${body}`);
   }
 }
 

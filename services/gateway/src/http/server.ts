@@ -10,6 +10,7 @@ import { PlainPeer, UpgradePeer } from "./hijack.ts";
 import { type CleanPath, cleanPath } from "./path.ts";
 import { Query } from "./query.ts";
 import { Router } from "./router.ts";
+import { dropRest, endAfterBody, endGently, hasBody, skim } from "./unread.ts";
 import { maxVersionText, minVersionText, splitVersion } from "./version.ts";
 import { isWebSocket, WebSocketPeer } from "./websocket.ts";
 
@@ -73,6 +74,21 @@ export class Api {
   }
 
   async #serve(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    // Pipelined behind the last request of a connection: there is no way to answer it.
+    if (req.socket.writableEnded) return;
+    if (hasBody(req)) endAfterBody(req);
+    try {
+      await this.#handle(req, res);
+    } catch (error) {
+      this.#note(req, error);
+      await skim(req);
+      sendError(res, error);
+    } finally {
+      if (res.writableEnded) dropRest(req);
+    }
+  }
+
+  async #handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const target = cleanPath(pathOf(req));
     if (target.kind !== "clean") {
       refusePath(res, target, queryOf(req));
@@ -90,14 +106,9 @@ export class Api {
       refuseVersion(res, refused.reason, refused.version);
       return;
     }
-    try {
-      const query = new Query(queryOf(req));
-      if (found !== undefined) await found.handler(new Call(req, res, query, found.name ?? "", minor));
-      else await hijack?.handler({ peer: new PlainPeer(req, res), query, name: hijack.name ?? "", minor });
-    } catch (error) {
-      this.#note(req, error);
-      sendError(res, error);
-    }
+    const query = new Query(queryOf(req));
+    if (found !== undefined) await found.handler(new Call(req, res, query, found.name ?? "", minor));
+    else await hijack?.handler({ peer: new PlainPeer(req, res), query, name: hijack.name ?? "", minor });
   }
 
   async #upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
@@ -183,13 +194,13 @@ function notFound(res: ServerResponse, method: string): void {
 }
 
 function refuseGarbage(socket: Duplex): void {
-  if (socket.destroyed) return;
+  if (socket.destroyed || socket.writableEnded) return;
   // An answer is on its way already, and another would be taken for a part of it.
   if ((socket as Socket).bytesWritten > 0) {
-    socket.end(() => socket.destroy());
+    endGently(socket, "");
     return;
   }
   const text =
     "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request";
-  socket.end(text, () => socket.destroy());
+  endGently(socket, text);
 }

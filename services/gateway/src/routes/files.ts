@@ -4,10 +4,10 @@ import { commitReference, committedConfig } from "../domain/commit.ts";
 import type { Containers } from "../domain/containers.ts";
 import { createRequest } from "../domain/create/body.ts";
 import type { Images } from "../domain/images.ts";
-import { commonHeaders, sendEmpty, sendError, sendJson, startStream } from "../http/answer.ts";
+import { commonHeaders, sendEmpty, sendJson, startStream } from "../http/answer.ts";
 import { decodeBody, readBody } from "../http/body.ts";
 import type { Call } from "../http/call.ts";
-import { discardRest, pieces, skim } from "../http/pieces.ts";
+import { pieces } from "../http/pieces.ts";
 import type { Api } from "../http/server.ts";
 import { ChangeKind } from "../rpc/types.ts";
 import { pathStatHeader } from "../shapes/file.ts";
@@ -59,24 +59,16 @@ async function getArchive(call: Call, containers: Containers): Promise<void> {
 }
 
 async function putArchive(call: Call, containers: Containers): Promise<void> {
-  const { name, query, req, res, signal } = call;
+  const { name, query, res, signal } = call;
   const start = {
     container: name,
     path: pathOf(call),
     noOverwriteDirNonDir: query.flag("noOverwriteDirNonDir"),
     copyUidGid: query.flag("copyUIDGID"),
   };
-  try {
-    const supervisor = await containers.supervisorOf(name, signal);
-    await supervisor.writeArchive(archiveRequests(start, call), { signal, timeoutMs: unbounded });
-    sendEmpty(res, 200);
-  } catch (error) {
-    await skim(req);
-    if (!req.complete) res.setHeader("Connection", "close");
-    sendError(res, error);
-  } finally {
-    discardRest(req);
-  }
+  const supervisor = await containers.supervisorOf(name, signal);
+  await supervisor.writeArchive(archiveRequests(start, call), { signal, timeoutMs: unbounded });
+  sendEmpty(res, 200);
 }
 
 interface ArchiveStart {
