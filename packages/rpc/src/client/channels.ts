@@ -11,9 +11,11 @@ const ready = 2;
 export class Channels {
   readonly #channels = new Map<string, Channel>();
   readonly #tls: TlsFiles;
+  readonly #beforeClose: (channel: Channel) => void;
 
-  constructor(tls: TlsFiles) {
+  constructor(tls: TlsFiles, beforeClose: (channel: Channel) => void) {
     this.#tls = tls;
+    this.#beforeClose = beforeClose;
   }
 
   get(address: string): Channel {
@@ -32,6 +34,7 @@ export class Channels {
     for (const [address, channel] of this.#channels) {
       if (live.has(address)) continue;
       this.#channels.delete(address);
+      this.#beforeClose(channel);
       channel.close();
     }
   }

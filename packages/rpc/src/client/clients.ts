@@ -7,7 +7,7 @@ import type { ServiceShape } from "../server/wrap.ts";
 import type { TlsFiles } from "../tls.ts";
 import { type CallOptions, CallScope, defaultTimeoutMs } from "./call.ts";
 import { Channels, isReady, waitReady } from "./channels.ts";
-import { callUnary } from "./unary.ts";
+import { type Connect, UnaryCalls } from "./lane.ts";
 
 export interface ClientsOptions extends TlsFiles {
   /** Ours: unix addresses of instances with the same one are used. */
@@ -43,7 +43,8 @@ const defaultPatienceMs = 5_000;
 /** Without a bus only at() works. */
 export function createClients(bus: Bus | undefined, options: ClientsOptions): Clients {
   const { patienceMs = defaultPatienceMs, hostId, site } = options;
-  const channels = new Channels(options);
+  const unary = new UnaryCalls();
+  const channels = new Channels(options, (channel) => unary.leave(channel));
   const stop = bus?.onInstances(() => channels.retain(liveAddresses(bus)));
 
   return {
@@ -55,14 +56,14 @@ export function createClients(bus: Bus | undefined, options: ClientsOptions): Cl
         if (!isReady(channel)) await waitReady(channel, patienceMs, `the ${role}`, signal);
         return channel;
       };
-      return makeClient(definition, (scope) => {
+      return makeClient(definition, unary, (scope) => {
         const address = pick();
         const channel = address === undefined ? undefined : channels.get(address);
         return channel !== undefined && isReady(channel) ? channel : connected(address, scope.signal);
       });
     },
     at(definition, address) {
-      return makeClient(definition, async ({ signal }) => {
+      return makeClient(definition, unary, async ({ signal }) => {
         const channel = channels.get(address);
         if (!isReady(channel)) await waitReady(channel, patienceMs, address, signal);
         return channel;
@@ -134,11 +135,9 @@ async function waitForInstance(
   return found;
 }
 
-/** At once where the connection stands, which is nearly always. */
-type Connect = (scope: CallScope) => Channel | Promise<Channel>;
 type Method = (request: unknown, options?: CallOptions) => unknown;
 
-function makeClient<D extends CompatServiceDefinition>(definition: D, connect: Connect): Client<D> {
+function makeClient<D extends CompatServiceDefinition>(definition: D, unary: UnaryCalls, connect: Connect): Client<D> {
   const shape = definition as unknown as ServiceShape;
   const lean = withLeanCodec(definition);
   const raw = new WeakMap<Channel, Record<string, Method>>();
@@ -155,7 +154,7 @@ function makeClient<D extends CompatServiceDefinition>(definition: D, connect: C
     const name = `${shape.fullName.split(".").at(-1)}.${method.name}`;
     if (method.responseStream) methods[key] = streamMethod(key, name, connect, on);
     else if (method.requestStream) methods[key] = uploadMethod(key, name, connect, on);
-    else methods[key] = unaryMethod(lean[key] as UnaryCodec, name, connect);
+    else methods[key] = unaryMethod(lean[key] as UnaryCodec, name, connect, unary);
   }
   return methods as unknown as Client<D>;
 }
@@ -169,12 +168,10 @@ interface UnaryCodec {
   responseDeserialize(bytes: Uint8Array): unknown;
 }
 
-function unaryMethod(codec: UnaryCodec, name: string, connect: Connect): Method {
+function unaryMethod(codec: UnaryCodec, name: string, connect: Connect, unary: UnaryCalls): Method {
   return oneAnswer(name, async (request, scope) => {
-    const standing = connect(scope);
-    const channel = standing instanceof Promise ? await standing : standing;
     const message = Buffer.from(codec.requestSerialize(request));
-    return codec.responseDeserialize(await callUnary(channel, codec.path, message, scope));
+    return codec.responseDeserialize(await unary.call(codec.path, message, scope, connect));
   });
 }
 

@@ -54,4 +54,8 @@ export function callUnary(channel: Channel, path: string, message: Buffer, scope
 /** gRPC's CANCELLED. */
 const cancelled = 1;
 
-const gaveUp = (): StatusObject => ({ code: cancelled, details: "the caller gave up", metadata: new Metadata() });
+export const gaveUp = (): StatusObject => ({
+  code: cancelled,
+  details: "the caller gave up",
+  metadata: new Metadata(),
+});

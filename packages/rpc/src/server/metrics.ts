@@ -28,21 +28,21 @@ export class Metrics {
       labelNames: ["service", "method"],
       registers: [this.registry],
     });
-    new Gauge({
-      name: "process_resident_memory_bytes",
-      help: "Resident memory size in bytes",
-      registers: [this.registry],
-      collect() {
-        this.set(process.memoryUsage.rss());
-      },
+    this.gauge("process_resident_memory_bytes", "Resident memory size in bytes", () => process.memoryUsage.rss());
+    this.gauge("process_cpu_seconds_total", "User and system CPU time spent in seconds", () => {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1e6;
     });
+  }
+
+  /** A figure that is read when somebody asks. */
+  gauge(name: string, help: string, read: () => number): void {
     new Gauge({
-      name: "process_cpu_seconds_total",
-      help: "User and system CPU time spent in seconds",
+      name,
+      help,
       registers: [this.registry],
       collect() {
-        const { user, system } = process.cpuUsage();
-        this.set((user + system) / 1e6);
+        this.set(read());
       },
     });
   }

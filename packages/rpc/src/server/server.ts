@@ -1,5 +1,6 @@
 import type { Server as HttpServer } from "node:http";
 import { HealthDefinition } from "@berth/api/health";
+import { LaneDefinition } from "@berth/api/lane";
 import { ServerReflectionDefinition } from "@berth/api/reflection";
 import type { CommonConfig } from "@berth/config";
 import type { Logger } from "@berth/log";
@@ -10,8 +11,9 @@ import { serverOptions } from "../options.ts";
 import { serverCredentials } from "../tls.ts";
 import { OpenCalls } from "./calls.ts";
 import { Health } from "./health.ts";
+import { Lanes } from "./lanes.ts";
 import { Metrics, serveMetrics } from "./metrics.ts";
-import { type Implementation, type ServiceShape, wrapImplementation } from "./wrap.ts";
+import { type Handler, type Implementation, type ServiceShape, wrapImplementation } from "./wrap.ts";
 
 export interface RpcServerOptions {
   config: Pick<CommonConfig, "listen" | "metricsListen"> & Partial<Pick<CommonConfig, "tlsCa" | "tlsCert" | "tlsKey">>;
@@ -42,12 +44,14 @@ class NiceServer implements RpcServer {
   readonly #options: RpcServerOptions;
   readonly #health = new Health();
   readonly #calls = new OpenCalls();
-  readonly #services: [ServiceShape, object][] = [];
+  readonly #lanes = new Lanes();
+  readonly #services: [ServiceShape, Record<string, Handler>][] = [];
   readonly #servers: Server[] = [];
   #metricsServer: HttpServer | undefined;
 
   constructor(options: RpcServerOptions) {
     this.#options = options;
+    this.metrics.gauge("berth_rpc_server_lanes", "Lanes that callers have open", () => this.#lanes.open);
     options.signal?.addEventListener("abort", () => void this.drain(0), { once: true });
   }
 
@@ -63,6 +67,9 @@ class NiceServer implements RpcServer {
 
   async listen(): Promise<void> {
     const { config, log } = this.#options;
+    for (const [definition, wrapped] of this.#services) this.#lanes.add(definition, wrapped);
+    // As it is: a lane is no call, but what calls come through, and lives until the last of them has ended.
+    this.#services.push([LaneDefinition, this.#lanes.implementation as unknown as Record<string, Handler>]);
     this.#addOwn(HealthDefinition as unknown as ServiceShape, this.#health.implementation);
     this.#addOwn(ServerReflectionDefinition as unknown as ServiceShape, this.#reflection());
     for (const address of config.listen) await this.#bind(address);
@@ -77,6 +84,7 @@ class NiceServer implements RpcServer {
     this.#health.set(false);
     this.#metricsServer?.close();
     const keepCalls = this.#calls.endAfter(ms);
+    this.#lanes.stop();
     await Promise.all(this.#servers.splice(0).map((server) => server.shutdown()));
     keepCalls();
   }

@@ -13,7 +13,7 @@ export interface ServiceShape {
   methods: Record<string, { name: string; requestStream: boolean; responseStream: boolean }>;
 }
 
-type Handler = (request: unknown, context: CallContext) => unknown;
+export type Handler = (request: unknown, context: CallContext) => unknown;
 
 export const reasonKey = "berth-reason";
 export const detailsKey = "berth-details-bin";

@@ -1,0 +1,1 @@
+export * from "./gen/berth/rpc/v1/lane.ts";
