@@ -28,7 +28,7 @@ export function streamCalls(engine: Engine): Implementation<typeof SupervisorDef
       const request = await prepareAttach(parts, container, { stdin, stdout, stderr, replay });
       // Ready before the stream is there: it comes when the container starts, which the caller has yet to ask for.
       yield ready(container.record.spec.config.tty);
-      const { answer, socket, head } = await attachStream(container, request);
+      const { answer, socket, head } = await attachStream(container, request, signal);
       if (replay && answer.log !== undefined) {
         const options = { ...wholeLog, stdout, stderr, end: answer.log };
         for await (const value of readLogs(parts, container, options, signal))

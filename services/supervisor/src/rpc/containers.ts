@@ -48,12 +48,12 @@ export function containerCalls(engine: Engine): Implementation<typeof Supervisor
       await start(parts, engine.find(container));
       return {};
     },
-    async stop({ container, timeout, signal }, context) {
-      await stop(parts, engine.find(container), { timeout, signal, reference: container }, context.signal);
+    async stop({ container, timeout, signal }) {
+      await stop(parts, engine.find(container), { timeout, signal, reference: container });
       return {};
     },
-    async restart({ container, timeout, signal }, context) {
-      await restart(parts, engine.find(container), { timeout, signal, reference: container }, context.signal);
+    async restart({ container, timeout, signal }) {
+      await restart(parts, engine.find(container), { timeout, signal, reference: container });
       return {};
     },
     async kill({ container, signal }) {

@@ -22,6 +22,7 @@ export async function* bridge(
   // The container may end before the client stops writing: that is no failure of the stream.
   socket.on("error", () => {});
   const feeding = feed(socket, input);
+  if (signal.aborted) abort();
   try {
     if (head.length > 0) yield data(head);
     for await (const chunk of chunks(socket)) yield data(chunk);

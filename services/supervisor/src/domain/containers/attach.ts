@@ -33,13 +33,17 @@ export async function prepareAttach(
   return { op: "attach", ...options };
 }
 
-/** The container's streams; before its start this waits for it. Throws CONTAINER_NOT_RUNNING when it never came. */
+/**
+ * The container's streams; before its start this waits for it. Throws CONTAINER_NOT_RUNNING when it never came, and the
+ * signal's reason.
+ */
 export async function attachStream(
   container: Container,
   request: MonitorRequest,
+  signal: AbortSignal,
 ): Promise<{ answer: { log?: { file: string; offset: number } }; socket: Socket; head: Buffer }> {
   try {
-    return await container.monitor.stream(request);
+    return await container.monitor.stream(request, signal);
   } catch (error) {
     if (error instanceof MonitorGone || error instanceof MonitorError) throw notRunning(container.id);
     throw error;

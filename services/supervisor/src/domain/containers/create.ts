@@ -37,7 +37,7 @@ export interface Created {
 const nameAttempts = 8;
 
 /** Creates by key that are under way: a repetition joins the first. */
-export type PendingCreates = Map<string, { digest: string; made: Promise<Created> }>;
+export type PendingCreates = Map<string, { digest: string; made: Promise<Created>; signal: AbortSignal | undefined }>;
 
 /**
  * Checks everything, then makes name, writable layer and record. Nothing is left on failure: what a crash leaves (a name or a
@@ -60,10 +60,16 @@ export async function create(
   const running = pending.get(key);
   if (running !== undefined) {
     refuseOther(digest, running.digest);
-    return running.made;
+    try {
+      return await running.made;
+    } catch (error) {
+      // A lost connection is what keys are for: where the first one's client went away, its repetition takes over.
+      if (!running.signal?.aborted || signal?.aborted) throw error;
+      return create(parts, pending, options, signal);
+    }
   }
   const made = createOnce(parts, options, signal).finally(() => pending.delete(key));
-  pending.set(key, { digest, made });
+  pending.set(key, { digest, made, signal });
   return made;
 }
 

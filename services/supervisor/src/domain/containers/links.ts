@@ -1,5 +1,5 @@
 import { BerthError, isBerthError } from "@berth/errors";
-import { failed, invalid } from "../errors.ts";
+import { failed, invalid, noSuchContainer } from "../errors.ts";
 import type { ContainerRecord, ContainerSpec, LinkRecord } from "../model.ts";
 import { parseContainerPort } from "../validate/ports.ts";
 import type { Container } from "./container.ts";
@@ -156,10 +156,11 @@ export async function removeLink(parts: Parts, reference: string): Promise<void>
   }
   const parent = parts.registry.byName(path.slice(0, slash));
   const alias = path.slice(slash + 1);
-  if (!parent?.record.links?.some((link) => link.alias === alias))
-    throw new BerthError("NO_SUCH_CONTAINER", `No such container: ${reference}`);
+  if (!parent?.record.links?.some((link) => link.alias === alias)) throw noSuchContainer(reference);
   await parent.mutex.run(async () => {
     const { record } = parent;
+    // Removed while this waited for its turn: to write its record would bring it back.
+    if (parent.removed) throw noSuchContainer(reference);
     record.links = (record.links ?? []).filter((link) => link.alias !== alias);
     parts.registry.relinked(parent);
     await parts.records.commit({ put: record });

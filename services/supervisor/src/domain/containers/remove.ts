@@ -29,21 +29,38 @@ export async function remove(
   options: RemoveOptions,
   reference = container.record.name,
 ): Promise<void> {
-  if (options.force) await endContainer(parts, container, SIGKILL);
-  if (!isRunning(container.record)) await drainShipping(container);
-  await container.mutex.run(async () => {
-    const { record } = container;
-    if (container.removed) throw noSuchContainer(reference);
-    if (record.state.status === "restarting") {
-      if (!options.force)
-        throw refusal(reference, "container is restarting: stop the container before removing or force remove");
-      await cancelRestart(parts, container);
-    }
-    if (record.state.status === "paused") throw refusal(reference, "container is paused and must be unpaused first");
-    if (isRunning(record))
-      throw refusal(reference, "container is running: stop the container before removing or force remove");
-    await erase(parts, container, options.volumes);
-  });
+  for (let attempt = 1; ; attempt++) {
+    if (options.force) await endContainer(parts, container, SIGKILL);
+    if (!isRunning(container.record)) await drainShipping(container);
+    // Somebody may start it between its end and this: force takes that run too.
+    const startedAgain = await container.mutex.run(async () => {
+      if (options.force && attempt < forcedAttempts && isRunning(container.record)) return true;
+      await checkRemovable(parts, container, options, reference);
+      await erase(parts, container, options.volumes);
+      return false;
+    });
+    if (!startedAgain) return;
+  }
+}
+
+const forcedAttempts = 8;
+
+/** Throws what Docker says of one that can't be removed as it is. */
+async function checkRemovable(
+  parts: Parts,
+  container: Container,
+  { force }: RemoveOptions,
+  reference: string,
+): Promise<void> {
+  const { record } = container;
+  if (container.removed) throw noSuchContainer(reference);
+  if (record.state.status === "restarting") {
+    if (!force) throw refusal(reference, "container is restarting: stop the container before removing or force remove");
+    await cancelRestart(parts, container);
+  }
+  if (record.state.status === "paused") throw refusal(reference, "container is paused and must be unpaused first");
+  if (isRunning(record))
+    throw refusal(reference, "container is running: stop the container before removing or force remove");
 }
 
 const refusal = (name: string, why: string) => conflict(`cannot remove container "${name}": ${why}`);
@@ -53,12 +70,18 @@ async function erase(parts: Parts, container: Container, volumes: boolean): Prom
   const { id, name } = record;
   record.removing = true;
   await closeListener(parts, container);
-  await parts.records.commit({
-    del: id,
-    delExecs: [...container.execs],
-    releaseName: { name, containerId: id },
-    events: [containerEvent(parts.nodeId, record, "destroy")],
-  });
+  try {
+    await parts.records.commit({
+      del: id,
+      delExecs: [...container.execs],
+      releaseName: { name, containerId: id },
+      events: [containerEvent(parts.nodeId, record, "destroy")],
+    });
+  } catch (error) {
+    // It is as it was: to be started, or removed once the disk takes a record again.
+    record.removing = false;
+    throw error;
+  }
   parts.registry.delete(container);
   parts.fault("remove.recorded");
   // Before anyone is told: who then removes a volume must not find it in use.

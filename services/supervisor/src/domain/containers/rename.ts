@@ -23,10 +23,13 @@ export function rename(parts: Parts, container: Container, newName: string): Pro
     parts.fault("rename.claimed");
     record.name = name;
     parts.registry.renamed(container, oldName);
-    await parts.records.commit({
-      put: record,
-      releaseName: { name: oldName, containerId: record.id },
-      events: [containerEvent(parts.nodeId, record, "rename", { oldName: `/${oldName}` })],
+    const renamed = containerEvent(parts.nodeId, record, "rename", { oldName: `/${oldName}` });
+    const releaseName = { name: oldName, containerId: record.id };
+    await parts.records.commit({ put: record, releaseName, events: [renamed] }).catch((error: unknown) => {
+      // What is on the disk counts. The new name, ours and no container's, is given to whoever asks for it next (claimOrHeal).
+      record.name = oldName;
+      parts.registry.renamed(container, name);
+      throw error;
     });
   });
 }

@@ -2,7 +2,7 @@ import { BerthError, isBerthError } from "@berth/errors";
 import { notRunning } from "../errors.ts";
 import { MonitorError, MonitorGone } from "../monitor/client.ts";
 import { parseSendableSignal, parseSignal, SIGKILL, SIGTERM } from "../validate/signals.ts";
-import type { Container } from "./container.ts";
+import type { Container, WaitCondition, WaitResult } from "./container.ts";
 import { containerEvent } from "./events.ts";
 import { cancelRestart } from "./exit.ts";
 import type { Parts } from "./parts.ts";
@@ -26,28 +26,20 @@ export interface StopOptions {
 
 const stopPrefix = ({ reference }: StopOptions): string => `cannot stop container: ${reference}: `;
 
-/** `docker stop`. Throws NOT_MODIFIED when it does not run. */
-export async function stop(
-  parts: Parts,
-  container: Container,
-  options: StopOptions,
-  signal?: AbortSignal,
-): Promise<void> {
+/** `docker stop`, to its end also when the caller goes away meanwhile (as Docker). Throws NOT_MODIFIED when it does not run. */
+export async function stop(parts: Parts, container: Container, options: StopOptions): Promise<void> {
+  await settled(container);
   if (!isActive(container.record)) throw new BerthError("NOT_MODIFIED", `container ${container.id} is already stopped`);
-  await stopRunning(parts, container, options, signal);
+  await stopRunning(parts, container, options);
 }
 
-/** `docker restart`: stop if it runs, then start. */
-export async function restart(
-  parts: Parts,
-  container: Container,
-  options: StopOptions,
-  signal?: AbortSignal,
-): Promise<void> {
+/** `docker restart`: stop if it runs, then start; whole, like stop(). */
+export async function restart(parts: Parts, container: Container, options: StopOptions): Promise<void> {
   // --rm is for the end of a container, which this is not.
   container.restarts++;
   try {
-    if (isActive(container.record)) await stopRunning(parts, container, options, signal);
+    await settled(container);
+    if (isActive(container.record)) await stopRunning(parts, container, options);
     await start(parts, container).catch((error: unknown) => {
       // Somebody else was quicker: it runs again, which is what was wanted.
       if (!isBerthError(error) || error.reason !== "NOT_MODIFIED") throw error;
@@ -62,31 +54,41 @@ export async function restart(
   await parts.records.commitLazily({ events: [containerEvent(parts.nodeId, container.record, "restart")] });
 }
 
-async function stopRunning(
-  parts: Parts,
+/** A start under way comes first: what it makes is to be stopped too. */
+async function settled({ mutex }: Container): Promise<void> {
+  if (mutex.busy) await mutex.run(() => {});
+}
+
+/** Gives `work` an end of the container to wait for; nothing waits for it any more when `work` is done. */
+export async function withEnd<T>(
   container: Container,
-  options: StopOptions,
-  abort?: AbortSignal,
-): Promise<void> {
+  condition: WaitCondition,
+  work: (ended: Promise<WaitResult>) => Promise<T>,
+): Promise<T> {
+  const leave = new AbortController();
+  const ended = container.wait(condition, leave.signal);
+  ended.catch(() => undefined);
+  try {
+    return await work(ended);
+  } finally {
+    leave.abort();
+  }
+}
+
+async function stopRunning(parts: Parts, container: Container, options: StopOptions): Promise<void> {
   const { config } = container.record.spec;
   const first = parseStopSignal(options, config.stopSignal);
   const seconds = options.timeout ?? config.stopTimeout ?? defaultStopTimeout;
-  const ended = container.wait("not-running", abort);
-  ended.catch(() => undefined);
-  // One that Linux does not have cannot be sent.
-  if (!(await sendStop(parts, container, first > maxSignal ? SIGKILL : first))) return ended.then(() => undefined);
-  const inTime = seconds < 0 ? await ended.then(() => true) : await within(ended, seconds * 1000);
-  if (!inTime) {
+  const stopped = await withEnd(container, "not-running", async (ended) => {
+    // One that Linux does not have cannot be sent.
+    if (!(await sendStop(parts, container, first > maxSignal ? SIGKILL : first))) return false;
+    if (await within(ended, seconds < 0 ? Number.POSITIVE_INFINITY : seconds * 1000)) return true;
     await sendStop(parts, container, SIGKILL);
-    await within(ended, killTimeoutMs).then((done) => {
-      if (!done)
-        throw new BerthError(
-          "INTERNAL",
-          `${stopPrefix(options)}tried to kill container, but did not receive an exit event`,
-        );
-    });
-  }
-  await parts.records.commitLazily({ events: [containerEvent(parts.nodeId, container.record, "stop")] });
+    if (await within(ended, killTimeoutMs)) return true;
+    const why = "tried to kill container, but did not receive an exit event";
+    throw new BerthError("INTERNAL", stopPrefix(options) + why);
+  });
+  if (stopped) await parts.records.commitLazily({ events: [containerEvent(parts.nodeId, container.record, "stop")] });
 }
 
 function parseStopSignal(options: StopOptions, own: string): number {
@@ -99,7 +101,7 @@ function parseStopSignal(options: StopOptions, own: string): number {
   }
 }
 
-/** Sends a signal that is meant to end the container. False when there is nothing left to wait for but its exit. */
+/** Sends a signal that is meant to end the container. False when it has ended already. */
 async function sendStop(parts: Parts, container: Container, number: number): Promise<boolean> {
   return container.mutex.run(async () => {
     const { record } = container;
@@ -108,18 +110,18 @@ async function sendStop(parts: Parts, container: Container, number: number): Pro
       await cancelRestart(parts, container);
       return false;
     }
-    if (!isRunning(record)) {
-      // It ended by itself before the wait began: resolve that too.
-      container.exited();
-      return false;
-    }
+    if (!isRunning(record)) return false;
     await signalContainer(parts, container, number, true);
     return true;
   });
 }
 
-/** False when the time, in ms, is over first. */
+/** Timers know no longer ones: 24 days. */
+const maxTimerMs = 2 ** 31 - 1;
+
+/** False when the time, in ms, is over first; one that no timer can measure is never over. */
 export async function within(done: Promise<unknown>, ms: number): Promise<boolean> {
+  if (ms > maxTimerMs) return done.then(() => true);
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const timer = setTimeout(() => resolve(false), ms);
   try {
@@ -129,19 +131,15 @@ export async function within(done: Promise<unknown>, ms: number): Promise<boolea
   }
 }
 
-/** Kills and waits for the end; nothing to do when it does not run. */
+/** Kills and waits for the end, also of what is just being started; nothing to do when it does not run. */
 export async function endContainer(parts: Parts, container: Container, number: number): Promise<void> {
+  await settled(container);
   if (!isActive(container.record)) return;
-  const ended = container.wait("not-running");
-  if (await sendStop(parts, container, number)) {
-    const { id } = container;
-    if (!(await within(ended, killTimeoutMs))) {
-      throw new BerthError(
-        "INTERNAL",
-        `could not kill container ${id}: tried to kill container, but did not receive an exit event`,
-      );
-    }
-  }
+  await withEnd(container, "not-running", async (ended) => {
+    if (!(await sendStop(parts, container, number)) || (await within(ended, killTimeoutMs))) return;
+    const why = "tried to kill container, but did not receive an exit event";
+    throw new BerthError("INTERNAL", `could not kill container ${container.id}: ${why}`);
+  });
 }
 
 /** `docker kill`. Throws INVALID_ARGUMENT, CONTAINER_NOT_RUNNING. */
@@ -153,9 +151,16 @@ export async function kill(parts: Parts, container: Container, signalText: strin
   } catch (error) {
     throw new BerthError("INVALID_ARGUMENT", prefix + (error as Error).message);
   }
-  const ended = number === SIGKILL ? container.wait("next-exit") : undefined;
-  ended?.catch(() => undefined);
-  await container.mutex.run(async () => {
+  if (number !== SIGKILL) return sendKill(parts, container, number, prefix);
+  await withEnd(container, "next-exit", async (ended) => {
+    await sendKill(parts, container, number, prefix);
+    // As Docker: after SIGKILL the container is down when the call returns.
+    await within(ended, killTimeoutMs);
+  });
+}
+
+function sendKill(parts: Parts, container: Container, number: number, prefix: string): Promise<void> {
+  return container.mutex.run(async () => {
     const { record } = container;
     if (record.state.status === "restarting") {
       record.hasBeenManuallyStopped = true;
@@ -167,8 +172,6 @@ export async function kill(parts: Parts, container: Container, signalText: strin
     const ends = stopSignal === "" || number === SIGKILL || parseSignal(stopSignal) === number;
     await signalContainer(parts, container, number, ends);
   });
-  // As Docker: after SIGKILL the container is down when the call returns.
-  if (ended !== undefined) await within(ended, killTimeoutMs);
 }
 
 /** With the mutex held. A process that has just gone is no error: its exit is on the way. */

@@ -4,7 +4,7 @@ import { parseSignal, SIGKILL, SIGTERM } from "../validate/signals.ts";
 import type { Container } from "./container.ts";
 import type { Parts } from "./parts.ts";
 import { isRunning } from "./state.ts";
-import { defaultStopTimeout, killTimeoutMs, signalContainer, within } from "./stop.ts";
+import { defaultStopTimeout, killTimeoutMs, signalContainer, withEnd, within } from "./stop.ts";
 
 /** A label, or an annotation of the HostConfig: asks for a restart of a container that its health check finds unhealthy. */
 const key = "berth.restart-unhealthy";
@@ -19,8 +19,6 @@ export function wantsRestart({ spec }: ContainerRecord): boolean {
  */
 export async function restartUnhealthy(parts: Parts, container: Container): Promise<void> {
   const { config } = container.record.spec;
-  const ended = container.wait("next-exit");
-  ended.catch(() => undefined);
   const send = (signal: number) =>
     container.mutex.run(async () => {
       if (!isRunning(container.record)) return;
@@ -29,13 +27,13 @@ export async function restartUnhealthy(parts: Parts, container: Container): Prom
     });
   try {
     parts.log.info({ container: container.id }, "restarting an unhealthy container");
-    await send(config.stopSignal === "" ? SIGTERM : parseSignal(config.stopSignal));
-    const seconds = config.stopTimeout ?? defaultStopTimeout;
-    if (seconds < 0) await ended;
-    else if (!(await within(ended, seconds * 1000))) {
+    await withEnd(container, "next-exit", async (ended) => {
+      await send(config.stopSignal === "" ? SIGTERM : parseSignal(config.stopSignal));
+      const seconds = config.stopTimeout ?? defaultStopTimeout;
+      if (await within(ended, seconds < 0 ? Number.POSITIVE_INFINITY : seconds * 1000)) return;
       await send(SIGKILL);
       await within(ended, killTimeoutMs);
-    }
+    });
   } catch (error) {
     parts.log.warn({ container: container.id, err: errorMessage(error) }, "cannot restart an unhealthy container");
   } finally {

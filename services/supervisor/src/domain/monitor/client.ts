@@ -42,17 +42,20 @@ export class MonitorClient {
 
   /** Asks and gives the answer's fields. Throws MonitorError, MonitorGone, or DEADLINE. */
   async request<T = object>(request: MonitorRequest, timeoutMs = defaultTimeoutMs): Promise<T> {
-    const { answer, socket } = await this.#open<T>(request, timeoutMs);
+    const { answer, socket } = await this.#open<T>(request, { timeoutMs });
     socket.destroy();
     return answer;
   }
 
-  /** Asks, and gives the connection when the answer was good: what follows on it is the stream. Paused, nothing lost. */
-  async stream<T = object>(
+  /**
+   * Asks, and gives the connection when the answer was good: what follows on it is the stream. Paused, nothing lost. Waits as
+   * long as it takes, for a monitor that is yet to start; rejects with the signal's reason when that aborts first.
+   */
+  stream<T = object>(
     request: MonitorRequest,
-    timeoutMs?: number,
+    signal?: AbortSignal,
   ): Promise<{ answer: T; socket: Socket; head: Buffer }> {
-    return this.#open<T>(request, timeoutMs);
+    return this.#open<T>(request, { signal });
   }
 
   /** Events until the monitor ends; `onEnd` is called once, after the last event. */
@@ -91,15 +94,25 @@ export class MonitorClient {
     return { state: promise, close: () => socket.destroy() };
   }
 
-  #open<T>(request: MonitorRequest, timeoutMs?: number): Promise<{ answer: T; socket: Socket; head: Buffer }> {
+  #open<T>(
+    request: MonitorRequest,
+    { timeoutMs, signal }: { timeoutMs?: number; signal?: AbortSignal | undefined },
+  ): Promise<{ answer: T; socket: Socket; head: Buffer }> {
+    if (signal?.aborted) return Promise.reject(signal.reason as Error);
     const { promise, resolve, reject } = Promise.withResolvers<{ answer: T; socket: Socket; head: Buffer }>();
     // A half-open connection is how a client says "no more input" and still reads.
     const socket = connect({ path: this.socketPath, allowHalfOpen: true });
     const fail = (error: Error) => {
-      clearTimeout(timer);
+      settled();
       socket.destroy();
       reject(error);
     };
+    const abort = () => fail(signal?.reason as Error);
+    const settled = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    };
+    signal?.addEventListener("abort", abort, { once: true });
     const timer =
       timeoutMs === undefined
         ? undefined
@@ -122,7 +135,7 @@ export class MonitorClient {
         if (size > maxLine) onClose();
         return;
       }
-      clearTimeout(timer);
+      settled();
       socket.pause();
       for (const [event, listener] of [
         ["data", onData],
@@ -132,6 +145,8 @@ export class MonitorClient {
       ] as const) {
         socket.off(event, listener as () => void);
       }
+      // Until its new owner listens, and after: an error is followed by the end, which is what owners look at.
+      socket.on("error", () => {});
       const all = Buffer.concat(chunks);
       const end = size - chunk.length + newline;
       const answer = JSON.parse(all.toString("utf8", 0, end)) as MonitorAnswer<T>;
