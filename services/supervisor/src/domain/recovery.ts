@@ -54,9 +54,15 @@ export async function recover(parts: Parts): Promise<void> {
   resumeShipping(parts);
   // --rm: also of those whose exit was recorded just before we died.
   for (const container of parts.registry.all()) {
-    if (container.record.hasBeenStartedBefore) await afterExit(parts, container);
+    if (container.record.hasBeenStartedBefore) await afterExit(parts, container).catch(untidied(parts, container));
   }
 }
+
+/** One container that can't be removed must not keep all others waiting. */
+const untidied =
+  (parts: Parts, { id }: Container) =>
+  (error: unknown) =>
+    parts.log.warn({ container: id, err: errorMessage(error) }, "cannot remove a container of --rm");
 
 /** Every container uses its volumes, whether it runs or not. */
 const usesOf = (containers: readonly ContainerRecord[]) =>
@@ -71,10 +77,14 @@ async function isNewBoot(parts: Parts): Promise<boolean> {
   return true;
 }
 
-/** Health checks that were under way nobody waits for any more: they are given back, to be killed. */
+/**
+ * Health checks that were under way nobody waits for any more: they are given back, to be killed. Records of them go, and of
+ * execs whose container has gone.
+ */
 function adoptExecs(parts: Parts, execs: readonly ExecRecord[]): ExecRecord[] {
   const probes = execs.filter(({ probe }) => probe);
-  if (probes.length > 0) parts.records.commitSoon({ delExecs: probes.map(({ id }) => id) });
+  const stale = execs.filter(({ probe, containerId }) => probe || parts.registry.get(containerId) === undefined);
+  if (stale.length > 0) parts.records.commitSoon({ delExecs: stale.map(({ id }) => id) });
   for (const exec of execs) {
     const container = parts.registry.get(exec.containerId);
     if (!container || exec.probe) continue;
@@ -103,7 +113,8 @@ interface Found {
   exit: ExitRecord | undefined;
 }
 
-const askTimeoutMs = 5_000;
+/** A host that is short of everything is slow to answer, and a container whose monitor is taken for dead is killed. */
+const askTimeoutMs = 30_000;
 
 async function look(parts: Parts, container: Container): Promise<Found> {
   const { record } = container;

@@ -53,9 +53,19 @@ async function sweepRemote(parts: Parts): Promise<void> {
   const isOurs = (id: string) => parts.registry.get(id) !== undefined || parts.registry.creating.has(id);
   for (const { name, containerId } of await parts.names.own()) {
     if (!isOurs(containerId)) await parts.names.release(name, containerId);
+    else await releaseOther(parts, name, containerId);
   }
   for (const key of await parts.snapshots.keys()) {
     // A view on an image has its container's id and more for a key.
     if (!isOurs(key.slice(0, 64))) await parts.snapshots.remove(key);
   }
+}
+
+/** A name that its container does not have (any more): a rename was cut short, before or after its record. */
+async function releaseOther(parts: Parts, name: string, containerId: string): Promise<void> {
+  const container = parts.registry.get(containerId);
+  // In its turn: a rename under way has claimed the new name, and not recorded it.
+  await container?.mutex.run(async () => {
+    if (container.record.name !== name) await parts.names.release(name, containerId);
+  });
 }

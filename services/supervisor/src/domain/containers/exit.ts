@@ -118,8 +118,7 @@ export async function handleExit(parts: Parts, container: Container, exit: ExitR
     macAddress: "",
   }));
   record.ports = [];
-  const lost = lostExecs(parts, container);
-  for (const exec of lost) await execExited(parts, container, exec, 137);
+  await endExecs(parts, container);
   const saved = parts.records.commitLazily({ put: record, events });
   // The exit is on the disk already (exit.json): nobody has to wait for our own copy of it.
   container.exited();
@@ -129,9 +128,12 @@ export async function handleExit(parts: Parts, container: Container, exit: ExitR
   tidy(parts, record.id);
 }
 
-/** Execs end with their container, whatever the monitor still had to say of them. */
-function lostExecs(parts: Parts, container: Container): string[] {
-  return [...container.openExecs].filter((id) => parts.registry.execs.get(id)?.running);
+/** Execs end with their container, whatever the monitor still had to say of them. Never throws: the container's own end counts. */
+async function endExecs(parts: Parts, container: Container): Promise<void> {
+  const lost = [...container.openExecs].filter((id) => parts.registry.execs.get(id)?.running);
+  const ended = await Promise.allSettled(lost.map((id) => execExited(parts, container, id, 137)));
+  const failed = ended.find((result) => result.status === "rejected");
+  if (failed) parts.log.error({ err: failed.reason, container: container.id }, "cannot record the end of an exec");
 }
 
 function exitEvents(parts: Parts, record: ContainerRecord, exit: ExitRecord): EventRecord[] {

@@ -48,11 +48,17 @@ export async function start(parts: Parts, container: Container): Promise<void> {
     });
   } catch (error) {
     // --rm holds for one that could not be started too: who waits for its removal would wait for ever.
-    if (launching && container.record.spec.hostConfig.autoRemove) {
-      await remove(parts, container, { force: true, volumes: true });
-    }
+    if (launching && container.record.spec.hostConfig.autoRemove) await removeUnstarted(parts, container);
     throw error;
   }
+}
+
+/** Never throws: why it could not be started is what the caller wants to know. */
+async function removeUnstarted(parts: Parts, container: Container): Promise<void> {
+  await remove(parts, container, { force: true, volumes: true }).catch((error: unknown) => {
+    if (container.removed) return;
+    parts.log.warn({ container: container.id, err: errorMessage(error) }, "cannot remove a container of --rm");
+  });
 }
 
 /** Opens the container's socket if it is not: from now on an attach waits there for the monitor. */
@@ -82,14 +88,14 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
     await beginShipping(parts, container);
     const reservation = await parts.networks.reserve(record);
     // What a power cut must not take back (the restart policy asks for it) goes to the disk while the rest is made.
-    const [connected, files, listening] = await Promise.allSettled([
+    const [connected, files, listening, recorded] = await Promise.allSettled([
       reservation.connect(),
       prepareFiles(parts, record, reservation, linked),
       ensureListener(parts, container),
       parts.records.commit({ put: record }),
     ]);
     if (connected.status === "fulfilled") namespace = connected.value.namespace;
-    const failed = [connected, files, listening].find((result) => result.status === "rejected");
+    const failed = [connected, files, listening, recorded].find((result) => result.status === "rejected");
     if (failed) throw failed.reason;
     const network = { endpoint: reservation.endpoint, ...value(connected) };
     const volumes = await mountVolumes(parts, record);

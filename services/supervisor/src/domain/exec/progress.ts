@@ -28,11 +28,12 @@ export async function execExited(
   Object.assign(exec, { started: true, running: false, exitCode });
   container.openExecs.delete(id);
   const attributes = { execID: id, exitCode: String(exitCode) };
-  await parts.records.commitLazily({
-    putExec: exec,
-    events: failed ? [] : [containerEvent(parts.nodeId, container.record, "exec_die", attributes)],
-  });
-  container.execEnded(id);
+  const events = failed ? [] : [containerEvent(parts.nodeId, container.record, "exec_die", attributes)];
+  try {
+    await parts.records.commitLazily({ putExec: exec, events });
+  } finally {
+    container.execEnded(id);
+  }
 }
 
 /**
