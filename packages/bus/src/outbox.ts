@@ -30,10 +30,12 @@ const retryPauseMs = 200;
 /** Entries held in memory; with more waiting (NATS is away) they are read from the store again. */
 const maxQueued = 4096;
 /**
- * ms that an event waits for others: one publishing wakes two processes and fsyncs a stream, and the events of what one
+ * ms of silence that events wait for: one publishing wakes two processes and fsyncs a stream, and the events of what one
  * client does (create, start, die) come within milliseconds of each other, while that client still waits for its answer.
  */
 const lingerMs = 20;
+/** An event waits no longer than this, however many follow it. */
+const longestLingerMs = 60;
 /** ms after which what was published is deleted, together: a write costs more than an event. */
 const tidyDelayMs = 25;
 
@@ -50,6 +52,7 @@ class Pump implements Outbox {
   readonly #stop = new AbortController();
   #wake: (() => void) | undefined;
   #lingering: NodeJS.Timeout | undefined;
+  #lingeringSince = 0;
   #dirty = true;
   #idle: Array<() => void> = [];
   /** Committed and not published, in order. What is here is in the store too. */
@@ -112,7 +115,7 @@ class Pump implements Outbox {
       if (!this.#behind) this.#queue.push([key, entry]);
       // A name is waited for, perhaps by another node.
       if ("release" in entry || this.#queue.length >= batchSize) this.#nudge();
-      else this.#lingering ??= setTimeout(() => this.#nudge(), lingerMs);
+      else this.#linger();
     };
     return { ...this.#table.putOp(key, entry), committed };
   }
@@ -125,6 +128,14 @@ class Pump implements Outbox {
     return `${time.toString().padStart(15, "0")}-${this.#counter.toString().padStart(6, "0")}`;
   }
   #lastTime = 0;
+
+  #linger(): void {
+    const now = performance.now();
+    if (this.#lingering === undefined) {
+      this.#lingeringSince = now;
+      this.#lingering = setTimeout(() => this.#nudge(), lingerMs);
+    } else if (now - this.#lingeringSince <= longestLingerMs - lingerMs) this.#lingering.refresh();
+  }
 
   #nudge(): void {
     clearTimeout(this.#lingering);
