@@ -172,6 +172,7 @@ export interface Native {
   diskUsage(path: string): Promise<{ bytes: number; inodes: number; fileBytes: number }>;
   statPath(view: NativeView, path: string): Promise<NativePathStatus>;
   resolveDirectory(view: NativeView, path: string): Promise<string>;
+  makeDirectory(view: NativeView, path: string): Promise<void>;
   readonly TreeRead: new (view: NativeView, path: string | null) => NativeTreeRead;
   readonly TreeWrite: new (
     view: NativeView,

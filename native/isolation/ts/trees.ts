@@ -30,6 +30,9 @@ export const statPath = (view: View, path: string): Promise<PathStatus> => nativ
 export const resolveDirectory = (view: View, path: string): Promise<string> =>
   native.resolveDirectory(toNative(view), path);
 
+/** Makes a directory of root's (mode 0755), with those above it; none of it is changed where it is there. @throws ENOTDIR, EROFS, ELOOP */
+export const makeDirectory = (view: View, path: string): Promise<void> => native.makeDirectory(toNative(view), path);
+
 export interface TreeArchive {
   /** Of the path asked for; null for the whole root. */
   readonly status: PathStatus | null;

@@ -107,7 +107,7 @@ test("a container without options", async () => {
       hold: false,
       attributes: "",
     },
-    user: "",
+    user: "0",
     stdinOpen: false,
   });
   expect(spec.hostConfig).toMatchObject({

@@ -1,4 +1,4 @@
-// Binding: what is under a path of a container: statPath, resolveDirectory, classes TreeRead and TreeWrite.
+// Binding: what is under a path of a container: statPath, resolveDirectory, makeDirectory, classes TreeRead and TreeWrite.
 #include <sched.h>
 #include <sys/stat.h>
 
@@ -6,6 +6,7 @@
 #include "addon/job.h"
 #include "addon/piece_stream.h"
 #include "addon/view.h"
+#include "container/paths.h"
 #include "container/users.h"
 #include "tar/tree_path.h"
 #include "tar/tree_read.h"
@@ -69,6 +70,26 @@ Napi::Value resolve_call(const Napi::CallbackInfo& info) {
         });
       },
       [](Napi::Env env, std::string& resolved) -> Napi::Value { return Napi::String::New(env, resolved); });
+}
+
+/// makeDirectory(view, path): Promise<void>: of root's, with the directories above it; ENOTDIR where something else stands
+Napi::Value make_directory_call(const Napi::CallbackInfo& info) {
+  Args call(info);
+  Args viewed = call.object(0);
+  const ViewOptions view = read_view(info.Env(), viewed);
+  const std::string path = call.string(1);
+  if (call.ok() && !viewed.ok()) call.reject(viewed.mistake());
+  if (!call.ok()) return call.fail();
+  return run_async_void(info.Env(), [=]() -> Result<void> {
+    return run_on_own_thread([&]() -> Result<void> {
+      BERTH_ASSIGN(const UniqueFd root, open_view(view));
+      BERTH_ASSIGN(const UniqueFd made, container::ensure_in_root(root.get(), path, container::Make::directory));
+      struct stat status {};
+      if (::fstat(made.get(), &status) != 0) return sys_error("fstat", path);
+      if (!S_ISDIR(status.st_mode)) return Error{ENOTDIR, "mkdir", path, ""};
+      return {};
+    });
+  });
 }
 
 /// new TreeRead(view, path|null); start(): Promise<status|null> once it is known; read(): Promise<Buffer|null>; abort().
@@ -268,6 +289,7 @@ void init_tree(Napi::Env env, Napi::Object exports) {
   TreeWrite::init(env, exports);
   exports.Set("statPath", Napi::Function::New(env, stat_call));
   exports.Set("resolveDirectory", Napi::Function::New(env, resolve_call));
+  exports.Set("makeDirectory", Napi::Function::New(env, make_directory_call));
 }
 
 }  // namespace

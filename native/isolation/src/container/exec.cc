@@ -184,7 +184,7 @@ Result<void> attend(LaunchedProcess& launched) {
 
 /// The filter of the container's own processes, if this one is to have it. Compiled here, where it can be kept.
 Result<void> plan_seccomp(const ExecOptions& options, SeccompFilter& own, ProcessPlan& plan) {
-  if (options.privileged || options.spec == nullptr || !options.spec->linux_.seccomp) return {};
+  if (options.spec == nullptr || !options.spec->linux_.seccomp) return {};
   SeccompFilter& filter = options.filter != nullptr ? *options.filter : own;
   if (!filter) {
     BERTH_ASSIGN(filter, compile_seccomp(*options.spec->linux_.seccomp, false));

@@ -105,7 +105,7 @@ struct ExecOptions {
   SeccompFilter* filter = nullptr;  // of `spec`, kept by the caller from one exec to the next: compiling it takes a while
   bool at_once = false;             // the process does not wait for release(), which still says how its execve went
   const oci::Spec* spec = nullptr;  // the container's own: seccomp, masked defaults; may be null
-  bool privileged = false;          // all capabilities, no seccomp
+  bool privileged = false;          // all capabilities; a filter of the container stays
   std::string user;              // as in LaunchOptions
   std::vector<std::string> groups;
   Stdio stdio;

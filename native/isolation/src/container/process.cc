@@ -190,6 +190,8 @@ Result<Prepared> prepare_process(const ProcessPlan& plan, UniqueFd terminal, con
     return sys_error("prctl", "PR_SET_PDEATHSIG");
 
   prepared.env = process.env;
+  // An empty one counts as none, as with Docker.
+  std::erase(prepared.env, "HOME=");
   if (!has_variable(prepared.env, "HOME=")) prepared.env.push_back("HOME=" + identity.home);
   if (process.args.empty()) return prepared;  // the caller knows and fails later
   BERTH_ASSIGN(prepared.program, find_program(process.args[0], prepared.env));

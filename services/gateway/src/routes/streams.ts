@@ -37,7 +37,8 @@ export function streamRoutes(api: Api, containers: Containers, hostId: string): 
   api.onWebSocket("/containers/{name}/attach/ws", (call) =>
     attach({ ...call, minor: namesFrames }, containers, hostId),
   );
-  api.on("GET", "/containers/{name}/attach/ws", () => {
+  api.on("GET", "/containers/{name}/attach/ws", async ({ name, signal }) => {
+    await containers.nodes.of(name, signal);
     throw new BerthError("INVALID_ARGUMENT", "not websocket protocol");
   });
 }

@@ -103,6 +103,20 @@ export class Images {
     });
   }
 
+  /** Says of an image that it was made on another. @throws INVALID_ARGUMENT when its layers are not that one's and more */
+  setParent(id: Digest, parentId: Digest): Promise<void> {
+    const { catalog, changing } = this.#parts;
+    return changing.run(async () => {
+      const image = catalog.resolve(id);
+      const parent = catalog.resolve(parentId);
+      const isBelow = parent.layers.every(({ diffId }, i) => image.layers[i]?.diffId === diffId);
+      if (!isBelow || id === parentId)
+        throw new BerthError("INVALID_ARGUMENT", `image ${parentId} is not a valid parent for ${id}`);
+      if (image.parent === parentId) return;
+      await catalog.apply([{ table: "images", key: id, value: { ...image, parent: parentId } }]);
+    });
+  }
+
   async #name(
     image: ImageRecord,
     target: Digest,

@@ -31,7 +31,8 @@ export function checkCreate(body: CreateBody): void {
 /** What Docker refuses while it reads the body, whatever the version. @throws INVALID_ARGUMENT */
 export function checkBeforeAll({ HostConfig: host }: CreateBody): void {
   if (host === undefined) return;
-  require(host.NetworkMode !== "container:", "invalid network mode: invalid container format container:<name|id>");
+  require(host.NetworkMode !== "container" &&
+    host.NetworkMode !== "container:", "invalid network mode: invalid container format container:<name|id>");
   const isolation = host.Isolation ?? "";
   require(isolation === "" ||
     isolation.toLowerCase() === "default", `invalid isolation (${isolation}): linux only supports 'default'`);

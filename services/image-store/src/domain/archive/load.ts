@@ -139,6 +139,8 @@ interface SavedImage {
   RepoTags: string[] | null;
   /** null of an image without any */
   Layers: string[] | null;
+  /** The image that it was made on; it counts if it is in the archive too. */
+  Parent?: string;
 }
 
 /** docker save: manifest.json lists the images. */
@@ -149,7 +151,8 @@ async function loadSaved(
   document: Buffer,
   tell: (message: LoadMessage) => void,
 ): Promise<void> {
-  for (const { Config, RepoTags, Layers } of parseSaved(document)) {
+  const parents = new Map<Digest, string>();
+  for (const { Config, RepoTags, Layers, Parent = "" } of parseSaved(document)) {
     const config = contents.file(Config);
     const layers = (Layers ?? []).map((path) => contents.file(path));
     const names = (RepoTags ?? []).map((tag) => withDefaultTag(parseReference(tag)));
@@ -159,7 +162,10 @@ async function loadSaved(
         ? await intake.manifest(MediaType.ociManifest, await makeManifest(parts, config, layers))
         : await intake.manifest("", original);
     await keepAndTell(intake, manifest, config.digest, names, tell);
+    parents.set(config.digest, Parent);
   }
+  // A parent may come after its children.
+  for (const [id, parent] of parents) if (parents.has(parent)) await parts.images.setParent(id, parent);
 }
 
 function parseSaved(document: Buffer): SavedImage[] {
@@ -174,11 +180,12 @@ function parseSaved(document: Buffer): SavedImage[] {
   const isStrings = (value: unknown): value is string[] =>
     Array.isArray(value) && value.every((item) => typeof item === "string");
   const isImage = (value: unknown): value is SavedImage => {
-    const { Config, RepoTags, Layers } = (value ?? {}) as Record<string, unknown>;
+    const { Config, RepoTags, Layers, Parent } = (value ?? {}) as Record<string, unknown>;
     return (
       typeof Config === "string" &&
       (Layers === null || isStrings(Layers)) &&
-      (RepoTags === null || RepoTags === undefined || isStrings(RepoTags))
+      (RepoTags === null || RepoTags === undefined || isStrings(RepoTags)) &&
+      (Parent === undefined || typeof Parent === "string")
     );
   };
   if (!Array.isArray(parsed) || parsed.length > 1000 || !parsed.every(isImage)) throw wrong();

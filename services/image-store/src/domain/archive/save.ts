@@ -121,7 +121,7 @@ async function writeArchive(
     types.set(manifest, (await content.getManifest(manifest)).descriptor.mediaType);
   }
   await addDocument(tar, "index.json", layoutIndex(images, sizes, types));
-  await addDocument(tar, "manifest.json", images.map(savedImage));
+  await addDocument(tar, "manifest.json", images.map((saved) => savedImage(saved, images)));
   await addDocument(tar, "oci-layout", { imageLayoutVersion: "1.0.0" });
   tar.finalize();
 }
@@ -151,10 +151,12 @@ function layoutIndex(
   return { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests };
 }
 
-function savedImage({ image, names }: SavedImage): object {
+function savedImage({ image, names }: SavedImage, all: readonly SavedImage[]): object {
+  const hasParent = all.some((other) => other.image.id === image.parent);
   return {
     Config: blobName(image.id),
     RepoTags: names.length === 0 ? null : names.map(familiarString),
     Layers: image.layers.map(({ blob }) => blobName(blob.digest)),
+    ...(hasParent ? { Parent: image.parent } : {}),
   };
 }

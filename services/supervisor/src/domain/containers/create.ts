@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { BerthError, errorMessage, isBerthError } from "@berth/errors";
 import { invalid } from "../errors.ts";
 import { markerFile } from "../files/view.ts";
+import { makeWorkdir } from "../files/workdir.ts";
 import { newId, randomName } from "../ids.ts";
 import type { ContainerRecord, ContainerSpec, MountPoint } from "../model.ts";
 import { fillVolumes } from "../mounts/fill.ts";
@@ -100,6 +101,7 @@ async function createOnce(
       prepareFiles(parts, id, spec, signal),
     );
     parts.fault("create.prepared");
+    await makeWorkdir({ workingDir: spec.config.workingDir, ...snapshot, at: parts.paths.view });
     await makePoints(parts, id, spec, mounts, points);
     await fillVolumes(parts, points.values(), snapshot.layerDirs);
     parts.fault("create.filled");

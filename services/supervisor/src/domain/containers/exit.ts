@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { EventRecord } from "@berth/bus";
 import { errorMessage } from "@berth/errors";
 import { endGroup } from "../cgroups.ts";
-import { execExited, execStarted } from "../exec/progress.ts";
+import { execExited, execStarted, forgetExecs } from "../exec/progress.ts";
 import { endHealth } from "../health/watch.ts";
 import type { ContainerRecord } from "../model.ts";
 import type { Subscription } from "../monitor/client.ts";
@@ -128,12 +128,18 @@ export async function handleExit(parts: Parts, container: Container, exit: ExitR
   tidy(parts, record.id);
 }
 
-/** Execs end with their container, whatever the monitor still had to say of them. Never throws: the container's own end counts. */
+/**
+ * Execs end with their container, whatever the monitor still had to say of them; those that never began are forgotten.
+ * Never throws: the container's own end counts.
+ */
 async function endExecs(parts: Parts, container: Container): Promise<void> {
-  const lost = [...container.openExecs].filter((id) => parts.registry.execs.get(id)?.running);
+  const open = [...container.openExecs];
+  const lost = open.filter((id) => parts.registry.execs.get(id)?.running);
   const ended = await Promise.allSettled(lost.map((id) => execExited(parts, container, id, 137)));
   const failed = ended.find((result) => result.status === "rejected");
   if (failed) parts.log.error({ err: failed.reason, container: container.id }, "cannot record the end of an exec");
+  const unused = open.filter((id) => parts.registry.execs.get(id)?.started === false);
+  if (unused.length > 0) forgetExecs(parts, container, unused);
 }
 
 function exitEvents(parts: Parts, record: ContainerRecord, exit: ExitRecord): EventRecord[] {

@@ -10,7 +10,8 @@ import { newId } from "../ids.ts";
 import type { ExecRecord } from "../model.ts";
 import { MonitorError, MonitorGone } from "../monitor/client.ts";
 import type { MonitorRequest } from "../monitor/protocol.ts";
-import { execProcessOf } from "../spec/process.ts";
+import { execProcessOf, userOf } from "../spec/process.ts";
+import { forgetExecs } from "./progress.ts";
 
 export type ExecOptions = Omit<ExecRecord, "v" | "id" | "containerId" | "started" | "running" | "exitCode" | "pid">;
 
@@ -20,7 +21,7 @@ const maxExecsKept = 4096;
 export async function createExec(parts: Parts, container: Container, options: ExecOptions): Promise<string> {
   checkRuns(container);
   if (options.cmd.length === 0) throw invalid("No exec command specified");
-  if (container.execs.size >= maxExecsKept) await forgetFinished(parts, container);
+  if (container.execs.size >= maxExecsKept) forgetFinished(parts, container);
   const state = { started: false, running: false, exitCode: null, pid: 0 };
   const exec: ExecRecord = { v: 1, id: newId(), containerId: container.id, ...options, ...state };
   parts.registry.execs.set(exec.id, exec);
@@ -47,18 +48,13 @@ function checkRuns(container: Container): void {
 }
 
 /** Bounds what one container keeps: the oldest finished ones go. */
-async function forgetFinished(parts: Parts, container: Container): Promise<void> {
+function forgetFinished(parts: Parts, container: Container): void {
   const finished = [...container.execs]
     .filter((id) => !parts.registry.execs.get(id)?.running)
     .slice(0, maxExecsKept / 2);
   if (finished.length === 0)
     throw new BerthError("RESOURCE_EXHAUSTED", `container ${container.id} has ${maxExecsKept} execs`);
-  for (const id of finished) {
-    container.execs.delete(id);
-    container.openExecs.delete(id);
-    parts.registry.execs.delete(id);
-  }
-  await parts.records.commitLazily({ delExecs: finished });
+  forgetExecs(parts, container, finished);
 }
 
 export function findExec(parts: Parts, id: string): { exec: ExecRecord; container: Container } {
@@ -95,7 +91,7 @@ export function beginExec(
     op: "exec",
     id,
     process: execProcessOf(spec, { ...exec, consoleSize: [rows, cols] }, parts.facts),
-    user: exec.user || spec.config.user,
+    user: userOf(exec.user, spec.config.user),
     privileged: exec.privileged || spec.hostConfig.privileged,
     attach,
     rows,

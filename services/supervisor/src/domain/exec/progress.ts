@@ -36,6 +36,16 @@ export async function execExited(
   }
 }
 
+/** From now on there are no such execs. */
+export function forgetExecs(parts: Parts, container: Container, ids: readonly string[]): void {
+  for (const id of ids) {
+    container.execs.delete(id);
+    container.openExecs.delete(id);
+    parts.registry.execs.delete(id);
+  }
+  parts.records.commitSoon({ delExecs: [...ids] });
+}
+
 /**
  * Brings an exec that has begun up to what its monitor knows. A client on this host reads the stream from the monitor
  * itself: it may see the end, and ask for the exit code, before this process has read of either.

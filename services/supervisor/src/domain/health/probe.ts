@@ -3,6 +3,7 @@ import { BerthError, errorMessage } from "@berth/errors";
 import type { Container } from "../containers/container.ts";
 import type { Parts } from "../containers/parts.ts";
 import { createExec, runExec } from "../exec/exec.ts";
+import { forgetExecs } from "../exec/progress.ts";
 import type { HealthResult } from "../model.ts";
 import { MonitorError, MonitorGone } from "../monitor/client.ts";
 import { now } from "../time.ts";
@@ -46,11 +47,8 @@ function createProbe(parts: Parts, container: Container, cmd: string[]): Promise
 
 /** Nobody asks for a probe that is over, and there is one more every few seconds. */
 function forget(parts: Parts, container: Container, id: string): void {
-  container.execs.delete(id);
-  container.openExecs.delete(id);
   container.execEnded(id);
-  parts.registry.execs.delete(id);
-  parts.records.commitSoon({ delExecs: [id] });
+  forgetExecs(parts, container, [id]);
 }
 
 async function attend(

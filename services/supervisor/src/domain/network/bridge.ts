@@ -162,7 +162,11 @@ export class BridgeNetwork {
 
   async #publish(record: ContainerRecord, held: Held, endpointId: string): Promise<void> {
     const requests = parsePortRequests(record.spec.config, record.spec.hostConfig);
-    for (const request of requests) {
+    // What must be one port first: one that may be any must not take it.
+    const isFixed = ({ hostPortFirst, hostPortLast }: PortRequest) =>
+      hostPortFirst !== 0 && hostPortFirst === hostPortLast;
+    const ordered = [...requests.filter(isFixed), ...requests.filter((request) => !isFixed(request))];
+    for (const request of ordered) {
       const hold = await this.#ports.allocate(request).catch((error: unknown) => {
         throw error instanceof PortTaken ? portFailure(record, request, endpointId, held.address, error) : error;
       });

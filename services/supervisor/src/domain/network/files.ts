@@ -21,11 +21,16 @@ export function hostsText(
   for (const entry of host.extraHosts) lines.push(extraHost(entry, gateway));
   lines.push(...links);
   if (address !== "") {
-    const name =
-      config.domainname === "" ? config.hostname : `${config.hostname}.${config.domainname} ${config.hostname}`;
-    lines.push(`${address}\t${name}`);
+    lines.push(`${address}\t${namesOf(config)}`);
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** The whole name, and its first label where it has more than that. */
+function namesOf({ hostname, domainname }: ContainerSpec["config"]): string {
+  const whole = domainname === "" ? hostname : `${hostname}.${domainname}`;
+  const [label = ""] = hostname.split(".");
+  return label === whole || label === "" ? whole : `${whole} ${label}`;
 }
 
 /** The host's own file, for containers in its network, with --add-host behind it. */

@@ -8,7 +8,7 @@ import { initMount } from "./init.ts";
 import { mountsOf, type NetworkFiles, stagesOf } from "./mounts.ts";
 import { type JoinedNamespaces, namespacesOf } from "./namespaces.ts";
 import type { MonitorSpec, OciSpec } from "./oci.ts";
-import { processOf } from "./process.ts";
+import { processOf, userOf } from "./process.ts";
 import { resourcesOf } from "./resources.ts";
 import { resolveProfile } from "./seccomp.ts";
 
@@ -78,7 +78,7 @@ function monitorOf(record: ContainerRecord, input: BundleInput): MonitorSpec {
     log: monitorLog(record, input.logPaths),
     rootfsMounts: record.rootfs.map(({ type, source, base, options }) => ({ type, source, base, options })),
     stagedMounts: stagedMounts(record.mounts),
-    user: config.user,
+    user: userOf(config.user),
     groups: host.groupAdd,
     stdinOpen: config.openStdin,
     stdinOnce: config.stdinOnce,

@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import type { HostFacts } from "../host.ts";
 import type { ContainerSpec } from "../model.ts";
 
@@ -25,13 +26,8 @@ export function applyDefaults(spec: ContainerSpec, id: string, facts: HostFacts)
   const { resources } = host;
   if (host.networkMode === "" || host.networkMode === "default")
     host.networkMode = config.networkDisabled ? "none" : "bridge";
-  if (
-    config.hostname === "" &&
-    host.utsMode !== "host" &&
-    host.networkMode !== "host" &&
-    !host.networkMode.startsWith("container:")
-  ) {
-    config.hostname = id.slice(0, 12);
+  if (config.hostname === "" && !host.networkMode.startsWith("container:")) {
+    config.hostname = host.networkMode === "host" ? hostname() : id.slice(0, 12);
   }
   if (host.shmSize === 0) host.shmSize = defaultShmSize;
   if (host.ipcMode === "") host.ipcMode = "private";

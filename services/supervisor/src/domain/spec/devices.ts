@@ -67,6 +67,7 @@ async function mappedDevices(mapping: DeviceMapping): Promise<OciDevice[]> {
     const status = await stat(source);
     if (!status.isDirectory()) return [await deviceAt(source, inside)];
     const found = await hostDevices(source);
+    if (found.length === 0) throw new Error(notADevice);
     return found.map((device) => ({ ...device, path: join(inside, device.path.slice(source.length)) }));
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file or directory" : errorMessage(error);
@@ -77,10 +78,12 @@ async function mappedDevices(mapping: DeviceMapping): Promise<OciDevice[]> {
   }
 }
 
+const notADevice = "not a device node";
+
 async function deviceAt(path: string, inside: string): Promise<OciDevice> {
   const status = await stat(path);
   const type = status.isCharacterDevice() ? "c" : status.isBlockDevice() ? "b" : undefined;
-  if (type === undefined) throw new Error("not a device node");
+  if (type === undefined) throw new Error(notADevice);
   const { major, minor } = deviceNumbers(status.rdev);
   return { path: inside, type, major, minor, fileMode: status.mode & 0o777, uid: status.uid, gid: status.gid };
 }

@@ -13,7 +13,7 @@ export function processOf(spec: ContainerSpec, facts: HostFacts): OciProcess {
   return {
     terminal: config.tty,
     ...(config.tty && height > 0 && { consoleSize: { height, width } }),
-    user: lookedUp(config.user),
+    user: lookedUp,
     args: [...initArguments(host), ...config.entrypoint, ...config.cmd],
     env: environment(spec),
     cwd: config.workingDir || "/",
@@ -24,13 +24,11 @@ export function processOf(spec: ContainerSpec, facts: HostFacts): OciProcess {
   };
 }
 
-/** A user that is named is looked up, with the groups, inside the root file system by the monitor (monitor.json). */
-const lookedUp = (user: string): OciProcess["user"] => ({
-  uid: 0,
-  gid: 0,
-  // Everybody is in the own primary group too.
-  additionalGids: user === "" ? [0] : [],
-});
+/** The user, with the groups, is looked up inside the root file system by the monitor (monitor.json). */
+const lookedUp: OciProcess["user"] = { uid: 0, gid: 0, additionalGids: [] };
+
+/** Whom a process runs as that no user was named for: root, with the groups that root is in there. */
+export const userOf = (...named: string[]): string => named.find((user) => user !== "") ?? "0";
 
 /** A process of `docker exec` in a container of this spec. */
 export function execProcessOf(spec: ContainerSpec, exec: ExecRecord, facts: HostFacts): OciProcess {
@@ -42,13 +40,13 @@ export function execProcessOf(spec: ContainerSpec, exec: ExecRecord, facts: Host
   return {
     terminal: exec.tty,
     ...(exec.tty && height > 0 && { consoleSize: { height, width } }),
-    user: lookedUp(exec.user || spec.config.user),
+    user: lookedUp,
     args: exec.cmd,
     env: merge(exec.tty ? env : withUserTerm(env, spec), exec.env),
     cwd: exec.workingDir || spec.config.workingDir || "/",
     capabilities: setsOf(privileged ? [...facts.capabilities] : capabilitiesOf(host, facts)),
     ...(host.resources.ulimits.length > 0 && { rlimits: host.resources.ulimits.map(rlimitOf) }),
-    noNewPrivileges: parseSecurityOptions(host.securityOpt).noNewPrivileges && !privileged,
+    noNewPrivileges: parseSecurityOptions(host.securityOpt).noNewPrivileges,
     oomScoreAdj: host.oomScoreAdj,
   };
 }

@@ -28,8 +28,9 @@ function checkNetworkMode(config: ContainerSpec["config"], host: ContainerSpec["
     if (mode === "host") throw undefinedLinks("host type networking");
     if (mode.startsWith("container:")) throw undefinedLinks("container type network");
   }
+  if (mode === "container" || mode === "container:")
+    throw invalid("invalid network mode: invalid container format container:<name|id>");
   if (!mode.startsWith("container:")) return;
-  if (mode === "container:") throw invalid("invalid network mode: invalid container format container:<name|id>");
   const conflicts: [boolean, string][] = [
     [config.hostname !== "", "hostname and the network mode"],
     [host.dns.length > 0, "dns and the network mode"],

@@ -15,6 +15,8 @@ import { parseSignal } from "./signals.ts";
 const runtimes = ["", "berth", "runc", "io.containerd.runc.v2"];
 /** Bounds on what one container may list: far above any use, far below what would hurt. */
 const maxEntries = 4096;
+/** Every port of every protocol. */
+const maxPorts = 3 * 65_535;
 const maxName = 4096;
 const maxArgumentBytes = 1 << 20;
 
@@ -53,26 +55,27 @@ function checkBounds({ config, hostConfig: host, layers }: ContainerSpec): void 
     ["Env", config.env],
     ["Cmd", config.cmd],
     ["Entrypoint", config.entrypoint],
-    ["ExposedPorts", config.exposedPorts],
     ["Binds", host.binds],
     ["Mounts", host.mounts],
     ["Volumes", config.volumes],
     ["VolumesFrom", host.volumesFrom],
     ["Tmpfs", Object.keys(host.tmpfs)],
-    ["PortBindings", host.portBindings],
     ["ExtraHosts", host.extraHosts],
     ["Devices", host.resources.devices],
     ["Labels", Object.keys(config.labels)],
     ["Sysctls", Object.keys(host.sysctls)],
     ["layers", layers],
   ];
-  for (const [name, list] of lists) {
-    if (list.length > maxEntries)
-      throw invalid(`${name} has ${list.length} entries, at most ${maxEntries} are allowed`);
-  }
+  for (const [name, list] of lists) checkLength(name, list, maxEntries);
+  checkLength("ExposedPorts", config.exposedPorts, maxPorts);
+  checkLength("PortBindings", host.portBindings, maxPorts);
   const bytes = [...config.env, ...config.cmd, ...config.entrypoint].reduce((sum, text) => sum + text.length, 0);
   if (bytes > maxArgumentBytes)
     throw invalid(`arguments and environment have ${bytes} characters, at most ${maxArgumentBytes} are allowed`);
+}
+
+function checkLength(name: string, { length }: { length: number }, most: number): void {
+  if (length > most) throw invalid(`${name} has ${length} entries, at most ${most} are allowed`);
 }
 
 function checkConfig({ config, hostConfig: host }: ContainerSpec): void {
