@@ -121,7 +121,11 @@ async function writeArchive(
     types.set(manifest, (await content.getManifest(manifest)).descriptor.mediaType);
   }
   await addDocument(tar, "index.json", layoutIndex(images, sizes, types));
-  await addDocument(tar, "manifest.json", images.map((saved) => savedImage(saved, images)));
+  await addDocument(
+    tar,
+    "manifest.json",
+    images.map((saved) => savedImage(saved, images)),
+  );
   await addDocument(tar, "oci-layout", { imageLayoutVersion: "1.0.0" });
   tar.finalize();
 }
