@@ -51,6 +51,8 @@ export function eventSubject(event: EventRecord): string {
 /** How far apart the clocks of a node and of the NATS server may be for `since` to find every event. */
 const clockSkewNs = 300_000_000_000n;
 const retryPauseMs = 250;
+/** ms since the epoch: the last moment of the year 9999, beyond which NATS reads no time. */
+const lastMoment = Date.UTC(10_000, 0) - 1;
 
 /**
  * Replays, then follows, in the stream's order. Outlasts NATS: after an outage it goes on behind the last event given.
@@ -100,7 +102,7 @@ async function firstPosition(connection: Connection, jetstream: JetStream, query
   }
   if (query.since !== undefined) {
     const start = query.since > clockSkewNs ? query.since - clockSkewNs : 0n;
-    const time = new Date(Number(start / 1_000_000n)).toISOString();
+    const time = new Date(Math.min(Number(start / 1_000_000n), lastMoment)).toISOString();
     return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: time };
   }
   while (!query.signal?.aborted) {

@@ -11,43 +11,35 @@ export interface NameValue {
 
 export type NameEntry = NameValue & { name: string };
 
-/** Container names, unique over all hosts. Every call throws UNAVAILABLE within 2 s when NATS is away. */
+/** Container names, unique over all hosts. Every call but entries() throws UNAVAILABLE within 2 s when NATS is away. */
 export interface Names {
   /** Takes a name. Claiming again for the same container is no error. Throws NAME_IN_USE with details {containerId}. */
   claim(name: string, value: NameValue): Promise<void>;
   /** Gives a name back if the container still has it; otherwise does nothing. */
   release(name: string, containerId: string): Promise<void>;
-  /** Takes the new name, then gives the old one back. Throws NAME_IN_USE, and the old one stays. */
-  rename(oldName: string, newName: string, value: NameValue): Promise<void>;
   lookup(name: string): Promise<NameValue | undefined>;
   /** Every name, of one node when given: how a node finds names that a crash left without a record. */
   entries(nodeId?: string): Promise<NameEntry[]>;
 }
 
 const deadlineMs = 2_000;
+/** ms for all names there are, of all nodes */
+const listDeadlineMs = 60_000;
 
 export function makeNames(connection: Connection, jetstream: JetStream): Names {
-  const run = <T>(what: string, work: (bucket: KV) => Promise<T>) =>
-    withinDeadline(connection, deadlineMs, what, async () => work(await jetstream.names()));
-
-  const claim = (name: string, value: NameValue) =>
-    run(`cannot claim the name "${name}"`, (bucket) => claimIn(bucket, name, value));
-  const release = (name: string, containerId: string) =>
-    run(`cannot release the name "${name}"`, (bucket) => releaseIn(bucket, name, containerId));
+  const run = <T>(what: string, work: (bucket: KV) => Promise<T>, ms = deadlineMs) =>
+    withinDeadline(connection, ms, what, async () => work(await jetstream.names()));
 
   return {
-    claim,
-    release,
-    async rename(oldName, newName, value) {
-      await claim(newName, value);
-      if (oldName !== newName) await release(oldName, value.containerId);
-    },
+    claim: (name, value) => run(`cannot claim the name "${name}"`, (bucket) => claimIn(bucket, name, value)),
+    release: (name, containerId) =>
+      run(`cannot release the name "${name}"`, (bucket) => releaseIn(bucket, name, containerId)),
     lookup: (name) =>
       run(`cannot look up the name "${name}"`, async (bucket) => {
         const entry = await bucket.get(keyOf(name));
         return isLive(entry) ? entry.json<NameValue>() : undefined;
       }),
-    entries: (nodeId) => run("cannot list names", (bucket) => list(bucket, nodeId)),
+    entries: (nodeId) => run("cannot list names", (bucket) => list(bucket, nodeId), listDeadlineMs),
   };
 }
 
@@ -89,15 +81,13 @@ async function releaseIn(bucket: KV, name: string, containerId: string): Promise
   }
 }
 
+/** One reader for all of them: to ask for each by itself takes a round trip a name. */
 async function list(bucket: KV, nodeId: string | undefined): Promise<NameEntry[]> {
   const found: NameEntry[] = [];
-  const keys: string[] = [];
-  for await (const key of await bucket.keys()) keys.push(key);
-  for (const key of keys) {
-    const entry = await bucket.get(key);
+  for await (const entry of await bucket.history()) {
     if (!isLive(entry)) continue;
     const value = entry.json<NameValue>();
-    if (nodeId === undefined || value.nodeId === nodeId) found.push({ name: nameOf(key), ...value });
+    if (nodeId === undefined || value.nodeId === nodeId) found.push({ name: nameOf(entry.key), ...value });
   }
   return found;
 }

@@ -1,4 +1,4 @@
-import { BerthError, errorMessage } from "@berth/errors";
+import { errorMessage } from "@berth/errors";
 import type { Op, Store, Table } from "@berth/store";
 import { type Connection, sleep } from "./connection.ts";
 import { type EventRecord, eventSubject } from "./events.ts";
@@ -10,7 +10,7 @@ import type { Names } from "./names.ts";
  * neither. A pump publishes in the order of the ops, over restarts and outages; the stream drops repeated ids.
  */
 export interface Outbox {
-  /** Publishes an event. Throws INVALID_ARGUMENT when it is over 256 KiB. */
+  /** Publishes an event; of one over 256 KiB what is short, as the record beside it in the batch must not fail by it. */
   op(event: EventRecord): Op;
   /** Releases a name at NATS, however long that is away: for the batch that deletes a container's record. */
   releaseNameOp(name: string, containerId: string): Op;
@@ -26,6 +26,8 @@ type Entry = { event: EventRecord } | { release: { name: string; containerId: st
 
 const batchSize = 128;
 const maxEventBytes = 256 * 1024;
+/** characters kept of the action of an event that is too large */
+const maxActionLength = 4096;
 const retryPauseMs = 200;
 /** Entries held in memory; with more waiting (NATS is away) they are read from the store again. */
 const maxQueued = 4096;
@@ -41,6 +43,25 @@ const tidyDelayMs = 25;
 
 export function makeOutbox(connection: Connection, jetstream: JetStream, names: Names, store: Store): Outbox {
   return new Pump(connection, jetstream, names, store);
+}
+
+/** An event that NATS takes: the action is cut (a command line may be long), of the attributes the longest are left out. */
+function bounded(event: EventRecord): EventRecord {
+  const sizeOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value));
+  if (sizeOf(event) <= maxEventBytes) return event;
+  const cut: EventRecord = { ...event, action: event.action.slice(0, maxActionLength), attributes: {} };
+  let left = maxEventBytes - sizeOf(cut);
+  const attributes = Object.entries(event.attributes).map(([key, value]) => ({
+    key,
+    value,
+    size: sizeOf([key, value]),
+  }));
+  for (const { key, value, size } of attributes.sort((a, b) => a.size - b.size)) {
+    left -= size;
+    if (left < 0) break;
+    cut.attributes[key] = value;
+  }
+  return cut;
 }
 
 class Pump implements Outbox {
@@ -75,9 +96,7 @@ class Pump implements Outbox {
   }
 
   op(event: EventRecord): Op {
-    const size = Buffer.byteLength(JSON.stringify(event));
-    if (size > maxEventBytes) throw new BerthError("INVALID_ARGUMENT", `an event of ${size} bytes is too large`);
-    return this.#put({ event });
+    return this.#put({ event: bounded(event) });
   }
 
   releaseNameOp(name: string, containerId: string): Op {

@@ -164,8 +164,28 @@ it("loses nothing, repeats nothing and keeps the order while NATS is killed and 
   expect(seen).toEqual(Array.from({ length: count }, (_, i) => `c${i}`));
 }, 60_000);
 
-it("refuses an event that NATS would not take", async () => {
+it("makes an event that NATS would not take a smaller one", async () => {
   const [bus, store] = [await bench.bus(), await bench.store("large")];
   const outbox = bus.outbox(store);
-  expect(() => outbox.op(event("x", { attributes: { big: "y".repeat(300_000) } }))).toThrow("too large");
+  const since = nowNano();
+  const big = "y".repeat(300_000);
+  await store.write([
+    outbox.op(event("x", { attributes: { big, name: "x", image: "i" } })),
+    outbox.op(event("x", { action: `exec_create: ${big}` })),
+    outbox.op(event("x", { action: "die" })),
+  ]);
+  const seen: { action: string; attributes: Record<string, string> }[] = [];
+  for await (const one of bus.events({ since, signal: AbortSignal.timeout(10_000) })) {
+    seen.push(one);
+    if (one.action === "die") break;
+  }
+  expect(seen[0]?.attributes).toEqual({ name: "x", image: "i" });
+  expect(seen[1]?.action).toBe(`exec_create: ${big}`.slice(0, 4096));
+});
+
+it("takes any moment to begin from", async () => {
+  const bus = await bench.bus();
+  const signal = AbortSignal.timeout(300);
+  const seen = await Array.fromAsync(bus.events({ since: 10n ** 24n, signal }));
+  expect(seen).toEqual([]);
 });

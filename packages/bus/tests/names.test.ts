@@ -37,21 +37,6 @@ it("claims again for the same container, releases only for the owner, and can be
   expect(await names.lookup("db")).toMatchObject({ containerId: "b" });
 });
 
-it("renames, or leaves the old name where the new one is taken", async () => {
-  const { names } = await bench.bus();
-  await names.claim("old", { containerId: "r", nodeId: "n" });
-  await names.claim("taken", { containerId: "t", nodeId: "n" });
-  await expect(names.rename("old", "taken", { containerId: "r", nodeId: "n" })).rejects.toMatchObject({
-    reason: "NAME_IN_USE",
-  });
-  expect(await names.lookup("old")).toMatchObject({ containerId: "r" });
-  await names.rename("old", "new", { containerId: "r", nodeId: "n" });
-  expect([await names.lookup("old"), await names.lookup("new")]).toEqual([
-    undefined,
-    { containerId: "r", nodeId: "n" },
-  ]);
-});
-
 it("keeps names with dots anywhere apart, and refuses what is no name", async () => {
   const { names } = await bench.bus();
   for (const name of ["a.b", "a..b", "a.b.", "a_b", "a-b"])
@@ -64,6 +49,22 @@ it("keeps names with dots anywhere apart, and refuses what is no name", async ()
     reason: "INVALID_ARGUMENT",
   });
 });
+
+it("lists thousands of names, and none that was given back", async () => {
+  const { names } = await bench.bus();
+  const count = 3_000;
+  for (let at = 0; at < count; at += 100) {
+    const some = Array.from({ length: 100 }, (_, i) => at + i);
+    await Promise.all(some.map((i) => names.claim(`many-${i}`, { containerId: `c${i}`, nodeId: "many" })));
+  }
+  await names.release("many-7", "c7");
+  const began = performance.now();
+  const listed = await names.entries("many");
+  expect(performance.now() - began).toBeLessThan(2_000);
+  expect(new Set(listed.map(({ name }) => name)).size).toBe(count - 1);
+  expect(listed.find(({ name }) => name === "many-7")).toBeUndefined();
+  expect(listed.find(({ name }) => name === "many-8")).toEqual({ name: "many-8", containerId: "c8", nodeId: "many" });
+}, 60_000);
 
 it("says UNAVAILABLE within 2 s while NATS is away; a release in the outbox is made good later", async () => {
   const [bus, store] = [await bench.bus(), await bench.store("release")];

@@ -48,7 +48,6 @@ export async function createContext(
   const names: NameRegistry = {
     claim: (name, containerId) => bus.names.claim(name, { containerId, nodeId }),
     release: (name, containerId) => bus.names.release(name, containerId),
-    rename: (oldName, newName, containerId) => bus.names.rename(oldName, newName, { containerId, nodeId }),
     own: () => bus.names.entries(nodeId),
   };
   const driver: NetworkDriver = net;

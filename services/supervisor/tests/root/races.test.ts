@@ -3,7 +3,7 @@ import { readdir, readlink } from "node:fs/promises";
 import { ContainerStatus } from "@berth/api/containers";
 import { eventually } from "@berth/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { failure, Node, waitExit } from "./harness.ts";
+import { execToEnd, failure, Node, waitExit } from "./harness.ts";
 
 let node: Node;
 beforeAll(async () => {
@@ -117,4 +117,14 @@ test("whoever attaches and leaves before the start costs nothing", async () => {
     return true;
   });
   await supervisor.remove({ container: id });
+});
+
+test("an exec's command may be longer than an event may be", async () => {
+  const { supervisor } = node;
+  const { id } = await supervisor.create({ spec: sleeper() });
+  await supervisor.start({ container: id });
+  const long = Array.from({ length: 3 }, () => "x".repeat(100_000));
+  const { out, exitCode } = await execToEnd(node, id, { cmd: ["sh", "-c", "echo $#; exit 3", "sh", ...long] });
+  expect([out, exitCode]).toEqual(["3\n", 3]);
+  await supervisor.remove({ container: id, force: true });
 });

@@ -36,7 +36,6 @@ export interface Snapshots {
 export interface NameRegistry {
   claim(name: string, containerId: string): Promise<void>;
   release(name: string, containerId: string): Promise<void>;
-  rename(oldName: string, newName: string, containerId: string): Promise<void>;
   /** Names that this node holds. */
   own(): Promise<{ name: string; containerId: string }[]>;
 }
