@@ -1,5 +1,6 @@
 // The default bridge, in a network namespace of the test's own with an outside world beyond a veth pair.
 
+import { readFile } from "node:fs/promises";
 import { createNetns, eventually, must, type NetworkNamespace, run } from "@berth/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { execToEnd, failure, Node, runToEnd } from "./harness.ts";
@@ -164,3 +165,22 @@ test("a bridge that a killed supervisor left goes with the next one, when nothin
   node.startService("supervisor");
   await node.serving();
 });
+
+test("a port whose container died with its supervisor is free for another's, at another address", async () => {
+  const publish = (hostPort: string) => ({ portBindings: [{ containerPort: "80/tcp", hostIp: "", hostPort }] });
+  const dead = await runServer(publish("8090"));
+  await node.end("supervisor", "SIGKILL");
+  process.kill(await parentOf(dead.container?.state?.pid ?? 0), "SIGKILL");
+  node.startService("supervisor");
+  await node.serving();
+  // Takes the address that the dead one had.
+  const between = await runServer({});
+  const next = await runServer(publish("8090"));
+  expect(next.address).not.toBe(dead.address);
+  await serves(outside.enter, "192.0.2.1", 8090);
+  for (const { id } of [dead, between, next]) await node.supervisor.remove({ container: id, force: true });
+});
+
+async function parentOf(pid: number): Promise<number> {
+  return Number(/^PPid:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1]);
+}

@@ -38,6 +38,8 @@ export class BridgeNetwork {
   readonly #remember: (subnet: string) => Promise<void>;
   /** There is, or may be, a bridge of ours: made by this process or by one before it. */
   #made = false;
+  /** The maps of published ports may hold what a process before this one left. */
+  #stalePorts = true;
   #pool: AddressPool | undefined;
   #ready: Promise<AddressPool> | undefined;
 
@@ -90,7 +92,9 @@ export class BridgeNetwork {
     if (!this.#made) await this.#remember(subnetText(pool.subnet));
     this.#made = true;
     await this.#driver.ensureBridge({ name, address: `${pool.gateway}/${pool.subnet.prefix}`, mtu });
-    await this.#driver.nft(tableText({ bridge: name, subnet: subnetText(pool.subnet) }));
+    const clean = this.#stalePorts ? `\n${replacePortsText([])}` : "";
+    await this.#driver.nft(tableText({ bridge: name, subnet: subnetText(pool.subnet) }) + clean);
+    this.#stalePorts = false;
     return pool;
   }
 
@@ -195,6 +199,8 @@ export class BridgeNetwork {
     const own = records.filter((record) => record.endpoints.some((endpoint) => endpoint.network === "bridge"));
     // What one that was killed left, and no container needs any more, goes with this process (`close`).
     if (own.length === 0) return;
+    // Replaced below, in one step: what is published must not be away for a moment.
+    this.#stalePorts = false;
     const pool = await this.ensure();
     const rules: PortRule[] = [];
     for (const record of own) {

@@ -120,14 +120,15 @@ function bind(protocol: Protocol, ip: string, port: number): Promise<() => void>
     };
     if (protocol === "udp") {
       const socket = createSocket({ type: "udp4", reuseAddr: false });
-      socket.once("error", fail);
+      socket.on("error", fail);
       socket.bind({ address: host, port, exclusive: true }, () => resolve(() => socket.close()));
       socket.unref();
       return;
     }
     // Whoever gets through to it (the rules send all others to the container) is turned away.
     const server = createServer((connection) => connection.destroy());
-    server.once("error", fail);
+    // For as long as it is held: what goes wrong later (no descriptor left to accept with) is none of the port's.
+    server.on("error", fail);
     server.listen({ host, port, exclusive: true, backlog: 1 }, () => resolve(() => server.close()));
     server.unref();
   });
