@@ -30,7 +30,7 @@ class FluentdDriver implements LogDriver {
   readonly #fields: Record<string, string>;
   readonly #extra: Record<string, string>;
   readonly #stream: LogStream;
-  readonly #acks = new Map<string, () => void>();
+  readonly #acks = new Map<string, { resolve: () => void; timer: NodeJS.Timeout }>();
   readonly async: boolean;
 
   constructor(options: FluentdOptions, tag: string, fields: Record<string, string>, extra: Record<string, string>) {
@@ -44,7 +44,7 @@ class FluentdDriver implements LogDriver {
   }
 
   async connect(): Promise<void> {
-    this.#acks.clear();
+    this.#forgetAcks();
     await this.#stream.connect();
     if (this.#options.requestAck) this.#listen();
   }
@@ -59,7 +59,7 @@ class FluentdDriver implements LogDriver {
     const read = async () => {
       for await (const answer of decodeMultiStream(feed)) {
         const { ack } = (answer ?? {}) as { ack?: unknown };
-        if (typeof ack === "string") this.#acks.get(ack)?.();
+        if (typeof ack === "string") this.#acks.get(ack)?.resolve();
       }
     };
     // What is no msgpack is no acknowledgement: the wait for one ends the connection.
@@ -85,10 +85,12 @@ class FluentdDriver implements LogDriver {
       if (bytes > 0 && bytes + message.length > bufferLimit) await flush();
       batch.push(message);
       bytes += message.length;
-      if (chunk !== undefined) waiting.push(this.#acknowledged(chunk));
+      if (chunk === undefined) continue;
+      const acknowledged = this.#acknowledged(chunk);
+      // Somebody looks at each: a rejection while another is awaited, or after the write failed, is none that nobody handled.
+      acknowledged.catch(() => {});
+      waiting.push(acknowledged);
     }
-    // Somebody looks at each: a rejection while another is awaited is none that nobody handled.
-    for (const wait of waiting) wait.catch(() => {});
     await flush();
   }
 
@@ -116,15 +118,23 @@ class FluentdDriver implements LogDriver {
         this.#stream.close();
         reject(new Error("fluentd did not acknowledge"));
       }, ackTimeoutMs);
-      this.#acks.set(chunk, () => {
+      const acknowledge = () => {
         clearTimeout(timer);
         this.#acks.delete(chunk);
         resolve();
-      });
+      };
+      this.#acks.set(chunk, { resolve: acknowledge, timer });
     });
   }
 
+  /** What a connection that is gone did not acknowledge is sent again, and its time must not end the next connection. */
+  #forgetAcks(): void {
+    for (const { timer } of this.#acks.values()) clearTimeout(timer);
+    this.#acks.clear();
+  }
+
   close(): void {
+    this.#forgetAcks();
     this.#stream.close();
   }
 

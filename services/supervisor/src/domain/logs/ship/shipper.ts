@@ -37,16 +37,20 @@ export class Shipper {
   #connected: boolean;
   /** bytes that were given up or overtaken by rotation since the last marker. */
   #dropped = 0;
-  /** Resolves when it has ended; never rejects. */
-  readonly done: Promise<void>;
+  /** Resolves when it has ended, to false if it broke down; never rejects. */
+  readonly done: Promise<boolean>;
 
   constructor(parts: ShipperParts) {
     this.#parts = parts;
     this.#connected = parts.connected;
     this.#tail = new CompactTail(parts.path, parts.position);
-    this.done = this.#run().catch((error: unknown) => {
-      parts.log.error({ err: error, path: parts.path }, "a container's log is not sent any more");
-    });
+    this.done = this.#run().then(
+      () => true,
+      (error: unknown) => {
+        parts.log.error({ err: error, path: parts.path }, "a container's log is not sent any more");
+        return false;
+      },
+    );
   }
 
   get stopped(): boolean {

@@ -65,10 +65,11 @@ function run(parts: Parts, container: Container, driver: LogDriver, connected: b
     log: parts.log,
   });
   container.shipper = shipper;
-  void shipper.done.then(() => {
+  void shipper.done.then((good) => {
     if (container.shipper === shipper) container.shipper = undefined;
-    // Started again just when it had come to the end.
-    if (!shipper.stopped && !container.removed && (isRunning(record) || record.starting)) resumeOne(parts, container);
+    // Started again just when it had come to the end. One that broke down would do so again, at once and for ever.
+    if (good && !shipper.stopped && !container.removed && (isRunning(record) || record.starting))
+      resumeOne(parts, container);
   });
 }
 
