@@ -1,5 +1,8 @@
+import type { IncomingMessage } from "node:http";
+import { PassThrough } from "node:stream";
 import { BerthError } from "@berth/errors";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { UpgradePeer } from "../src/http/hijack.ts";
 import type { StreamResponse } from "../src/rpc/types.ts";
 import { connectStream } from "../src/streams/connect.ts";
 import { type Joined, join, RemoteStream } from "../src/streams/remote.ts";
@@ -10,6 +13,8 @@ const megabyte = 1024 * 1024;
 describe("streams through the gateway", () => {
   const gateway = new TestGateway();
   const options = { contentType: "application/vnd.docker.multiplexed-stream", framed: true, detachKeys: undefined };
+
+  let mute: Joined;
 
   beforeAll(async () => {
     const local = (socket: string): Joined => ({ local: { socket, request: Buffer.from('{"op":"attach"}\n') } });
@@ -48,6 +53,7 @@ describe("streams through the gateway", () => {
     gateway.api.onHijack("/refusing/{name}/attach", ({ peer }) =>
       connectStream(peer, local(refusing), { ...options, explain: ({ exitCode }) => `no: ${exitCode}` }),
     );
+    mute = local(await gateway.monitor("mute", (socket) => void socket.resume()));
     gateway.api.onHijack("/nowhere/{name}/attach", ({ peer }) =>
       connectStream(peer, local(`${gateway.dir}/none`), options),
     );
@@ -71,6 +77,17 @@ describe("streams through the gateway", () => {
     expect(head).toContain("Content-Type: application/vnd.docker.multiplexed-stream");
     expect(body).toHaveLength(0);
     expect((await readAll(socket)).toString()).toBe("started");
+  });
+
+  it("opens nothing for a client that has left before the way to the stream stands", async () => {
+    const socket = new PassThrough();
+    const peer = new UpgradePeer({ headers: {} } as IncomingMessage, socket, Buffer.alloc(0));
+    const left = new Promise((resolve) => peer.signal.addEventListener("abort", resolve));
+    socket.destroy();
+    await left;
+    const late = new Promise((resolve) => setTimeout(resolve, 3_000, "still open"));
+    const outcome = connectStream(peer, mute, options).catch((error: unknown) => error);
+    expect(await Promise.race([outcome, late])).toMatchObject({ name: "AbortError" });
   });
 
   it("passes the end of input on alone, and every byte both ways", async () => {

@@ -42,6 +42,7 @@ export async function connectStream(peer: Peer, joined: Joined, options: Connect
   container.request(joined.local);
   const stop = () => container.socket.destroy();
   peer.signal.addEventListener("abort", stop, { once: true });
+  if (peer.signal.aborted) stop();
   try {
     const answer = await container.answer();
     if (!answer.ok) {

@@ -58,6 +58,7 @@ export class MonitorConnection {
 
   /** Connects; {@link request} is next. @throws UNAVAILABLE */
   static async open(local: LocalStream, signal: AbortSignal): Promise<MonitorConnection> {
+    signal.throwIfAborted();
     const connection = new MonitorConnection(local.socket);
     const { socket } = connection;
     try {

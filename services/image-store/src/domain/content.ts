@@ -86,6 +86,8 @@ export class Content {
       return cached;
     }
     const content = await this.#parts.blobs.readSmall(digest);
+    // Read by somebody else meanwhile, it must not count twice.
+    if (this.#cache.has(digest)) return content;
     this.#cache.set(digest, content);
     this.#cached += content.length;
     for (const [oldest, bytes] of this.#cache) {

@@ -254,7 +254,11 @@ export class OverlaySnapshotter implements Snapshotter {
     const unpin = layers.length > 0 ? await this.#unpacker.unpack(layers, () => {}, signal) : this.#catalog.pin(parent);
     try {
       await this.#catalog.settled([parent]);
-      return await this.#locks.run(key, () => this.#makeLocked(kind, key, parent, labels));
+      return await this.#locks.run(key, () => {
+        // A caller that gives up removes the key: what is made after that would be nobody's.
+        signal.throwIfAborted();
+        return this.#makeLocked(kind, key, parent, labels);
+      });
     } finally {
       unpin();
     }

@@ -43,8 +43,7 @@ export async function commit(
     const rest = { parent: record.spec.imageId, containerId: record.id, createdBy: record.spec.config.cmd.join(" ") };
     imageId = await parts.images.commit({ ...image, ...rest }, layerOf(container, signal), signal);
   } finally {
-    // It may have ended, or somebody else may have let it go.
-    if (frozen) await unpause(parts, container).catch(() => undefined);
+    if (frozen) await thaw(parts, container);
   }
   const { comment, reference } = image;
   const event = containerEvent(parts.nodeId, record, "commit", { comment, imageID: imageId, imageRef: reference });
@@ -59,6 +58,14 @@ async function freeze(parts: Parts, container: Container): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** It may have ended, or somebody else may have let it go. */
+async function thaw(parts: Parts, container: Container): Promise<void> {
+  await unpause(parts, container).catch((error: unknown) => {
+    if (container.record.state.status !== "paused") return;
+    parts.log.error({ container: container.id, err: error }, "a container that was committed stays paused");
+  });
 }
 
 async function* layerOf({ record }: Container, signal: AbortSignal): AsyncGenerator<Buffer> {
