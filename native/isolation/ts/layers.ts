@@ -1,5 +1,4 @@
 /** Layers: tar streams into directories and back, each on threads of its own. */
-import { Readable } from "node:stream";
 import { type NativeApplyResult, type NativeLayerApply, native } from "./native.ts";
 
 export type ApplyResult = NativeApplyResult;
@@ -98,10 +97,6 @@ export class LayerApply {
   }
 }
 
-/** Unpacks a finished file. */
-export const applyLayer = (options: ApplyOptions & { source: { kind: "file"; path: string } }): Promise<ApplyResult> =>
-  new LayerApply(options).result;
-
 /**
  * Gives the directories that a layer only passes through (`ApplyResult.implied`) the metadata they have in the layers below, top
  * first; otherwise overlayfs would show the defaults they were made with.
@@ -177,9 +172,6 @@ export async function* diffLayer({
   if (result === null) throw new Error("the diff ended without a result");
   return result;
 }
-
-/** diffLayer as a stream of bytes. */
-export const diffStream = (options: DiffOptions): Readable => Readable.from(diffLayer(options), { objectMode: false });
 
 export interface LayerChange {
   /** The Engine API's: 0 modified, 1 added, 2 deleted. */

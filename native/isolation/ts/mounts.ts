@@ -15,7 +15,7 @@ export const MS = {
   SLAVE: 0x80000,
   SHARED: 0x100000,
 } as const;
-export const MNT = { FORCE: 1, DETACH: 2, EXPIRE: 4, NOFOLLOW: 8 } as const;
+const MNT = { FORCE: 1, DETACH: 2, EXPIRE: 4, NOFOLLOW: 8 } as const;
 
 export interface MountOptions {
   readonly source: string;

@@ -19,7 +19,7 @@ const namesBucket = "BERTH_NAMES";
 const dedupWindowMs = 10 * 60 * 1000;
 
 /** What JetStream must answer within before a call gives up, ms. */
-export const requestTimeoutMs = 1_500;
+const requestTimeoutMs = 1_500;
 
 /** The stream and the bucket, made when first needed: a service can start, and serve reads, before JetStream is ready. */
 export class JetStream {
@@ -98,7 +98,7 @@ function exists(manager: JetStreamManager, stream: string): Promise<boolean> {
 }
 
 /** JetStream's error codes (nats-server, server/errors.json). */
-export const apiStreamNameInUse = 10058;
+const apiStreamNameInUse = 10058;
 export const apiWrongLastSequence = 10071;
 
 export function isApiError(error: unknown, code: number): boolean {

@@ -67,7 +67,7 @@ function demultiplex(bytes: Buffer): Buffer {
 }
 
 /** One static binary as an OCI image layout (image-spec, image-layout.md) with Docker's manifest.json beside it. */
-export function helloImage(): { bytes: Buffer; ids: string[] } {
+function helloImage(): { bytes: Buffer; ids: string[] } {
   const binary = readFileSync(join(projectDir, "native/hello/build/hello"));
   const layer = makeTar([{ name: "hello", content: binary, mode: 0o755 }]);
   const config = jsonBytes({

@@ -5,13 +5,12 @@
 
 export { chainIds } from "./chain.ts";
 export { type Algorithm, type Digest, digestHex, digestOf, isDigest, parseDigest, shortId } from "./digest.ts";
-export { matchReference, pathMatch } from "./match.ts";
-export { compressionOf, isIndexType, isManifestType, MediaType, manifestAccept } from "./media.ts";
+export { matchReference } from "./match.ts";
+export { isIndexType, isManifestType, MediaType, manifestAccept } from "./media.ts";
 export {
   formatPlatform,
   hostPlatform,
   matchesPlatform,
-  normalizePlatform,
   type Platform,
   parsePlatform,
   selectPlatform,

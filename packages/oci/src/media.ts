@@ -31,14 +31,3 @@ export function isManifestType(type: string): boolean {
 export function isIndexType(type: string): boolean {
   return type === MediaType.ociIndex || type === MediaType.dockerList;
 }
-
-/**
- * How a layer's bytes are packed, going by its media type; foreign ("nondistributable") layers are named alike.
- * `undefined` where the type is not a layer's.
- */
-export function compressionOf(type: string): "none" | "gzip" | "zstd" | undefined {
-  if (!/(?:image\.layer|rootfs)/.test(type)) return undefined;
-  if (/[.+]gzip$/.test(type)) return "gzip";
-  if (/[.+]zstd$/.test(type)) return "zstd";
-  return /\.tar$/.test(type) ? "none" : undefined;
-}

@@ -97,7 +97,7 @@ function rowOf(container: Summary, whole: boolean): Row {
 }
 
 /** "0.0.0.0:8080->80/tcp, 443/tcp" */
-export function portsText(ports: readonly Port[]): string {
+function portsText(ports: readonly Port[]): string {
   const texts = ports.map(({ IP = "", PrivatePort, PublicPort, Type }) => {
     if (PublicPort === undefined) return `${PrivatePort}/${Type}`;
     return `${IP.includes(":") ? `[${IP}]` : IP}:${PublicPort}->${PrivatePort}/${Type}`;

@@ -37,7 +37,7 @@ const command: Command = {
 };
 
 /** Only what was given: the engine takes zeros for "as it was". @throws UsageError */
-export function updateBody(flags: Parsed): Record<string, unknown> {
+function updateBody(flags: Parsed): Record<string, unknown> {
   const body: Record<string, unknown> = {
     BlkioWeight: flags.int("blkio-weight"),
     CpuPeriod: flags.int("cpu-period"),

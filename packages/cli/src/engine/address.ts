@@ -10,7 +10,7 @@ export interface Address {
   tls: { ca: Buffer; cert: Buffer; key: Buffer } | undefined;
 }
 
-export const defaultHost = "unix:///run/berth/berth.sock";
+const defaultHost = "unix:///run/berth/berth.sock";
 
 /** --host, BERTH_HOST, DOCKER_HOST or the default; TLS as docker's environment says. @throws UsageError */
 export function findAddress(given: string | undefined, env: NodeJS.ProcessEnv): Address {

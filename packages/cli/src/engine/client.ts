@@ -120,7 +120,7 @@ async function pipeUpload(source: AsyncIterable<Uint8Array>, req: ClientRequest)
   req.end();
 }
 
-export function queryText(query: Params): string {
+function queryText(query: Params): string {
   const search = new URLSearchParams();
   for (const [key, value] of Object.entries(query)) {
     if (value === undefined || value === false || value === "") continue;

@@ -127,7 +127,7 @@ function freePort(): Promise<number> {
 
 const startDeadlineMs = 15_000;
 
-export async function waitForPort(port: number, gone: () => boolean): Promise<void> {
+async function waitForPort(port: number, gone: () => boolean): Promise<void> {
   const deadline = performance.now() + startDeadlineMs;
   while (!(await answers(port))) {
     if (gone())

@@ -154,7 +154,7 @@ const decoder = new TextDecoder();
 const parsedDefaults = new WeakMap<Image, ImageDefaults>();
 
 /** The image's "config" object, parsed once for each image looked up. */
-export function defaultsOf(image: Image): ImageDefaults {
+function defaultsOf(image: Image): ImageDefaults {
   let defaults = parsedDefaults.get(image);
   if (defaults === undefined) {
     const whole = JSON.parse(decoder.decode(image.config)) as { config?: ImageDefaults | null };

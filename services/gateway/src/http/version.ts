@@ -1,6 +1,6 @@
 /** Engine API versions, written "1.24" and kept as their minor number: every version since 1.0 is 1.x. */
 export const minVersion = 24;
-export const maxVersion = 51;
+const maxVersion = 51;
 
 /** What a path asks for: "/v1.41/info" is "/info" in the shape of 1.41. */
 export interface Versioned {

@@ -12,7 +12,7 @@ import { parseDetachKeys } from "../streams/detach.ts";
 import { join, local, write } from "../streams/remote.ts";
 
 export const rawStream = "application/vnd.docker.raw-stream";
-export const framedStream = "application/vnd.docker.multiplexed-stream";
+const framedStream = "application/vnd.docker.multiplexed-stream";
 
 /** The API version from which on it does. */
 const namesFrames = 42;

@@ -41,7 +41,7 @@ function ping({ res }: Call, body: string): void {
 }
 
 /** Go's names for processors, which clients compare with image platforms. */
-export function goArch(): string {
+function goArch(): string {
   const names: Record<string, string> = { x64: "amd64", ia32: "386" };
   return names[nodeArch()] ?? nodeArch();
 }

@@ -90,7 +90,7 @@ function setOf(keys: readonly string[]): Record<string, object> {
   return Object.fromEntries(keys.map((key) => [key, {}]));
 }
 
-export function healthJson(check: Healthcheck): Record<string, unknown> {
+function healthJson(check: Healthcheck): Record<string, unknown> {
   return {
     ...(check.test.length === 0 ? {} : { Test: check.test }),
     ...(check.interval === 0 ? {} : { Interval: check.interval }),

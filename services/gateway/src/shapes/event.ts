@@ -1,7 +1,7 @@
 import type { EventRecord } from "@berth/bus";
 
 /** One line of GET /events: the fields of every API version at once, as Docker sends them. */
-export function eventJson(event: EventRecord): Record<string, unknown> {
+function eventJson(event: EventRecord): Record<string, unknown> {
   const nano = BigInt(event.timeNano);
   // The oldest fields exist for containers and images alone.
   const isOld = event.type === "container" || event.type === "image";

@@ -15,7 +15,7 @@ const setgid = 2 ** 22;
 const sticky = 2 ** 20;
 
 /** st_mode as Go's os.FileMode, which the Engine API speaks. */
-export function goFileMode(mode: number): number {
+function goFileMode(mode: number): number {
   const type = types.find(([bits]) => (mode & 0o170000) === bits)?.[1] ?? 0;
   const special = (mode & 0o4000 ? setuid : 0) + (mode & 0o2000 ? setgid : 0) + (mode & 0o1000 ? sticky : 0);
   return type + special + (mode & 0o777);

@@ -52,7 +52,7 @@ interface RawConfig {
 
 const decoder = new TextDecoder();
 
-export function rawConfig(image: Image): RawConfig {
+function rawConfig(image: Image): RawConfig {
   return JSON.parse(decoder.decode(image.config)) as RawConfig;
 }
 

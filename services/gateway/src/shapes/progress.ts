@@ -15,7 +15,7 @@ export function humanSize(bytes: number): string {
 }
 
 /** "[=====>      ]  36.45kB/3.002MB" */
-export function progressBar(current: number, total: number): string {
+function progressBar(current: number, total: number): string {
   const shown = humanSize(current).padStart(8);
   if (total <= 0 || current > total) return shown;
   const filled = Math.floor(Math.floor((current / total) * 100) / 2);

@@ -165,7 +165,7 @@ export class Content {
 }
 
 /** @throws INVALID_ARGUMENT when manifest and config do not tell of the same layers */
-export function layerRecords(manifest: ImageManifest, config: ImageConfig): LayerRecord[] {
+function layerRecords(manifest: ImageManifest, config: ImageConfig): LayerRecord[] {
   if (manifest.layers.length !== config.diffIds.length) {
     throw new BerthError(
       "INVALID_ARGUMENT",

@@ -7,7 +7,7 @@ const attempts = 40;
 const pauseMs = 50;
 
 /** Where a group may be: the root of v2, and each hierarchy of v1. */
-export async function cgroupRoots(): Promise<string[]> {
+async function cgroupRoots(): Promise<string[]> {
   const names = await readdir(mountPoint, { withFileTypes: true }).catch(() => []);
   return [mountPoint, ...names.filter((entry) => entry.isDirectory()).map(({ name }) => join(mountPoint, name))];
 }

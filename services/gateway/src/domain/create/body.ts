@@ -200,5 +200,4 @@ export type CreateBody = NonNullable<Decoded<typeof createRequest>>;
 export type HostConfigBody = NonNullable<CreateBody["HostConfig"]>;
 export type MountBody = NonNullable<HostConfigBody["Mounts"]>[number];
 export type HealthcheckBody = NonNullable<CreateBody["Healthcheck"]>;
-export type UpdateBody = Decoded<typeof updateRequest>;
 export type ResourcesBody = { [K in keyof typeof resources]: Decoded<(typeof resources)[K]> | undefined };

@@ -27,7 +27,7 @@ export function isInsecure(host: string, insecureRegistries: readonly string[]):
 }
 
 /** Without port and brackets. */
-export function hostName(host: string): string {
+function hostName(host: string): string {
   const bracketed = /^\[([^\]]*)\](?::\d+)?$/.exec(host);
   return bracketed?.[1] ?? host.replace(/:\d+$/, "");
 }

@@ -162,4 +162,4 @@ export function absolute(path: string): string {
 }
 
 /** As Go's filepath.Base: of "/" it is "/". */
-export const lastName = (path: string): string => basename(path) || "/";
+const lastName = (path: string): string => basename(path) || "/";

@@ -2,7 +2,7 @@ import { BerthError } from "@berth/errors";
 import { isNativeError } from "@berth/isolation";
 
 /** Nothing is under the path. The text is the Engine API's. */
-export const noSuchFile = (path: string, container: string): BerthError =>
+const noSuchFile = (path: string, container: string): BerthError =>
   new BerthError("NOT_FOUND", `Could not find the file ${path} in container ${container}`);
 
 const words: Record<string, string> = {

@@ -77,7 +77,7 @@ export function anonymousVolume(destination: string, driver: string): MountReque
 const cleanPath = (path: string): string => posix.normalize(path).replace(/(.)\/$/, "$1");
 
 /** "/host:/container[:options]", "name:/container[:options]" or "/container". */
-export function parseBind(text: string, volumeDriver: string): MountRequest {
+function parseBind(text: string, volumeDriver: string): MountRequest {
   const whole = `invalid volume specification: '${text}'`;
   const parts = text.split(":");
   const [first = "", second = "", mode = ""] = parts;

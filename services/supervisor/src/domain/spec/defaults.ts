@@ -3,7 +3,7 @@ import type { HostFacts } from "../host.ts";
 import type { ContainerSpec } from "../model.ts";
 
 /** Hidden (masked) and read-only paths of a container, Docker's defaults. */
-export const defaultMaskedPaths = [
+const defaultMaskedPaths = [
   "/proc/asound",
   "/proc/acpi",
   "/proc/interrupts",
@@ -17,7 +17,7 @@ export const defaultMaskedPaths = [
   "/sys/firmware",
   "/sys/devices/virtual/powercap",
 ] as const;
-export const defaultReadonlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"] as const;
+const defaultReadonlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"] as const;
 const defaultShmSize = 64 * 1024 * 1024;
 
 /** Fills in what Docker fills in at create, so that inspect shows it and start needs no second look. Changes `spec`. */

@@ -68,7 +68,7 @@ function parseHostIp(text: string): string {
 }
 
 /** Exposed ports that can be published, each once. */
-export function parseExposed(exposed: readonly string[]): ContainerPort[] {
+function parseExposed(exposed: readonly string[]): ContainerPort[] {
   const found = new Map<string, ContainerPort>();
   for (const text of exposed) {
     const parsed = parseContainerPort(text);

@@ -110,7 +110,7 @@ function checkSet(text: string, available: string, what: string, things: string)
 }
 
 /** "0-3,7" to numbers; undefined when it is not such a list. */
-export function parseCpuList(text: string): number[] | undefined {
+function parseCpuList(text: string): number[] | undefined {
   const found: number[] = [];
   for (const part of text.split(",")) {
     const match = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(part.trim());

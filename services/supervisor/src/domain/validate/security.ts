@@ -82,7 +82,7 @@ export function normalizeCapability(name: string, option: "CapAdd" | "CapDrop"):
 }
 
 /** What a container gets unless told otherwise. */
-export const defaultCapabilities = [
+const defaultCapabilities = [
   "CAP_CHOWN",
   "CAP_DAC_OVERRIDE",
   "CAP_FSETID",

@@ -102,7 +102,7 @@ function checkConfig({ config, hostConfig: host }: ContainerSpec): void {
   for (const entry of host.extraHosts) checkExtraHost(entry);
 }
 
-export function checkMac(mac: string): void {
+function checkMac(mac: string): void {
   if (!/^([0-9a-f]{2}[:-]){5}[0-9a-f]{2}$/i.test(mac))
     throw invalid(`invalid config for network bridge: invalid MAC address ${mac}`);
 }

@@ -22,7 +22,7 @@ export function checkStart({ config, hostConfig: host }: ContainerSpec): void {
   if (config.domainname.length > 64) throw failed(`${inInit}setdomainname: invalid argument`);
 }
 
-export const deviceRule = /^[acb] ([0-9]+|\*):([0-9]+|\*) [rwm]{1,3}$/;
+const deviceRule = /^[acb] ([0-9]+|\*):([0-9]+|\*) [rwm]{1,3}$/;
 
 function checkServer(server: string): void {
   if (isIP(server) !== 0) return;

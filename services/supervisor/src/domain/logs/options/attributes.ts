@@ -9,7 +9,7 @@ const defaultTag = "{{.ID}}";
 const maxPattern = 1024;
 
 /** What log drivers and tags may tell of a container. */
-export function tagData({ id, name, spec, path, args, created }: ContainerRecord): TemplateData {
+function tagData({ id, name, spec, path, args, created }: ContainerRecord): TemplateData {
   const { config, imageId, hostConfig } = spec;
   return {
     ID: id.slice(0, 12),

@@ -29,7 +29,7 @@ export function loggingFailure(message: string, httpStatus = "500"): BerthError 
   );
 }
 
-export function asStartFailure<T>(call: () => T): T {
+function asStartFailure<T>(call: () => T): T {
   try {
     return call();
   } catch (error) {

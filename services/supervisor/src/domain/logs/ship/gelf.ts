@@ -30,7 +30,7 @@ function messageOf({ stderr, time, content }: Entry, host: string, extra: object
 }
 
 /** A message's datagrams. One that GELF can't carry (more than 128 chunks) gives none. */
-export function chunksOf(message: Buffer): Buffer[] {
+function chunksOf(message: Buffer): Buffer[] {
   if (message.length <= chunkData + 12) return [message];
   const count = Math.ceil(message.length / chunkData);
   if (count > maxChunks) return [];

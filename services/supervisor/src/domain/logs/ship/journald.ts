@@ -5,18 +5,18 @@ import { fromNano } from "../../time.ts";
 import { extraAttributes, tagOf } from "../options/attributes.ts";
 import { backOff, type Entry, type LogDriver } from "./driver.ts";
 
-export const journalSocket = "/run/systemd/journal/socket";
+const journalSocket = "/run/systemd/journal/socket";
 const priority = { error: "3", info: "6" };
 
 /** Journal fields are made of capitals, digits and underscores, and begin with none of the last. */
-export const fieldName = (key: string): string =>
+const fieldName = (key: string): string =>
   key
     .toUpperCase()
     .replace(/[^A-Z0-9]/g, "_")
     .replace(/^_+/, "");
 
 /** journald's native protocol: KEY=value and a newline, or with a newline in the value KEY, its length as uint64, the value. */
-export function journalEntry(fields: Readonly<Record<string, string | Buffer>>): Buffer {
+function journalEntry(fields: Readonly<Record<string, string | Buffer>>): Buffer {
   const parts: Buffer[] = [];
   for (const [key, value] of Object.entries(fields)) {
     const bytes = Buffer.from(value);

@@ -26,7 +26,7 @@ const words: Record<string, string> = {
 };
 
 /** What went wrong as Go tells it. */
-export function dialError({ host, port, path }: StreamTarget, error: NodeJS.ErrnoException): Error {
+function dialError({ host, port, path }: StreamTarget, error: NodeJS.ErrnoException): Error {
   const code = error.code ?? "";
   if (code === "ENOTFOUND" || code === "EAI_AGAIN") {
     return new Error(`dial tcp: lookup ${host}: no such host`, { cause: error });

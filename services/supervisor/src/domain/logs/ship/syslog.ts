@@ -50,7 +50,7 @@ export interface SyslogIdentity {
 }
 
 /** One message, its newline included. */
-export function formatSyslog({ stderr, time, content }: Entry, identity: SyslogIdentity): Buffer {
+function formatSyslog({ stderr, time, content }: Entry, identity: SyslogIdentity): Buffer {
   const { facility, format, tag, host, pid } = identity;
   const priority = facility * 8 + (stderr ? severity.error : severity.info);
   const short = () => shortStamp(new Date(Number(time / 1_000_000n)));
