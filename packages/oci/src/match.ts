@@ -12,77 +12,90 @@ export function matchReference(pattern: string, reference: Reference): boolean {
 
 /**
  * Shell patterns without crossing slashes: `*`, `?`, `[a-z]`, `[^a]`, backslash. The rules are those of Go's path.Match,
- * which Docker's filters document.
+ * which Docker's filters document; so is the way: each star takes as little as it can, and is not asked again once what
+ * follows it was found. A pattern of many stars takes no longer than one of few.
  */
-export function pathMatch(pattern: string, text: string): boolean {
-  return compile(pattern).test(text);
+function pathMatch(pattern: string, text: string): boolean {
+  const pieces = compile(pattern);
+  const chars = [...text];
+  let at = 0;
+  for (const [index, { tests, star }] of pieces.entries()) {
+    const isLast = index === pieces.length - 1;
+    const fits = (from: number) =>
+      from + tests.length <= chars.length &&
+      (!isLast || from + tests.length === chars.length) &&
+      tests.every((test, offset) => test(chars[from + offset] ?? ""));
+    let from = at;
+    while (!fits(from)) {
+      if (!star || from >= chars.length || chars[from] === "/") return false;
+      from++;
+    }
+    at = from + tests.length;
+  }
+  return at === chars.length;
 }
 
-function compile(pattern: string): RegExp {
+/** What has to fit one character after the other, behind a star or where the piece before has ended. */
+interface Piece {
+  star: boolean;
+  tests: ((char: string) => boolean)[];
+}
+
+function compile(pattern: string): Piece[] {
   if (pattern.length > 1024) throw malformed();
-  let source = "";
-  for (let index = 0; index < pattern.length; index++) {
-    const char = pattern.charAt(index);
+  const chars = [...pattern];
+  const pieces: Piece[] = [{ star: false, tests: [] }];
+  for (let index = 0; index < chars.length; index++) {
+    const char = chars[index] ?? "";
+    const piece = pieces.at(-1) as Piece;
     if (char === "*") {
-      // Stars in a row mean one; left as they are they would make the expression slow.
-      if (pattern.charAt(index - 1) !== "*" || index === 0) source += "[^/]*";
+      if (piece.tests.length === 0) piece.star = true;
+      else pieces.push({ star: true, tests: [] });
     } else if (char === "?") {
-      source += "[^/]";
+      piece.tests.push((found) => found !== "/");
     } else if (char === "[") {
-      const [set, end] = compileSet(pattern, index + 1);
-      source += set;
+      const [test, end] = compileSet(chars, index + 1);
+      piece.tests.push(test);
       index = end;
-    } else if (char === "\\") {
-      index++;
-      if (index === pattern.length) throw malformed();
-      source += quote(pattern.charAt(index));
     } else {
-      source += quote(char);
+      const wanted = char === "\\" ? chars[++index] : char;
+      if (wanted === undefined) throw malformed();
+      piece.tests.push((found) => found === wanted);
     }
   }
-  return new RegExp(`^${source}$`, "u");
+  return pieces;
 }
 
-/** @returns the set as an expression and where its closing bracket stands */
-function compileSet(pattern: string, start: number): [source: string, end: number] {
+/** @returns what a character has to be and where the set's closing bracket stands */
+function compileSet(chars: readonly string[], start: number): [test: (char: string) => boolean, end: number] {
   let index = start;
-  const negated = pattern.charAt(index) === "^";
+  const negated = chars[index] === "^";
   if (negated) index++;
-  let source = "";
+  const ranges: [low: number, high: number][] = [];
   for (let first = true; ; first = false) {
-    const char = pattern.charAt(index);
-    if (char === "") throw malformed();
-    if (char === "]" && !first) break;
-    const [low, afterLow] = setCharacter(pattern, index);
+    if (chars[index] === "]" && !first) break;
+    const [low, afterLow] = setCharacter(chars, index);
     index = afterLow;
-    if (pattern.charAt(index) === "-") {
-      const [high, afterHigh] = setCharacter(pattern, index + 1);
-      index = afterHigh;
-      if (low <= high) source += `${inSet(low)}-${inSet(high)}`;
-    } else {
-      source += inSet(low);
-    }
+    let high = low;
+    if (chars[index] === "-") [high, index] = setCharacter(chars, index + 1);
+    ranges.push([low, high]);
   }
-  if (source === "") return [negated ? "[^/]" : "(?!)", index];
-  return [negated ? `[^${source}]` : `[${source}]`, index];
+  return [
+    (char) => {
+      const code = char.codePointAt(0) ?? 0;
+      return ranges.some(([low, high]) => code >= low && code <= high) !== negated;
+    },
+    index,
+  ];
 }
 
-function setCharacter(pattern: string, at: number): [char: string, next: number] {
-  const char = pattern.charAt(at);
-  if (char === "" || char === "-" || char === "]") throw malformed();
-  if (char !== "\\") return [char, at + 1];
-  const escaped = pattern.charAt(at + 1);
-  if (escaped === "") throw malformed();
-  return [escaped, at + 2];
-}
-
-function quote(char: string): string {
-  return /[\^$\\.*+?()[\]{}|/]/.test(char) ? `\\${char}` : char;
-}
-
-/** A dash means something inside a set, and may be quoted nowhere else. */
-function inSet(char: string): string {
-  return char === "-" ? "\\-" : quote(char);
+function setCharacter(chars: readonly string[], at: number): [code: number, next: number] {
+  const char = chars[at];
+  if (char === undefined || char === "-" || char === "]") throw malformed();
+  const [wanted, next] = char === "\\" ? [chars[at + 1], at + 2] : [char, at + 1];
+  const code = wanted?.codePointAt(0);
+  if (code === undefined) throw malformed();
+  return [code, next];
 }
 
 function malformed(): BerthError {

@@ -222,4 +222,7 @@ test("labels and variables by name and expression", () => {
   expect(messageOf(() => extraAttributes(record({ "env-regex": "[" })))).toBe(
     "error parsing regexp: missing closing ]: `[`",
   );
+  expect(messageOf(() => extraAttributes(record({ "env-regex": "a**" })))).toBe(
+    "error parsing regexp: invalid nested repetition operator: `**`",
+  );
 });

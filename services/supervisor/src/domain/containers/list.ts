@@ -1,5 +1,6 @@
 import { invalid } from "../errors.ts";
 import type { ContainerRecord } from "../model.ts";
+import { textOrPattern } from "../pattern.ts";
 import type { Container } from "./container.ts";
 import type { Parts } from "./parts.ts";
 import { isActive } from "./state.ts";
@@ -86,27 +87,10 @@ function testFor(name: string, values: readonly string[]): Test {
   }
 }
 
-/** Text that is given as it is or matched by a regular expression; one that can't be compiled matches itself alone. */
+/** Any of the values fits. */
 function any(values: readonly string[], test: (pattern: (text: string) => boolean) => Test): Test {
-  const tests = values.map((value) => test(patternOf(value)));
+  const tests = values.map((value) => test(textOrPattern(value)));
   return (record) => tests.some((one) => one(record));
-}
-
-export function patternOf(value: string): (text: string) => boolean {
-  const expression = compile(value);
-  return (text) => text === value || (expression?.test(text) ?? false);
-}
-
-/** characters of a pattern; expressions are the caller's, and long ones can take very long to match. */
-const maxPattern = 256;
-
-function compile(pattern: string): RegExp | undefined {
-  if (pattern.length > maxPattern) return undefined;
-  try {
-    return new RegExp(pattern);
-  } catch {
-    return undefined;
-  }
 }
 
 export function hasLabel({ spec }: ContainerRecord, filter: string): boolean {

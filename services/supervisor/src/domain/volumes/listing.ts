@@ -1,7 +1,7 @@
 import { BerthError, errorMessage } from "@berth/errors";
 import { diskUsage } from "@berth/isolation";
-import { patternOf } from "../containers/list.ts";
 import { invalid } from "../errors.ts";
+import { textOrPattern } from "../pattern.ts";
 import { volumeEvent } from "./events.ts";
 import { localDriver } from "./local-driver.ts";
 import { anonymousLabel, type Volumes, type VolumeView } from "./volumes.ts";
@@ -136,7 +136,7 @@ function wantsAll(values: readonly string[]): boolean {
 function filterOf(volumes: Volumes, filters: VolumeFilters, known: readonly string[]): (view: VolumeView) => boolean {
   for (const key of Object.keys(filters)) if (!known.includes(key)) throw invalid(`invalid filter '${key}'`);
   const { dangling = [], driver = [], label = [], name = [] } = filters;
-  const names = name.map(patternOf);
+  const names = name.map(textOrPattern);
   const isDangling = dangling.length === 0 ? undefined : readFlag(dangling);
   return ({ record }) =>
     (driver.length === 0 || driver.includes(record.driver)) &&

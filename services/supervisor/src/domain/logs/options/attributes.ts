@@ -1,12 +1,12 @@
 import { hostname } from "node:os";
+import { errorMessage } from "@berth/errors";
 import type { ContainerRecord } from "../../model.ts";
+import { compilePattern } from "../../pattern.ts";
 import { renderTag, type TemplateData } from "./template.ts";
 import { LogOptionError } from "./values.ts";
 
 /** Docker's default tag. */
 const defaultTag = "{{.ID}}";
-/** An expression is the user's: longer than this is not one, and what a label may hold is bounded too. */
-const maxPattern = 1024;
 
 /** What log drivers and tags may tell of a container. */
 function tagData({ id, name, spec, path, args, created }: ContainerRecord): TemplateData {
@@ -57,32 +57,20 @@ export function extraAttributes(
     for (const name of names === "" ? [] : names.split(","))
       if (Object.hasOwn(source, name)) extra[rename(name)] = source[name] ?? "";
     if (pattern === "") return;
-    const expression = compile(pattern);
-    for (const [name, value] of Object.entries(source)) if (expression.test(name)) extra[rename(name)] = value;
+    const matches = compile(pattern);
+    for (const [name, value] of Object.entries(source)) if (matches(name)) extra[rename(name)] = value;
   };
   add(spec.config.labels, options["labels"] ?? "", options["labels-regex"] ?? "");
   add({ ...environment }, options["env"] ?? "", options["env-regex"] ?? "");
   return { ...extra };
 }
 
-function compile(pattern: string): RegExp {
-  if (pattern.length > maxPattern) throw new LogOptionError("error parsing regexp: expression too large");
+function compile(pattern: string): (text: string) => boolean {
   try {
-    return new RegExp(pattern, "u");
-  } catch {
-    throw new LogOptionError(`error parsing regexp: ${why(pattern)}: \`${pattern}\``);
+    return compilePattern(pattern);
+  } catch (error) {
+    throw new LogOptionError(errorMessage(error));
   }
-}
-
-/** Go's words for the usual mistakes. */
-function why(pattern: string): string {
-  const plain = pattern.replace(/\\./g, "");
-  const count = (letter: string) => plain.split(letter).length - 1;
-  if (count("[") > count("]")) return "missing closing ]";
-  if (count("(") > count(")")) return "missing closing )";
-  if (count(")") > count("(")) return "unexpected )";
-  if (/(^|[(|])[*+?]/.test(plain)) return "missing argument to repetition operator";
-  return "invalid escape sequence";
 }
 
 /** A json-file record's `attrs`: what is asked for, and the tag if one is. @throws LogOptionError */
