@@ -101,7 +101,8 @@ function attachedStreams(flags: Parsed, isDetached: boolean): Json {
   return { AttachStdin: flags.bool("interactive"), AttachStdout: true, AttachStderr: true };
 }
 
-function variables(flags: Parsed): string[] {
+/** The variables of --env-file and --env, "NAME=value" each. @throws UsageError for a file that can't be read */
+export function variables(flags: Parsed): string[] {
   const fromFiles = flags.list("env-file").flatMap(linesOf);
   // A name alone passes our own value on, if there is one.
   return [...fromFiles, ...flags.list("env")].flatMap((variable) => {

@@ -1,13 +1,8 @@
 import type { Command } from "../command.ts";
+import { UsageError } from "../flags.ts";
 import { size } from "../output/human.ts";
 import { type Column, renderRows } from "../output/table.ts";
-
-interface Usage {
-  LayersSize: number;
-  Images: { Containers: number; Size: number; SharedSize: number }[] | null;
-  Containers: { State: string; SizeRw?: number }[] | null;
-  Volumes: { UsageData?: { Size: number; RefCount: number } }[] | null;
-}
+import { renderDetails, type Usage } from "./df-details.ts";
 
 const columns: Column[] = [
   { heading: "TYPE", field: "Type" },
@@ -20,11 +15,19 @@ const columns: Column[] = [
 const command: Command = {
   usage: "system df [OPTIONS]",
   summary: "Show how much space images, containers and volumes take",
-  flags: [{ name: "format", type: "string", help: "json, or a template" }],
-  examples: ["berth system df"],
+  flags: [
+    { name: "format", type: "string", help: "json, or a template" },
+    { name: "verbose", short: "v", type: "bool", help: "Show each image, container and volume" },
+  ],
+  examples: ["berth system df", "berth system df -v"],
   args: [0, 0],
   async run({ engine, flags, print }) {
     const usage = await engine.json<Usage>("GET", "/system/df");
+    if (flags.bool("verbose")) {
+      if (flags.has("format")) throw new UsageError("the format and verbose options can not be used together");
+      await print(renderDetails(usage));
+      return 0;
+    }
     const images = usage.Images ?? [];
     const containers = usage.Containers ?? [];
     const sum = (numbers: number[]) => numbers.reduce((total, value) => total + value, 0);

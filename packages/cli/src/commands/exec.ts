@@ -2,6 +2,7 @@ import { any, type Command } from "../command.ts";
 import { UsageError } from "../flags.ts";
 import { followResize, joinStreams } from "../terminal.ts";
 import { detachFlag, detachKeysOf } from "./attach.ts";
+import { variables } from "./container-body.ts";
 import { containerPath } from "./each.ts";
 
 const command: Command = {
@@ -11,6 +12,7 @@ const command: Command = {
     { name: "detach", short: "d", type: "bool", help: "Do not wait for it" },
     detachFlag,
     { name: "env", short: "e", type: "list", value: "key=value", help: "Set a variable" },
+    { name: "env-file", type: "list", value: "file", help: "Read variables from a file" },
     { name: "interactive", short: "i", type: "bool", help: "Keep stdin open" },
     { name: "privileged", type: "bool", help: "All rights of the host" },
     { name: "tty", short: "t", type: "bool", help: "Give it a terminal" },
@@ -34,7 +36,7 @@ const command: Command = {
       AttachStdin: stdin,
       AttachStdout: !detach,
       AttachStderr: !detach,
-      Env: flags.list("env"),
+      Env: variables(flags),
       User: flags.text("user") ?? "",
       WorkingDir: flags.text("workdir") ?? "",
       Privileged: flags.bool("privileged"),

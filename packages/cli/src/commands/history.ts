@@ -23,6 +23,7 @@ const command: Command = {
   summary: "Show the steps that made an image",
   flags: [
     { name: "format", type: "string", help: "json, or a template" },
+    { name: "human", short: "H", type: "bool", help: "Sizes and dates for people (default true)" },
     { name: "no-trunc", type: "bool", help: "Show everything whole" },
     { name: "quiet", short: "q", type: "bool", help: "Show ids alone" },
   ],
@@ -31,11 +32,13 @@ const command: Command = {
   async run({ engine, flags, args: [name = ""], print }) {
     const steps = await engine.json<Step[]>("GET", `/images/${name}/history`);
     const whole = flags.bool("no-trunc");
+    const human = flags.bool("human") || !flags.has("human");
     const rows = steps.map((step) => ({
       ID: whole ? step.Id : shortId(step.Id),
-      CreatedSince: step.Created === 0 ? "" : ago(step.Created),
+      CreatedAt: dateOf(step.Created),
+      CreatedSince: human ? (step.Created === 0 ? "N/A" : ago(step.Created)) : dateOf(step.Created),
       CreatedBy: whole ? step.CreatedBy : ellipsis(step.CreatedBy.replaceAll("\t", " "), 45),
-      Size: size(step.Size),
+      Size: human ? size(step.Size) : step.Size,
       Comment: step.Comment,
     }));
     if (flags.bool("quiet")) await print(rows.map(({ ID }) => `${ID}\n`).join(""));
@@ -43,5 +46,7 @@ const command: Command = {
     return 0;
   },
 };
+
+const dateOf = (seconds: number): string => new Date(seconds * 1000).toISOString().replace(".000Z", "Z");
 
 export default command;

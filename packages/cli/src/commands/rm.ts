@@ -6,6 +6,7 @@ const command: Command = {
   summary: "Remove containers",
   flags: [
     { name: "force", short: "f", type: "bool", help: "Kill a running container first" },
+    { name: "link", short: "l", type: "bool", help: "Remove a link (/web/db) instead of a container" },
     { name: "volumes", short: "v", type: "bool", help: "Remove its anonymous volumes too" },
   ],
   examples: ["berth rm web", "berth rm -f web", "berth rm $(berth ps -aq)"],
@@ -14,7 +15,7 @@ const command: Command = {
     forEach(context, async (name) => {
       const { flags } = context;
       await context.engine.run("DELETE", containerPath(name), {
-        query: { force: flags.bool("force"), v: flags.bool("volumes") },
+        query: { force: flags.bool("force"), v: flags.bool("volumes"), link: flags.bool("link") },
       });
       return name;
     }),

@@ -39,17 +39,19 @@ const command: Command = {
   flags: [
     { name: "all", short: "a", type: "bool", help: "Stopped ones too" },
     { name: "format", type: "string", help: "json, or a template" },
+    { name: "no-trunc", type: "bool", help: "Show whole ids" },
     { name: "no-stream", type: "bool", help: "Show it once" },
   ],
   examples: ["berth stats", "berth stats --no-stream web"],
   args: [0, any],
   async run({ engine, flags, args, print }) {
+    const whole = flags.bool("no-trunc");
     for (;;) {
       const names = args.length > 0 ? args : await listed(engine, flags.bool("all"));
       // Each answer takes the second that it measures, so this is one round a second.
       const rows = await Promise.all(
         names.map(async (name) =>
-          rowOf(await engine.json<Stats>("GET", containerPath(name, "/stats"), { query: { stream: "false" } })),
+          rowOf(await engine.json<Stats>("GET", containerPath(name, "/stats"), { query: { stream: "false" } }), whole),
         ),
       );
       const text = renderRows(flags.text("format"), columns, rows);
@@ -67,7 +69,7 @@ async function listed(engine: Engine, all: boolean): Promise<string[]> {
   return (await engine.json<Summary[]>("GET", "/containers/json", { query: { all } })).map(({ Id }) => Id);
 }
 
-function rowOf(stats: Stats): Row {
+function rowOf(stats: Stats, whole: boolean): Row {
   const used = memoryUsed(stats);
   const limit = stats.memory_stats.limit ?? 0;
   const networks = Object.values(stats.networks ?? {});
@@ -76,7 +78,7 @@ function rowOf(stats: Stats): Row {
   const blocks = (op: string) =>
     size(sum(io.filter((entry) => entry.op.toLowerCase() === op).map(({ value }) => value)));
   return {
-    ID: shortId(stats.id),
+    ID: whole ? stats.id : shortId(stats.id),
     Name: stats.name.replace(/^\//, ""),
     CPUPerc: `${cpuPercent(stats).toFixed(2)}%`,
     MemUsage: `${memory(used)} / ${memory(limit)}`,

@@ -1,8 +1,8 @@
 // A client that lives many containers' lives, one after the other, and looks at every answer.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Bed } from "../bed.ts";
-import { Random } from "./random.ts";
-import { Subject, WrongAnswer } from "./subject.ts";
+import type { Random } from "./random.ts";
+import { type Subject, WrongAnswer } from "./subject.ts";
 
 export interface Tally {
   lives: number;
@@ -44,18 +44,16 @@ async function killAndWait(subject: Subject): Promise<void> {
   }
 }
 
-/** Goes on until `until` (ms since epoch), with what `seed` says. Throws WrongAnswer. */
+/** Goes on until `until` (ms since epoch), with what `random` says; `subjectOf` names each life's container. Throws WrongAnswer. */
 export async function liveLives(
   bed: Bed,
-  image: string,
-  index: number,
-  seed: number,
+  subjectOf: (life: number) => Subject,
+  random: Random,
   until: number,
   tally: Tally,
 ): Promise<void> {
-  const random = new Random(seed + index * 7919);
   for (let life = 0; Date.now() < until; life++) {
-    const subject = new Subject(`soak-${index}-${life}`, bed.api, image);
+    const subject = subjectOf(life);
     await subject.create();
     if (random.next() < 0.9) await subject.change("start", [204], "running");
     for (let step = random.between(0, 12); step > 0 && Date.now() < until; step--) {

@@ -5,6 +5,7 @@ import { killServices } from "./chaos.ts";
 import { liveLives, type Tally } from "./client.ts";
 import { Random } from "./random.ts";
 import { growth, holding, leftOnDisk } from "./remains.ts";
+import { Subject } from "./subject.ts";
 
 export interface SoakOptions {
   readonly seconds: number;
@@ -30,23 +31,29 @@ export async function soak({ seconds, clients, seed }: SoakOptions): Promise<Soa
   const calm = new AbortController();
   let failed = true;
   try {
+    const killed = new Map<string, number>();
+    const gatewayDeaths = () => killed.get("gateway") ?? 0;
     const image = await bed.push("busybox");
     await bed.docker.must(["pull", "-q", image]);
     const work = (until: number, from: number) =>
       Promise.all(
-        Array.from({ length: clients }, (_, index) => liveLives(bed, image, from + index, seed, until, tally)),
+        Array.from({ length: clients }, (_, index) => {
+          const subject = (life: number) =>
+            new Subject(`soak-${from + index}-${life}`, { api: bed.api, image, gatewayDeaths });
+          return liveLives(bed, subject, new Random(seed + (from + index) * 7919), until, tally);
+        }),
       );
     await work(Date.now() + warmUpMs, 0);
     await sleep(restMs);
     const before = await holding(bed.engine);
-    const killing = killServices(bed.engine, new Random(seed), calm.signal);
+    const killing = killServices(bed.engine, new Random(seed), calm.signal, killed);
     const worked = work(Date.now() + seconds * 1000, clients);
     try {
       await Promise.race([worked, killing]);
     } finally {
       calm.abort();
     }
-    const killed = await killing;
+    await killing;
     await worked;
     await sleep(restMs);
     const after = await holding(bed.engine);

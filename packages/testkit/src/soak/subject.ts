@@ -14,20 +14,29 @@ export class WrongAnswer extends Error {
   override readonly name = "WrongAnswer";
 }
 
+export interface Surroundings {
+  readonly api: Api;
+  readonly image: string;
+  /** How often the gateway was killed so far. */
+  gatewayDeaths(): number;
+}
+
 export class Subject {
   readonly name: string;
   readonly #api: Api;
   readonly #image: string;
+  readonly #gatewayDeaths: () => number;
   status: Status = "created";
   /** How often the program was begun; undefined when a start was interrupted. */
   #starts: number | undefined = 0;
   /** The program was killed while a line was on its way. */
   interrupted = 0;
 
-  constructor(name: string, api: Api, image: string) {
+  constructor(name: string, { api, image, gatewayDeaths }: Surroundings) {
     this.name = name;
     this.#api = api;
     this.#image = image;
+    this.#gatewayDeaths = gatewayDeaths;
   }
 
   async create(): Promise<void> {
@@ -95,8 +104,10 @@ export class Subject {
     if (isInterrupted(made)) return this.#broken();
     if (made.status !== 201) throw new WrongAnswer(`exec create in ${this.name}: ${made.status} ${made.text}`);
     const { Id } = made.json as { Id: string };
+    const deaths = this.#gatewayDeaths();
     const ran = await attempt(this.#api, "POST", `${version}/exec/${Id}/start`, { Detach: false, Tty: false });
-    if (isInterrupted(ran)) return this.#broken();
+    // A raw stream ends with its connection: that the gateway's death cut it, nobody sees in it.
+    if (isInterrupted(ran) || this.#gatewayDeaths() !== deaths) return this.#broken();
     if (ran.status !== 200) throw new WrongAnswer(`exec start in ${this.name}: ${ran.status} ${ran.text}`);
     const seen = await insist(this.#api, "GET", `${version}/exec/${Id}/json`);
     const { ExitCode, Running } = seen.json as { ExitCode: number | null; Running: boolean };
