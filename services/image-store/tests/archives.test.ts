@@ -107,6 +107,33 @@ describe("load", () => {
     }
   });
 
+  it("keeps what an image was made on, when that is in the archive too", async () => {
+    const parent = await addImage(store, { content: ["a"] });
+    await store.images.create(parent.manifest, "");
+    const child = await addImage(store, { content: ["a", "b"] });
+    await store.images.create(child.manifest, parent.id);
+    const both = await saved(child.id, parent.id);
+    const alone = await saved(child.id);
+    const before = store;
+    store = await openTestStore();
+    try {
+      await loaded(alone);
+      expect((await store.images.get(child.id)).image.parent).toBe("");
+      await loaded(both, 100_000);
+      expect((await store.images.get(child.id)).image.parent).toBe(parent.id);
+      expect((await store.images.get(parent.id)).image.parent).toBe("");
+      await expect(store.images.setParent(parent.id, child.id)).rejects.toMatchObject({
+        reason: "INVALID_ARGUMENT",
+        message: `image ${child.id} is not a valid parent for ${parent.id}`,
+      });
+      await expect(store.images.setParent(child.id, child.id)).rejects.toThrow("is not a valid parent");
+    } finally {
+      await store.close();
+      removeTestStore(store);
+      store = before;
+    }
+  });
+
   it("takes OCI layouts, also with an index in them", async () => {
     const layer = gzipSync(await tarOf({ file: "content" }));
     const config = configOf(await tarOf({ file: "content" }));
@@ -225,6 +252,15 @@ describe("import", () => {
       expect(JSON.parse(config.toString())).toMatchObject({ config: { Cmd: ["sh"] }, comment: "mine", os: "linux" });
     }
     expect(store.events.map(({ action }) => action)).toEqual(["import", "import", "import"]);
+  });
+
+  it("is for Linux alone", async () => {
+    const tar = await tarOf({ a: "b" });
+    const platform = { os: "darwin", architecture: "arm64" };
+    await expect(importTar(store, { ...options, platform }, pieces(tar), signal)).rejects.toMatchObject({
+      reason: "INVALID_ARGUMENT",
+      message: "operating system is not supported",
+    });
   });
 
   it("refuses what is no tar", async () => {

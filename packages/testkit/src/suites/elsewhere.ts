@@ -33,8 +33,17 @@ const ELSEWHERE: Readonly<Record<string, readonly RegExp[]>> = {
     /DockerCLIBuildSuite|DockerHubPullSuite|DockerRegistry|DockerSchema1|DockerSwarmSuite|DockerNetworkSuite/,
     new RegExp(`/Test(${BUILD_OR_CONNECT.join("|")})$`),
     /DockerCLI(Push|Pull|Login|Logout|Search|Plugins|PluginLogDriver|ServiceCreate|Network|ByDigest)/,
+    // They build, or make networks, by the API.
+    /DockerAPISuite\/Test(Build|APINetwork)|\/TestAPI(CreateDelete|Network)\w*Networks$/,
+    /\/TestContainersAPICreateMountsCreate$/,
+    // They start engines of their own, by Docker's program and with its flags.
+    /\/TestDocker(Daemon|ExternalVolume)Suite\//,
   ],
-  "docker-cli": [/^(trust|stack|plugin|registry)\//, /^image\/Test(Build|Push|Pull)/, /[Tt]rust/],
+  "docker-cli": [
+    /^(trust|plugin)\/|Trust/,
+    /^image\/Test(Build|Push)/,
+    /^stack\/Test(DeployWithNamedResources|Remove)$/,
+  ],
   "docker-py": [
     /api_build_test|api_swarm_test|api_service_test|api_secret_test|api_config_test|api_plugin_test|models_(swarm|services|nodes)_test/,
     /api_network_test|models_networks_test|test_run_with_network/,

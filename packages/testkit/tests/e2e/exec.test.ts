@@ -73,6 +73,23 @@ describe("docker exec", () => {
     ]);
   });
 
+  it("that never began ends with the container's run; one that ran can still be asked about", async () => {
+    const { api } = bed;
+    const create = async () => (await api.must<{ Id: string }>("POST", "/containers/box/exec", { Cmd: ["true"] })).Id;
+    const [unused, used] = [await create(), await create()];
+    await api.must("POST", `/exec/${used}/start`, { Detach: false });
+    await bed.docker.must(["restart", "-t", "0", "box"]);
+    for (const [method, path] of [
+      ["GET", `/exec/${unused}/json`],
+      ["POST", `/exec/${unused}/start`],
+      ["POST", `/exec/${unused}/resize?h=1&w=1`],
+    ] as const) {
+      const answer = await api.call(method, path, method === "POST" ? { Detach: true } : undefined);
+      expect([answer.status, answer.json]).toEqual([404, { message: `No such exec instance: ${unused}` }]);
+    }
+    expect(await api.must("GET", `/exec/${used}/json`)).toMatchObject({ Running: false, ExitCode: 0 });
+  });
+
   it("is named by inspect while it runs, and no longer", async () => {
     for (let i = 0; i < 20; i++) await bed.docker.must(["exec", "box", "true"]);
     await bed.docker.must(["exec", "-d", "box", "sleep", "1000"]);

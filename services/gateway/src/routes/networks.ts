@@ -1,11 +1,14 @@
 import { BerthError } from "@berth/errors";
 import type { Containers } from "../domain/containers.ts";
 import { sendJson } from "../http/answer.ts";
+import { readJson } from "../http/body.ts";
 import type { Api } from "../http/server.ts";
+import { struct, text } from "../json/decode.ts";
 import type { Network } from "../rpc/types.ts";
 import { networkJson } from "../shapes/inspect.ts";
 
 const listFilters = ["dangling", "driver", "id", "label", "name", "scope", "type"];
+const createBody = struct("network.CreateRequest", { Name: text });
 const predefined = ["bridge", "host", "none"];
 
 /** Engine API, "Networks": the three that every engine has. */
@@ -38,7 +41,11 @@ export function networkRoutes(api: Api, containers: Containers): void {
     }
     throw absent("removing networks");
   });
-  api.on("POST", "/networks/create", () => {
+  api.on("POST", "/networks/create", async ({ req }) => {
+    const { Name: name = "" } = await readJson(req, createBody);
+    if (name === "") throw new BerthError("INVALID_ARGUMENT", "invalid name: name is empty");
+    if (predefined.includes(name) || name === "default")
+      throw new BerthError("FORBIDDEN", `operation is not permitted on predefined ${name} network `);
     throw absent("creating networks");
   });
   api.on("POST", "/networks/{name}/connect", () => {

@@ -38,7 +38,7 @@ export function streamRoutes(api: Api, containers: Containers, hostId: string): 
     attach({ ...call, minor: namesFrames }, containers, hostId),
   );
   api.on("GET", "/containers/{name}/attach/ws", async ({ name, signal }) => {
-    await containers.nodes.of(name, signal);
+    await containers.terminal(name, signal);
     throw new BerthError("INVALID_ARGUMENT", "not websocket protocol");
   });
 }

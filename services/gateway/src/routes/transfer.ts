@@ -9,7 +9,7 @@ import { commonHeaders, sendJson, startStream } from "../http/answer.ts";
 import type { Call } from "../http/call.ts";
 import { pieces } from "../http/pieces.ts";
 import type { Api } from "../http/server.ts";
-import type { RegistryAuth, RegistryProxy, Snapshotter } from "../rpc/types.ts";
+import type { FetchResponse, RegistryAuth, RegistryProxy, Snapshotter } from "../rpc/types.ts";
 import { errorLine, jsonLine, progressLine } from "../shapes/progress.ts";
 import { write } from "../streams/remote.ts";
 import { platformOf, targetOf } from "./images.ts";
@@ -109,27 +109,23 @@ export function registryAuth(req: Pick<IncomingMessage, "headers">): RegistryAut
   }
 }
 
-/** POST /images/create?fromSrc=-: a tar of a root file system becomes an image. */
+/** POST /images/create?fromSrc=: a tar of a root file system, in the body ("-") or at a URL, becomes an image. */
 async function importImage(call: Call, parts: TransferParts): Promise<void> {
-  const { images } = parts;
+  const { images, registry } = parts;
   const { query, req, signal } = call;
   const source = query.text("fromSrc");
-  if (source !== "-")
-    throw new BerthError(
-      "NOT_IMPLEMENTED",
-      "importing from a URL is not supported by this engine; send the archive itself",
-    );
   const repository = query.text("repo");
   const reference = repository === "" ? "" : targetOf(repository, query.text("tag"));
   const changes = query.all("changes");
   const start = {
     reference,
-    comment: query.text("message") || "Imported from -",
+    comment: query.text("message") || `Imported from ${source}`,
     config: changes.length === 0 ? Buffer.alloc(0) : Buffer.from(JSON.stringify(applyChanges(changes))),
     platform: platformOf(query.text("platform")),
   };
   await stream(call, async (say) => {
-    const { imageId } = await images.store.importImage(importRequests(start, req), {
+    const archive = source === "-" ? pieces(req) : await download(registry, source, say, signal);
+    const { imageId } = await images.store.importImage(importRequests(start, archive), {
       signal,
       timeoutMs: Number.POSITIVE_INFINITY,
     });
@@ -146,9 +142,49 @@ interface ImportStart {
   platform: ReturnType<typeof platformOf>;
 }
 
-async function* importRequests(start: ImportStart, req: IncomingMessage) {
+async function* importRequests(start: ImportStart, archive: AsyncIterable<Buffer>) {
   yield { message: { $case: "start" as const, value: start } };
-  for await (const data of pieces(req)) yield { message: { $case: "data" as const, value: data } };
+  for await (const data of archive) yield { message: { $case: "data" as const, value: data } };
+}
+
+/** bytes between two lines of progress */
+const progressStep = 1024 * 1024;
+
+/** What lies at a URL, telling how far it is. Nobody hears of it before there is something. */
+async function download(
+  registry: RegistryProxy,
+  url: string,
+  say: (line: string) => Promise<void>,
+  signal: AbortSignal,
+): Promise<AsyncGenerator<Buffer>> {
+  const answers = registry.fetch({ url }, { signal })[Symbol.asyncIterator]();
+  const { value: first } = await answers.next();
+  const found = first?.message?.$case === "found" ? first.message.value : { url, size: 0 };
+  await say(jsonLine({ status: `Downloading from ${found.url}` }));
+  return measured(answers, found.size, say);
+}
+
+async function* measured(
+  answers: AsyncIterator<FetchResponse>,
+  total: number,
+  say: (line: string) => Promise<void>,
+): AsyncGenerator<Buffer> {
+  let current = 0;
+  let said = 0;
+  try {
+    for (let answer = await answers.next(); answer.done !== true; answer = await answers.next()) {
+      const { message } = answer.value;
+      if (message?.$case !== "data") continue;
+      current += message.value.length;
+      if (current - said >= progressStep || current === total) {
+        said = current;
+        await say(progressLine({ status: "Importing", current, total: Math.max(total, current) }));
+      }
+      yield message.value;
+    }
+  } finally {
+    await answers.return?.();
+  }
 }
 
 async function load(call: Call, parts: TransferParts): Promise<void> {

@@ -34,7 +34,7 @@ export type {
 export { ChangeKind, ContainerStatus, SupervisorDefinition, WaitCondition } from "@berth/api/containers";
 export type { Image, ImageUse, LoadImagesResponse } from "@berth/api/images";
 export { ImageStoreDefinition } from "@berth/api/images";
-export type { LayerProgress, PullResponse, RegistryAuth } from "@berth/api/registry";
+export type { FetchResponse, LayerProgress, PullResponse, RegistryAuth } from "@berth/api/registry";
 export { LayerStatus, RegistryProxyDefinition } from "@berth/api/registry";
 export type { UnpackResponse } from "@berth/api/snapshots";
 export { SnapshotterDefinition, UnpackStatus } from "@berth/api/snapshots";

@@ -63,3 +63,8 @@ it("attach by websocket: input, both outputs, the log first, no frames", async (
   expect(text.split("\n").sort()).toEqual(["", "got hello", "oops", "start"]);
   await bed.docker.must(["rm", "-f", id]);
 });
+
+it("attach by websocket to no container is told so, whatever the request lacks to become one", async () => {
+  const answer = await bed.api.call("GET", "/containers/no-such/attach/ws");
+  expect([answer.status, answer.json]).toEqual([404, { message: "No such container: no-such" }]);
+});

@@ -11,6 +11,7 @@ import {
   referenceString,
   withDefaultTag,
 } from "@berth/oci";
+import { type Fetched, fetchUrl } from "./fetch.ts";
 import { Flights } from "./flights.ts";
 import { login } from "./login.ts";
 import { pull } from "./pull.ts";
@@ -106,6 +107,11 @@ export class Puller {
     signal: AbortSignal,
   ): Promise<SearchResult[]> {
     return search(this.#shared, this.#options.insecureRegistries, query, signal);
+  }
+
+  /** See {@link fetchUrl}. */
+  fetch(address: string, signal: AbortSignal): Promise<Fetched> {
+    return fetchUrl(this.#shared, address, signal);
   }
 
   close(): Promise<void> {

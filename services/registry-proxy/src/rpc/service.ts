@@ -40,6 +40,12 @@ export function registryProxyService(puller: Puller, log: Logger): Implementatio
       const bounded = Math.max(1, Math.min(limit, 100));
       return { results: await puller.search({ term, limit: bounded, credentials: decodeAuth(auth) }, signal) };
     },
+
+    async *fetch({ url }, { signal }) {
+      const { body, ...found } = await puller.fetch(url, signal);
+      yield { message: { $case: "found", value: found } };
+      for await (const data of body) yield { message: { $case: "data", value: data } };
+    },
   };
 }
 

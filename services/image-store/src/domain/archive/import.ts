@@ -35,6 +35,9 @@ export async function importTar(
   const name = options.reference === "" ? undefined : withDefaultTag(parseReference(options.reference));
   if (name?.digest !== undefined) throw new BerthError("INVALID_ARGUMENT", "cannot import digest reference");
   const runtime = parseRuntime(options.config);
+  const { platform } = options;
+  if (platform !== undefined && platform.os !== "linux")
+    throw new BerthError("INVALID_ARGUMENT", "operating system is not supported");
   const { start, all } = await peek(source);
   const packing = packingOf(start);
   return Intake.run(parts, signal, async (intake) => {
