@@ -173,6 +173,7 @@ export interface Native {
   statPath(view: NativeView, path: string): Promise<NativePathStatus>;
   resolveDirectory(view: NativeView, path: string): Promise<string>;
   makeDirectory(view: NativeView, path: string): Promise<void>;
+  checkUser(view: NativeView, user: string): Promise<void>;
   readonly TreeRead: new (view: NativeView, path: string | null) => NativeTreeRead;
   readonly TreeWrite: new (
     view: NativeView,

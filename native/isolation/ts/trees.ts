@@ -33,6 +33,9 @@ export const resolveDirectory = (view: View, path: string): Promise<string> =>
 /** Makes a directory of root's (mode 0755), with those above it; none of it is changed where it is there. @throws ENOTDIR, EROFS, ELOOP */
 export const makeDirectory = (view: View, path: string): Promise<void> => native.makeDirectory(toNative(view), path);
 
+/** Looks "name|uid[:group|gid]" up in the container's own files. @throws EINVAL, its `detail` in Docker's words; else as statPath */
+export const checkUser = (view: View, user: string): Promise<void> => native.checkUser(toNative(view), user);
+
 export interface TreeArchive {
   /** Of the path asked for; null for the whole root. */
   readonly status: PathStatus | null;

@@ -4,5 +4,6 @@
  */
 export { GrpcCode } from "./codes.ts";
 export { BerthError, errorMessage, isAbortError, isBerthError } from "./error.ts";
+export { execFailureText, type ProgramFailure, programFailure } from "./exec-failure.ts";
 export { decodeDetails, encodeDetails, fromGrpc, type GrpcFailure, toGrpc } from "./grpc.ts";
 export { allReasons, httpStatus, isReason, type Reason } from "./reasons.ts";

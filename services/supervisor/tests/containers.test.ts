@@ -1,8 +1,9 @@
+import { execFailureText, programFailure } from "@berth/errors";
 import { expect, test } from "vitest";
 import { Container } from "../src/domain/containers/container.ts";
 import { Registry } from "../src/domain/containers/registry.ts";
 import { restartDelay, startsAtBoot } from "../src/domain/containers/restart-policy.ts";
-import { execFailure, startFailure } from "../src/domain/containers/start-failure.ts";
+import { startFailure } from "../src/domain/containers/start-failure.ts";
 import { transit } from "../src/domain/containers/state.ts";
 import { newId, newMac, randomName } from "../src/domain/ids.ts";
 import { Mutex } from "../src/domain/mutex.ts";
@@ -65,8 +66,12 @@ test("failures to start in Docker's words", () => {
   expect(
     startFailure(record, { event: "failed", exitCode: 128, phase: "create", message: "mount proc: Invalid argument" }),
   ).toMatchObject({ reason: "INTERNAL", details: { exitCode: "128" } });
-  expect(execFailure("foo", 127, "x")).toBe('exec: "foo": executable file not found in $PATH');
-  expect(execFailure("/f", 126, "exec /f: Exec format error")).toBe("exec /f: exec format error");
+  expect(programFailure("foo", 127, "x")).toBe('exec: "foo": executable file not found in $PATH');
+  expect(programFailure("/f", 126, "exec /f: Exec format error")).toBe("exec /f: exec format error");
+  const missing = { exitCode: 127, call: "chdir to cwd", object: "/no", code: "ENOENT", message: "x" };
+  expect(execFailureText("pwd", missing)).toBe(
+    'OCI runtime exec failed: exec failed: unable to start container process: chdir to cwd ("/no") set in config.json failed: no such file or directory',
+  );
 });
 
 test("references: name, id, unambiguous prefix", () => {

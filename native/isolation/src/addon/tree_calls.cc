@@ -1,4 +1,4 @@
-// Binding: what is under a path of a container: statPath, resolveDirectory, makeDirectory, classes TreeRead and TreeWrite.
+// Binding: what is under a path of a container: statPath, resolveDirectory, makeDirectory, checkUser, classes TreeRead and TreeWrite.
 #include <sched.h>
 #include <sys/stat.h>
 
@@ -39,6 +39,22 @@ Result<T> in_view(const ViewOptions& view, const std::function<Result<T>(int)>& 
   return std::move(*result);
 }
 
+/// For calls of (view, text) that give nothing but whether they could: `act` gets the root and the text.
+Napi::Value act_in_view(const Napi::CallbackInfo& info, std::function<Result<void>(int, const std::string&)> act) {
+  Args call(info);
+  Args viewed = call.object(0);
+  const ViewOptions view = read_view(info.Env(), viewed);
+  const std::string text = call.string(1);
+  if (call.ok() && !viewed.ok()) call.reject(viewed.mistake());
+  if (!call.ok()) return call.fail();
+  return run_async_void(info.Env(), [=]() -> Result<void> {
+    return run_on_own_thread([&]() -> Result<void> {
+      BERTH_ASSIGN(const UniqueFd root, open_view(view));
+      return act(root.get(), text);
+    });
+  });
+}
+
 /// statPath(view, path): Promise<{ size, mode, mtimeSeconds, mtimeNanos, target }>
 Napi::Value stat_call(const Napi::CallbackInfo& info) {
   Args call(info);
@@ -74,21 +90,20 @@ Napi::Value resolve_call(const Napi::CallbackInfo& info) {
 
 /// makeDirectory(view, path): Promise<void>: of root's, with the directories above it; ENOTDIR where something else stands
 Napi::Value make_directory_call(const Napi::CallbackInfo& info) {
-  Args call(info);
-  Args viewed = call.object(0);
-  const ViewOptions view = read_view(info.Env(), viewed);
-  const std::string path = call.string(1);
-  if (call.ok() && !viewed.ok()) call.reject(viewed.mistake());
-  if (!call.ok()) return call.fail();
-  return run_async_void(info.Env(), [=]() -> Result<void> {
-    return run_on_own_thread([&]() -> Result<void> {
-      BERTH_ASSIGN(const UniqueFd root, open_view(view));
-      BERTH_ASSIGN(const UniqueFd made, container::ensure_in_root(root.get(), path, container::Make::directory));
-      struct stat status {};
-      if (::fstat(made.get(), &status) != 0) return sys_error("fstat", path);
-      if (!S_ISDIR(status.st_mode)) return Error{ENOTDIR, "mkdir", path, ""};
-      return {};
-    });
+  return act_in_view(info, [](int root, const std::string& path) -> Result<void> {
+    BERTH_ASSIGN(const UniqueFd made, container::ensure_in_root(root, path, container::Make::directory));
+    struct stat status {};
+    if (::fstat(made.get(), &status) != 0) return sys_error("fstat", path);
+    if (!S_ISDIR(status.st_mode)) return Error{ENOTDIR, "mkdir", path, ""};
+    return {};
+  });
+}
+
+/// checkUser(view, "name:group"): Promise<void>; EINVAL with Docker's text as detail for one that there is not
+Napi::Value check_user_call(const Napi::CallbackInfo& info) {
+  return act_in_view(info, [](int root, const std::string& user) -> Result<void> {
+    BERTH_TRY(container::resolve_identity(root, {user, {}}, {}));
+    return {};
   });
 }
 
@@ -288,6 +303,7 @@ void init_tree(Napi::Env env, Napi::Object exports) {
   TreeRead::init(env, exports);
   TreeWrite::init(env, exports);
   exports.Set("statPath", Napi::Function::New(env, stat_call));
+  exports.Set("checkUser", Napi::Function::New(env, check_user_call));
   exports.Set("resolveDirectory", Napi::Function::New(env, resolve_call));
   exports.Set("makeDirectory", Napi::Function::New(env, make_directory_call));
 }

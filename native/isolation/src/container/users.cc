@@ -30,7 +30,8 @@ std::string read_inside(int root, const char* path) {
 std::optional<uint64_t> number(std::string_view text) {
   // Docker reads a number with a sign as one too, and then finds it out of range.
   if (text.size() > 1 && text[0] == '-' && number(text.substr(1))) return kMaxId + 1;
-  if (text.empty() || text.size() > 10) return std::nullopt;
+  // 18 digits fit; Docker takes one that does not for a name as well.
+  if (text.empty() || text.size() > 18) return std::nullopt;
   uint64_t value = 0;
   for (const char c : text) {
     if (c < '0' || c > '9') return std::nullopt;

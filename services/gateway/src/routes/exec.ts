@@ -1,4 +1,4 @@
-import { BerthError, isBerthError } from "@berth/errors";
+import { BerthError, execFailureText, isBerthError } from "@berth/errors";
 import type { Containers } from "../domain/containers.ts";
 import type { Node } from "../domain/nodes.ts";
 import { sendEmpty, sendJson } from "../http/answer.ts";
@@ -10,7 +10,6 @@ import { flag, int64, list, struct, text } from "../json/decode.ts";
 import type { InspectExecResponse } from "../rpc/types.ts";
 import { connectStream, tellOnly } from "../streams/connect.ts";
 import { parseDetachKeys } from "../streams/detach.ts";
-import type { MonitorAnswer, MonitorError } from "../streams/local.ts";
 import { type Joined, join, local } from "../streams/remote.ts";
 import { windowSize } from "./containers.ts";
 import { rawStream, streamType } from "./streams.ts";
@@ -95,7 +94,7 @@ async function start({ peer, name, minor }: HijackCall, containers: Containers, 
     ...form,
     // How the client wants it is said at the start, whatever the exec was created with.
     wrap: !tty && (await isTerminal(joined, () => node.supervisor.inspectExec({ exec: name }))),
-    explain: (answer) => execFailure(answer, processOf(joined)?.args?.[0] ?? ""),
+    explain: ({ exitCode, error }) => execFailureText(processOf(joined)?.args?.[0] ?? "", { ...error, exitCode }),
     detachKeys: tty ? parseDetachKeys(detachKeys) : undefined,
   });
 }
@@ -125,33 +124,6 @@ async function isTerminal(joined: Joined, inspect: () => Promise<InspectExecResp
   const process = processOf(joined);
   return process === undefined ? (await inspect()).tty : (process.terminal ?? false);
 }
-
-/** Docker's words for a program that could not be run; clients look for them. */
-function execFailure({ exitCode, error = {} }: MonitorAnswer, program: string): string {
-  return `OCI runtime exec failed: exec failed: unable to start container process: ${reasonOf(exitCode, error, program)}`;
-}
-
-function reasonOf(exitCode: number | undefined, error: MonitorError, object: string): string {
-  const { call = "", message = "" } = error;
-  const quoted = JSON.stringify(object);
-  if (call === "chdir to cwd") {
-    const why = errnoTexts[error.code ?? ""] ?? message;
-    return `chdir to cwd (${JSON.stringify(error.object ?? "")}) set in config.json failed: ${why}`;
-  }
-  // What kept the process from getting as far as its program (an unknown user, a limit) is told as it is.
-  if (call !== "exec") return message;
-  if (exitCode === 127 && object.includes("/")) return `exec: ${quoted}: stat ${object}: no such file or directory`;
-  if (exitCode === 127) return `exec: ${quoted}: executable file not found in $PATH`;
-  if (/EISDIR|is a directory/i.test(message)) return `exec: ${quoted}: is a directory: permission denied`;
-  if (/ENOEXEC|format/i.test(message)) return `exec ${object}: exec format error`;
-  return exitCode === 126 ? `exec: ${quoted}: permission denied` : message;
-}
-
-const errnoTexts: Record<string, string> = {
-  EACCES: "permission denied",
-  ENOENT: "no such file or directory",
-  ENOTDIR: "not a directory",
-};
 
 function consoleSize(size: number[] | undefined): number[] {
   if (size === undefined || size.length !== 2) return [];

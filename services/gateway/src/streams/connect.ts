@@ -28,11 +28,13 @@ export async function connectStream(peer: Peer, joined: Joined, options: Connect
     const stream = peer.accept(options.contentType);
     return options.wrap === true ? framedOutput(stream) : stream;
   };
+  // What is wrapped gets its frames further down.
+  const framed = options.framed && options.wrap !== true;
   if ("remote" in joined) {
     const stream = accept();
     const { input, detached } = withDetach(stream, options.detachKeys);
     const pumped = joined.remote.pump(input, stream.output);
-    await Promise.race([pumped, detached]).catch((error: unknown) => tell(stream, error, options.framed));
+    await Promise.race([pumped, detached]).catch((error: unknown) => tell(stream, error, framed));
     await close(stream);
     return;
   }
@@ -47,14 +49,14 @@ export async function connectStream(peer: Peer, joined: Joined, options: Connect
     const answer = await container.answer();
     if (!answer.ok) {
       // An attach is refused when its container could not be started: whoever started it is told why.
-      if (options.explain !== undefined) tell(stream, options.explain(answer), options.framed);
+      if (options.explain !== undefined) tell(stream, options.explain(answer), framed);
       await close(stream);
       return;
     }
     if (answer.log !== undefined) await options.replay?.(stream, answer.log);
     await spliceWithKeys(stream, container, options.detachKeys);
   } catch (error) {
-    if (!peer.signal.aborted && options.explain !== undefined) tell(stream, error, options.framed);
+    if (!peer.signal.aborted && options.explain !== undefined) tell(stream, error, framed);
     await close(stream);
   } finally {
     peer.signal.removeEventListener("abort", stop);

@@ -1,4 +1,4 @@
-import { BerthError } from "@berth/errors";
+import { BerthError, programFailure } from "@berth/errors";
 import type { ContainerRecord } from "../model.ts";
 import type { StartReport } from "../monitor/protocol.ts";
 import { mountFailure } from "./mount-failure.ts";
@@ -15,25 +15,10 @@ export function startFailure(record: ContainerRecord, report: Extract<StartRepor
     return new BerthError("INTERNAL", message, { exitCode: "128" });
   const mount = phase === "exec" ? undefined : mountFailure(record, message);
   if (mount !== undefined && typeof mount !== "string") return mount;
-  const text = runc + init + (mount ?? (phase === "exec" ? execFailure(record.path, exitCode, message) : message));
+  const text = runc + init + (mount ?? (phase === "exec" ? programFailure(record.path, exitCode, message) : message));
   const known = exitCode === 126 || exitCode === 127 || isInvalidConfig(text);
   const code = exitCode === 126 || exitCode === 127 ? exitCode : codeOf(text);
   return new BerthError(known ? "START_FAILED" : "INTERNAL", text, { exitCode: String(code) });
-}
-
-/** `exec: "foo": executable file not found in $PATH` and its kin, as the user's program path, not the kernel's errno, tells. */
-export function execFailure(path: string, exitCode: number, message: string): string {
-  const quoted = JSON.stringify(path);
-  if (/chdir|working directory|cwd/i.test(message)) return message;
-  if (exitCode === 127) {
-    return path.includes("/")
-      ? `exec: ${quoted}: stat ${path}: no such file or directory`
-      : `exec: ${quoted}: executable file not found in $PATH`;
-  }
-  if (/EISDIR|is a directory/i.test(message)) return `exec: ${quoted}: is a directory: permission denied`;
-  if (/ENOEXEC|format/i.test(message)) return `exec ${path}: exec format error`;
-  if (exitCode === 126) return `exec: ${quoted}: permission denied`;
-  return message;
 }
 
 const isInvalidConfig = (text: string): boolean => codeOf(text) !== 128;

@@ -1,9 +1,8 @@
 import type { Socket } from "node:net";
-import { BerthError } from "@berth/errors";
+import { BerthError, execFailureText } from "@berth/errors";
 import type { Container } from "../containers/container.ts";
 import { containerEvent } from "../containers/events.ts";
 import type { Parts } from "../containers/parts.ts";
-import { execFailure } from "../containers/start-failure.ts";
 import { isRunning } from "../containers/state.ts";
 import { conflict, invalid, noSuchExec, notRunning } from "../errors.ts";
 import { newId } from "../ids.ts";
@@ -12,15 +11,17 @@ import { MonitorError, MonitorGone } from "../monitor/client.ts";
 import type { MonitorRequest } from "../monitor/protocol.ts";
 import { execProcessOf, userOf } from "../spec/process.ts";
 import { forgetExecs } from "./progress.ts";
+import { checkUser } from "./user.ts";
 
 export type ExecOptions = Omit<ExecRecord, "v" | "id" | "containerId" | "started" | "running" | "exitCode" | "pid">;
 
 const maxExecsKept = 4096;
 
-/** `POST /containers/{id}/exec`. Throws CONTAINER_NOT_RUNNING, CONTAINER_PAUSED, INVALID_ARGUMENT. */
+/** `POST /containers/{id}/exec`. Throws CONTAINER_NOT_RUNNING, CONTAINER_PAUSED, INVALID_ARGUMENT (also for a user that the container has not). */
 export async function createExec(parts: Parts, container: Container, options: ExecOptions): Promise<string> {
   checkRuns(container);
   if (options.cmd.length === 0) throw invalid("No exec command specified");
+  await checkUser(container, options.user);
   if (container.execs.size >= maxExecsKept) forgetFinished(parts, container);
   const state = { started: false, running: false, exitCode: null, pid: 0 };
   const exec: ExecRecord = { v: 1, id: newId(), containerId: container.id, ...options, ...state };
@@ -139,10 +140,6 @@ async function failedExec(parts: Parts, exec: ExecRecord, container: Container, 
   Object.assign(exec, { running: false, exitCode });
   container.openExecs.delete(exec.id);
   await parts.records.commitLazily({ putExec: exec });
-  const why =
-    error.failure.call === "exec"
-      ? execFailure(exec.cmd[0] ?? "", exitCode, error.failure.message)
-      : error.failure.message;
-  const text = `OCI runtime exec failed: exec failed: unable to start container process: ${why}`;
+  const text = execFailureText(exec.cmd[0] ?? "", { ...error.failure, exitCode });
   return new BerthError("START_FAILED", text, { exitCode: String(exitCode) }, { cause: error });
 }
