@@ -92,6 +92,8 @@ class Cgroup {
   virtual Result<UniqueFd> oom_fd() = 0;
   /// Processes of the group that the kernel's OOM killer has ended so far (one file read).
   virtual uint64_t oom_kills() = 0;
+  /// Processes wait for memory and none of them is killed: v1 with the OOM killer off. A reason for oom_fd() to speak, too.
+  virtual bool waits_for_memory() = 0;
   /// controller name ("" for v2) -> absolute path, as `state` and the leak tests need it.
   virtual std::vector<std::pair<std::string, std::string>> paths() const = 0;
 };

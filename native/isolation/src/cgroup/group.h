@@ -42,6 +42,7 @@ class HostCgroup final : public Cgroup {
   Result<Stats> stats() override;
   Result<UniqueFd> oom_fd() override;
   uint64_t oom_kills() override;
+  bool waits_for_memory() override;
   std::vector<std::pair<std::string, std::string>> paths() const override;
 
   /// The v1 group of a controller; null if the host has it not as v1.

@@ -209,6 +209,13 @@ uint64_t HostCgroup::oom_kills() {
   return text.ok() ? keyed(*text, "oom_kill") : 0;
 }
 
+bool HostCgroup::waits_for_memory() {
+  const Directory* memory = v1("memory");
+  if (memory == nullptr) return false;
+  auto text = memory->read("memory.oom_control");
+  return text.ok() && keyed(*text, "oom_kill_disable") == 1 && keyed(*text, "under_oom") == 1;
+}
+
 void drain_oom_fd(int fd) noexcept {
   alignas(inotify_event) char buffer[4096];
   while (::read(fd, buffer, sizeof buffer) > 0) {

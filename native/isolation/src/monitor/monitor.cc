@@ -240,10 +240,11 @@ void Monitor::oom_ready() {
   // Both kinds of descriptor only say that something has changed; the counter says what.
   char events[4096];
   if (::read(oom_.get(), events, sizeof events) <= 0 && errno != EAGAIN) oom_watch_.off();
-  const auto stats = launched_->cgroup()->stats();
-  if (!stats.ok() || stats.value().oom_kills <= oom_kills_) return;
-  oom_kills_ = stats.value().oom_kills;
-  publish(JsonLine().text("event", "oom").done());
+  cgroup::Cgroup* const group = launched_->cgroup();
+  const uint64_t kills = group->oom_kills();
+  const bool killed = kills > oom_kills_;
+  oom_kills_ = std::max(kills, oom_kills_);
+  if (killed || group->waits_for_memory()) publish(JsonLine().text("event", "oom").done());
 }
 
 // ---- the end

@@ -42,6 +42,8 @@ export class Container {
   health: HealthWatch | undefined;
   /** `docker restart`s under way: its exit is not its end. */
   restarts = 0;
+  /** `docker stop`s that wait for its end. Who ends first tells of them: Docker's `stop` comes before its `die`. */
+  readonly stops = new Set<{ told: boolean }>();
   /** It is being ended because it is unhealthy: its exit asks for another run. */
   replacing = false;
   readonly #execEnds = new Map<string, () => void>();

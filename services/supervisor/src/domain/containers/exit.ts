@@ -89,7 +89,7 @@ export async function readExit(parts: Parts, record: ContainerRecord): Promise<E
 export async function handleExit(parts: Parts, container: Container, exit: ExitRecord): Promise<void> {
   const { record } = container;
   await parts.networks.release(record.id);
-  const events = [...exitEvents(parts, record, exit), ...(await unmountVolumes(parts, record))];
+  const events = await exitEvents(parts, container, exit);
   const delay = restartDelay({
     policy: record.spec.hostConfig.restartPolicy,
     exitCode: exit.exitCode,
@@ -142,11 +142,18 @@ async function endExecs(parts: Parts, container: Container): Promise<void> {
   if (unused.length > 0) forgetExecs(parts, container, unused);
 }
 
-function exitEvents(parts: Parts, record: ContainerRecord, exit: ExitRecord): EventRecord[] {
+/** In Docker's order. Volumes are unmounted here. */
+async function exitEvents(parts: Parts, container: Container, exit: ExitRecord): Promise<EventRecord[]> {
+  const { record } = container;
   const seconds = (toNano(exit.finishedAt) - toNano(exit.startedAt)) / 1_000_000_000n;
   const attributes = { exitCode: String(exit.exitCode), execDuration: String(seconds < 0n ? 0n : seconds) };
   return [
     ...record.endpoints.map((endpoint) => networkEvent(parts.nodeId, "disconnect", record.id, endpoint)),
+    ...(await unmountVolumes(parts, record)),
+    ...[...container.stops].map((stop) => {
+      stop.told = true;
+      return containerEvent(parts.nodeId, record, "stop");
+    }),
     containerEvent(parts.nodeId, record, "die", attributes),
   ];
 }

@@ -79,6 +79,7 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
   await container.writers.idle();
   record.starting = true;
   let namespace: number | null = null;
+  let endpoint: Endpoint | undefined;
   let mounted = false;
   try {
     checkStart(record.spec);
@@ -87,6 +88,7 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
     const devices = await requestedDevices(record.spec.hostConfig.resources.deviceRequests ?? [], parts.cdiDirs);
     await beginShipping(parts, container);
     const reservation = await parts.networks.reserve(record);
+    endpoint = reservation.endpoint;
     // What a power cut must not take back (the restart policy asks for it) goes to the disk while the rest is made.
     const [connected, files, listening, recorded] = await Promise.allSettled([
       reservation.connect(),
@@ -97,7 +99,7 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
     if (connected.status === "fulfilled") namespace = connected.value.namespace;
     const failed = [connected, files, listening, recorded].find((result) => result.status === "rejected");
     if (failed) throw failed.reason;
-    const network = { endpoint: reservation.endpoint, ...value(connected) };
+    const network = { endpoint, ...value(connected) };
     const volumes = await mountVolumes(parts, record);
     mounted = true;
     const propagation = await settlePropagation(record.mounts, parts.paths.stateDir);
@@ -114,9 +116,9 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
     const report = await runMonitor(parts, container);
     parts.fault("start.running");
     if (report.event === "failed") throw startFailure(record, report);
-    recordStart(parts, container, report, reservation.endpoint, value(connected).ports);
+    recordStart(parts, container, report, endpoint, value(connected).ports);
   } catch (error) {
-    await recordFailure(parts, container, error, mounted);
+    await recordFailure(parts, container, error, { endpoint, mounted });
     throw error;
   } finally {
     // The container's first process holds the namespace now, or nobody does and the kernel takes it back.
@@ -258,7 +260,12 @@ function recordStart(
 }
 
 /** Docker's order: the container stays what it was, with the failure's exit code and text. */
-async function recordFailure(parts: Parts, container: Container, error: unknown, mounted: boolean): Promise<void> {
+async function recordFailure(
+  parts: Parts,
+  container: Container,
+  error: unknown,
+  { endpoint, mounted }: { endpoint: Endpoint | undefined; mounted: boolean },
+): Promise<void> {
   const { record, id } = container;
   container.subscription?.close();
   container.subscription = undefined;
@@ -266,7 +273,9 @@ async function recordFailure(parts: Parts, container: Container, error: unknown,
     parts.log.warn({ err: cause, container: id }, "cannot close a socket"),
   );
   await parts.networks.release(id);
-  const events = mounted ? await unmountVolumes(parts, record) : [];
+  // Docker tells of the end of a place in a network whose begin it has not told of.
+  const events = endpoint ? [networkEvent(parts.nodeId, "disconnect", id, endpoint)] : [];
+  if (mounted) events.push(...(await unmountVolumes(parts, record)));
   tidy(parts, id);
   const exitCode = isBerthError(error) ? Number(error.details.exitCode ?? 128) : 128;
   Object.assign(record.state, { exitCode, error: errorMessage(error), pid: 0, monitorPid: 0 });

@@ -79,16 +79,24 @@ async function stopRunning(parts: Parts, container: Container, options: StopOpti
   const { config } = container.record.spec;
   const first = parseStopSignal(options, config.stopSignal);
   const seconds = options.timeout ?? config.stopTimeout ?? defaultStopTimeout;
-  const stopped = await withEnd(container, "not-running", async (ended) => {
-    // One that Linux does not have cannot be sent.
-    if (!(await sendStop(parts, container, first > maxSignal ? SIGKILL : first))) return false;
-    if (await within(ended, seconds < 0 ? Number.POSITIVE_INFINITY : seconds * 1000)) return true;
-    await sendStop(parts, container, SIGKILL);
-    if (await within(ended, killTimeoutMs)) return true;
-    const why = "tried to kill container, but did not receive an exit event";
-    throw new BerthError("INTERNAL", stopPrefix(options) + why);
-  });
-  if (stopped) await parts.records.commitLazily({ events: [containerEvent(parts.nodeId, container.record, "stop")] });
+  const stop = { told: false };
+  container.stops.add(stop);
+  try {
+    await withEnd(container, "not-running", async (ended) => {
+      // One that Linux does not have cannot be sent.
+      if (!(await sendStop(parts, container, first > maxSignal ? SIGKILL : first))) return;
+      if (await within(ended, seconds < 0 ? Number.POSITIVE_INFINITY : seconds * 1000)) return;
+      await sendStop(parts, container, SIGKILL);
+      if (await within(ended, killTimeoutMs)) return;
+      const why = "tried to kill container, but did not receive an exit event";
+      throw new BerthError("INTERNAL", stopPrefix(options) + why);
+    });
+  } finally {
+    container.stops.delete(stop);
+  }
+  // One that waited to be started again has no exit that would have told it.
+  if (!stop.told)
+    await parts.records.commitLazily({ events: [containerEvent(parts.nodeId, container.record, "stop")] });
 }
 
 function parseStopSignal(options: StopOptions, own: string): number {

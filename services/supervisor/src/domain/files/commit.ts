@@ -38,17 +38,16 @@ export async function commit(
   const { record } = container;
   if (record.removing) throw conflict(`You cannot commit container ${record.id} which is being removed`);
   const frozen = wanted && (await freeze(parts, container));
-  let imageId: string;
   try {
     const rest = { parent: record.spec.imageId, containerId: record.id, createdBy: record.spec.config.cmd.join(" ") };
-    imageId = await parts.images.commit({ ...image, ...rest }, layerOf(container, signal), signal);
+    const imageId = await parts.images.commit({ ...image, ...rest }, layerOf(container, signal), signal);
+    const { comment, reference } = image;
+    const event = containerEvent(parts.nodeId, record, "commit", { comment, imageID: imageId, imageRef: reference });
+    await parts.records.commitLazily({ events: [event] });
+    return imageId;
   } finally {
     if (frozen) await thaw(parts, container);
   }
-  const { comment, reference } = image;
-  const event = containerEvent(parts.nodeId, record, "commit", { comment, imageID: imageId, imageRef: reference });
-  await parts.records.commitLazily({ events: [event] });
-  return imageId;
 }
 
 /** Only what runs can be frozen, and what is frozen already stays so. */
