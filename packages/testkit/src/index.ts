@@ -12,6 +12,7 @@ export {
   pushImage,
 } from "./images.ts";
 export { type Standing, standing } from "./leaks.ts";
+export { type LogLine, LogReader } from "./log-reader.ts";
 export { createNetns, type NetworkNamespace } from "./netns.ts";
 export { ended, eventually, must, type RunOptions, type RunResult, run, stop } from "./process.ts";
 export { type Registry, type RegistryOptions, startRegistry } from "./registry.ts";

@@ -93,11 +93,11 @@ test("the last lines over rotated files, and the file that follows one", async (
   await writeFile(path, "6\n7\n");
   const files = openAll(path);
   expect(files).toHaveLength(3);
-  expect(await findTail(files, jsonRecords, 1)).toEqual({ index: 2, offset: 2 });
-  expect(await findTail(files, jsonRecords, 2)).toEqual({ index: 2, offset: 0 });
-  expect(await findTail(files, jsonRecords, 3)).toEqual({ index: 1, offset: 2 });
-  expect(await findTail(files, jsonRecords, 5)).toEqual({ index: 0, offset: 4 });
-  expect(await findTail(files, jsonRecords, 99)).toEqual({ index: 0, offset: 0 });
+  expect(await findTail(files, jsonRecords, 1, 4)).toEqual({ index: 2, offset: 2 });
+  expect(await findTail(files, jsonRecords, 2, 4)).toEqual({ index: 2, offset: 0 });
+  expect(await findTail(files, jsonRecords, 3, 4)).toEqual({ index: 1, offset: 2 });
+  expect(await findTail(files, jsonRecords, 5, 4)).toEqual({ index: 0, offset: 4 });
+  expect(await findTail(files, jsonRecords, 99, 4)).toEqual({ index: 0, offset: 0 });
   const [, , current] = files;
   if (!current) throw new Error("no file");
   expect(openSuccessor(path, current.id)).toBeUndefined();

@@ -103,9 +103,14 @@ export class CallScope {
 
   #failed(code: number, message: string, trailer: Trailer, cause: Error): BerthError {
     const reason = trailer(reasonKey);
-    if (reason === undefined && code === GrpcCode.UNAVAILABLE) {
+    if (reason === undefined && isLoss(code, message)) {
       return new BerthError("UNAVAILABLE", `${this.#method}: the connection to the service was lost`, {}, { cause });
     }
     return fromGrpc(code, message, reason, decodeDetails(trailer(detailsKey)));
   }
+}
+
+/** grpc-js calls a connection that breaks while it writes (EPIPE) an internal error, and has nothing but words to tell it by. */
+function isLoss(code: number, message: string): boolean {
+  return code === GrpcCode.UNAVAILABLE || (code === GrpcCode.INTERNAL && message.startsWith("Received RST_STREAM"));
 }

@@ -81,6 +81,8 @@ export class Api {
       await this.#handle(req, res);
     } catch (error) {
       this.#note(req, error);
+      if (res.headersSent && !res.destroyed)
+        this.#log.warn({ method: req.method, path: pathOf(req), err: error }, "an answer was broken off");
       await skim(req);
       sendError(res, error);
     } finally {

@@ -4,9 +4,11 @@ import type { Containers } from "../domain/containers.ts";
 import { createRequest, updateRequest } from "../domain/create/body.ts";
 import { checkResources, checkRestartPolicy } from "../domain/create/limits.ts";
 import { resourcesOf } from "../domain/create/resources.ts";
+import type { EventFeed } from "../domain/events.ts";
 import { idempotentRequest } from "../domain/idempotency.ts";
 import type { Images } from "../domain/images.ts";
 import { passesLabels, untilFilter } from "../domain/prune-filter.ts";
+import { type WaitParts, waitForExit } from "../domain/wait.ts";
 import { sendEmpty, sendJson, startStream } from "../http/answer.ts";
 import { decodeBody, readBody, readJson } from "../http/body.ts";
 import type { Call } from "../http/call.ts";
@@ -19,7 +21,7 @@ import { summaryJson } from "../shapes/list.ts";
 import { toMillis } from "../shapes/time.ts";
 
 /** Engine API, "Containers": everything that is not a stream. */
-export function containerRoutes(api: Api, containers: Containers, images: Images): void {
+export function containerRoutes(api: Api, containers: Containers, images: Images, feed: EventFeed): void {
   api.on("POST", "/containers/create", (call) => create(call, containers));
   api.on("GET", "/containers/json", (call) => list(call, containers, images));
   api.on("POST", "/containers/prune", (call) => prune(call, containers));
@@ -56,7 +58,7 @@ export function containerRoutes(api: Api, containers: Containers, images: Images
     await (await containers.supervisorOf(name)).resize({ container: name, exec: "", ...size });
     sendEmpty(res, 200);
   });
-  api.on("POST", "/containers/{name}/wait", (call) => wait(call, containers));
+  api.on("POST", "/containers/{name}/wait", (call) => wait(call, { containers, feed }));
   // Greedy: a link is removed by "parent/alias".
   api.on("DELETE", "/containers/{name...}", async ({ name, query, res }) => {
     const isLink = query.flag("link");
@@ -201,26 +203,21 @@ const conditions: Record<string, WaitCondition> = {
 };
 
 /** The headers go out when the supervisor has the wait: whoever starts the container after them misses nothing. */
-async function wait({ name, query, res, minor, signal }: Call, containers: Containers): Promise<void> {
+async function wait({ name, query, res, minor, signal }: Call, parts: WaitParts): Promise<void> {
   // Conditions came with 1.30: an older client's wait is for the end.
   const word = minor >= 30 ? query.text("condition") : "";
   const condition = Object.hasOwn(conditions, word) ? conditions[word] : undefined;
   if (condition === undefined) throw invalid(`invalid condition: ${JSON.stringify(query.text("condition"))}`);
-  const supervisor = await containers.supervisorOf(name, signal);
   const hasEarlyHeaders = minor >= 30;
-  for await (const { exitCode, error } of supervisor.wait({ container: name, condition }, { signal })) {
-    if (exitCode === undefined) {
-      if (hasEarlyHeaders) startStream(res, "application/json");
-      continue;
-    }
-    // Who waits for the removal is told the code alone, as Docker does it: why a start failed, the start's caller knows.
-    const tellsWhy = error !== "" && condition !== WaitCondition.REMOVED;
-    const answer = { ...(tellsWhy ? { Error: { Message: error } } : {}), StatusCode: exitCode };
-    if (res.headersSent) res.end(`${JSON.stringify(answer)}\n`);
-    else sendJson(res, 200, answer);
-    return;
-  }
-  throw new BerthError("UNAVAILABLE", "the supervisor ended the wait without an exit code");
+  const registered = () => {
+    if (hasEarlyHeaders && !res.headersSent) startStream(res, "application/json");
+  };
+  const { exitCode, error } = await waitForExit(parts, { container: name, condition }, registered, signal);
+  // Who waits for the removal is told the code alone, as Docker does it: why a start failed, the start's caller knows.
+  const tellsWhy = error !== "" && condition !== WaitCondition.REMOVED;
+  const answer = { ...(tellsWhy ? { Error: { Message: error } } : {}), StatusCode: exitCode };
+  if (res.headersSent) res.end(`${JSON.stringify(answer)}\n`);
+  else sendJson(res, 200, answer);
 }
 
 /** @throws INVALID_ARGUMENT in Docker's words */

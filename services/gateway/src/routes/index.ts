@@ -23,7 +23,7 @@ export function addRoutes(api: Api, parts: Parts): void {
   systemRoutes(api, parts);
   diskUsageRoutes(api, parts);
   eventRoutes(api, feed);
-  containerRoutes(api, containers, images);
+  containerRoutes(api, containers, images, feed);
   streamRoutes(api, containers, hostId);
   statsRoutes(api, containers);
   execRoutes(api, containers, hostId);

@@ -1,5 +1,6 @@
 import { BerthError } from "@berth/errors";
 import type { Containers } from "../domain/containers.ts";
+import { readLog } from "../domain/log-stream.ts";
 import { startStream } from "../http/answer.ts";
 import type { Call, HijackCall } from "../http/call.ts";
 import type { PeerStream } from "../http/hijack.ts";
@@ -100,11 +101,11 @@ async function logs({ name, query, res, minor, signal }: Call, containers: Conta
   if (!stdout && !stderr) {
     throw new BerthError("INVALID_ARGUMENT", "Bad parameters: you must choose at least one stream");
   }
-  const supervisor = await containers.supervisorOf(name, signal);
-  const { tty } = await containers.terminal(name, signal);
+  // By its id: a name may come to mean another container while this one's log is followed.
+  const { id, tty } = await containers.terminal(name, signal);
   const tail = tailOf(query.text("tail"));
   const request = {
-    container: name,
+    container: id,
     stdout,
     stderr,
     since: moment(query, "since"),
@@ -114,20 +115,13 @@ async function logs({ name, query, res, minor, signal }: Call, containers: Conta
     details: query.flag("details"),
     ...(tail === undefined ? {} : { tail }),
   };
-  const answers = supervisor.logs(request, { signal })[Symbol.asyncIterator]();
-  // The first answer decides: an error before it has a status of its own. A log being followed may stay silent for
-  // long, and its reader waits for the headers.
-  const first = answers.next();
-  const early = request.follow ? await Promise.race([first, pause(20)]) : await first;
+  const pieces = readLog(() => containers.supervisorOf(id, signal), request, signal);
+  // The first one decides: an error before it has a status of its own.
+  const first = await pieces.next();
   startStream(res, streamType(tty, minor));
-  for (let answer = early ?? (await first); answer.done !== true; answer = await answers.next()) {
-    await write(res, answer.value.data);
-  }
+  if (first.done !== true) await write(res, first.value);
+  for await (const data of pieces) await write(res, data);
   res.end();
-}
-
-function pause(ms: number): Promise<undefined> {
-  return new Promise((resolve) => setTimeout(() => resolve(undefined), ms));
 }
 
 /** Lines from the end; Docker takes anything that is not a number for "all". */

@@ -18,6 +18,8 @@ export type {
   HostConfig,
   InspectExecResponse,
   InterfaceStats,
+  LogPlace,
+  LogsRequest,
   MountPoint,
   MountSpec,
   Network,

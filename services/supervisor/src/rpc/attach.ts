@@ -31,8 +31,8 @@ export function streamCalls(engine: Engine): Implementation<typeof SupervisorDef
       const { answer, socket, head } = await attachStream(container, request, signal);
       if (replay && answer.log !== undefined) {
         const options = { ...wholeLog, stdout, stderr, end: answer.log };
-        for await (const value of readLogs(parts, container, options, signal))
-          yield { message: { $case: "data" as const, value } };
+        for await (const { data } of readLogs(parts, container, options, signal))
+          yield { message: { $case: "data" as const, value: data } };
       }
       yield* bridge(socket, head, inputOf(input), signal);
     },
@@ -72,8 +72,9 @@ export function streamCalls(engine: Engine): Implementation<typeof SupervisorDef
         follow: request.follow,
         details: request.details,
         ...(request.endFile !== "" && { end: { file: request.endFile, offset: request.endOffset } }),
+        from: request.from,
       };
-      for await (const data of readLogs(parts, container, options, signal)) yield { data };
+      yield* readLogs(parts, container, options, signal);
     },
   };
 }

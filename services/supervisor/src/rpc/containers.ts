@@ -84,11 +84,12 @@ export function containerCalls(engine: Engine): Implementation<typeof Supervisor
       await remove(parts, engine.find(container), { force, volumes }, container);
       return {};
     },
-    async *wait({ container, condition }, { signal }) {
-      const waiting = waitFor(engine.find(container), conditions[condition] ?? "not-running", signal);
+    async *wait({ container: name, condition, lastExit }, { signal }) {
+      const container = engine.find(name);
+      const waiting = waitFor(container, conditions[condition] ?? "not-running", lastExit, signal);
       // Handled below; but the caller may go away between the two.
       waiting.catch(() => undefined);
-      yield {};
+      yield { lastExit: lastExit ?? container.record.state.finishedAt };
       yield await waiting;
     },
     async inspect({ container, size }) {

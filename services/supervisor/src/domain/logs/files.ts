@@ -100,6 +100,8 @@ export function openAll(path: string): LogFile[] {
 
 /** The file that follows one that was rotated; undefined when that one is still current. */
 export function openSuccessor(path: string, id: string): LogFile | undefined {
+  // Asked at every write of a log that is followed, nearly always in vain.
+  if (idAt(path, 0) === id) return undefined;
   for (let attempt = 0; attempt < attempts; attempt++) {
     const ids = snapshot(path);
     const own = ids.indexOf(id);

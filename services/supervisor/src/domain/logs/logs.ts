@@ -12,7 +12,7 @@ import { LogFormatter } from "./format.ts";
 import { driverOf } from "./options/validate.ts";
 import { parseBool } from "./options/values.ts";
 import { compactRecords, findTail, jsonRecords, maxRecord, type RecordFormat } from "./records.ts";
-import { type Source, sizeOf, sourceOf } from "./source.ts";
+import { changedAt, type Source, sizeOf, sourceOf } from "./source.ts";
 
 export interface LogOptions {
   stdout: boolean;
@@ -26,18 +26,38 @@ export interface LogOptions {
   follow: boolean;
   details: boolean;
   /** Where to stop: a place that the monitor gave (attach with `replay`). */
-  end?: { file: string; offset: number } | undefined;
+  end?: LogPlace | undefined;
+  /** Where to go on: a place that came with an earlier piece. */
+  from?: LogPlace | undefined;
+}
+
+/** A file's id ("": before the first one was there) and an offset in its plain form. */
+export interface LogPlace {
+  file: string;
+  offset: number;
+}
+
+export interface LogPiece {
+  data: Buffer;
+  /** Behind the piece's last record. */
+  place: LogPlace;
 }
 
 const readSize = 256 * 1024;
+const nothing = Buffer.alloc(0);
+/** ms by which a file's time of change may be behind that of its last record, and more. */
+const coarseMs = 1_000;
 
-/** A container's log, formatted for the Engine API, in chunks. Following ends when the container does. Throws NOT_IMPLEMENTED for driver "none". */
+/**
+ * A container's log, formatted for the Engine API, in chunks. Following begins with an empty one, for its place, and ends when the
+ * container does. Throws NOT_IMPLEMENTED for driver "none".
+ */
 export async function* readLogs(
   parts: Parts,
   container: Container,
   options: LogOptions,
   signal: AbortSignal,
-): AsyncGenerator<Buffer> {
+): AsyncGenerator<LogPiece> {
   const { spec } = container.record;
   if (container.removed || container.record.removing)
     throw conflict("can not get logs from container which is dead or marked for removal");
@@ -84,6 +104,10 @@ class LogReader {
   readonly #buffer = Buffer.allocUnsafe(readSize + maxRecord);
   /** Bytes of a line whose end has not been read yet. */
   #carried = 0;
+  /** Where the buffer's first byte stands. */
+  #place: LogPlace = { file: "", offset: 0 };
+  /** Where to stop. Who does not follow gets what there was when it asked, however fast the container writes. */
+  #end: LogPlace | undefined;
   #wake: (() => void) | undefined;
   #changed = false;
 
@@ -96,55 +120,88 @@ class LogReader {
     this.#signal = signal;
   }
 
-  async *run(): AsyncGenerator<Buffer> {
+  async *run(): AsyncGenerator<LogPiece> {
     // Before the first byte is read, so that nothing that comes later is missed.
     const stopWatching = this.#options.follow ? this.#watch() : () => {};
     const files = openAll(this.#path);
+    const newest = files.at(-1);
+    const size = newest === undefined ? 0 : sizeOf(newest);
+    this.#end = this.#options.end;
+    if (!this.#options.follow && newest?.compressed === false) this.#end ??= { file: newest.id, offset: size };
     try {
-      const { index, offset } = await this.#begin(files);
+      const { index, offset } = await this.#begin(files, size);
       // Following adds to `files` what it opens.
       const count = files.length;
       for (let i = index; i < count; i++) {
         const file = files[i] as LogFile;
         const last = i === count - 1;
-        const source = sourceOf(file, i === index ? offset : this.#format.header);
+        const from = i === index ? offset : this.#format.header;
+        const source = this.#open(file, from);
         try {
-          yield* this.#readOn(source, this.#leftOf(file, i === index ? offset : this.#format.header));
+          if (i === index && this.#options.follow) yield this.#piece();
+          yield* this.#readOn(source, this.#leftOf(file, from));
           if (last && this.#options.follow) yield* this.#follow(file, source, files);
         } finally {
           source.close();
         }
-        if (this.#done() || file.id === this.#options.end?.file) break;
+        if (this.#done() || file.id === this.#end?.file) break;
       }
       if (count === 0 && this.#options.follow) yield* this.#followNew(files);
-      if (this.#formatter.pending > 0) yield this.#formatter.take();
+      if (this.#formatter.pending > 0) yield this.#piece();
     } finally {
       stopWatching();
       closeAll(files);
     }
   }
 
+  /** A record never goes on in another file: what is left of the one before is torn. */
+  #open(file: LogFile, from: number): Source {
+    this.#carried = 0;
+    this.#place = { file: file.id, offset: from };
+    return sourceOf(file, from);
+  }
+
+  /** What has been formatted, up to `length` bytes into the buffer. */
+  #piece(length = 0): LogPiece {
+    const { file, offset } = this.#place;
+    const data = this.#formatter.pending > 0 ? this.#formatter.take() : nothing;
+    return { data, place: { file, offset: offset + length } };
+  }
+
   #done(): boolean {
     return this.#signal.aborted || this.#formatter.past;
   }
 
-  async #begin(files: readonly LogFile[]): Promise<{ index: number; offset: number }> {
-    const { tail } = this.#options;
+  /** `size`: bytes of the newest file when the reading began. */
+  async #begin(files: readonly LogFile[], size: number): Promise<{ index: number; offset: number }> {
+    const { tail, from } = this.#options;
     const { header } = this.#format;
-    if (tail === undefined || tail < 0) return { index: 0, offset: header };
-    if (tail > 0) return findTail(files, this.#format, tail);
-    const last = files.at(-1);
-    return { index: Math.max(0, files.length - 1), offset: last ? Math.max(header, sizeOf(last)) : header };
+    if (from !== undefined) {
+      const index = files.findIndex(({ id }) => id === from.file);
+      return index === -1 ? { index: 0, offset: header } : { index, offset: Math.max(header, from.offset) };
+    }
+    if (tail === undefined || tail < 0) return { index: this.#firstSince(files), offset: header };
+    if (tail > 0) return findTail(files, this.#format, tail, size);
+    return { index: Math.max(0, files.length - 1), offset: Math.max(header, size) };
+  }
+
+  /** Files that were last written to before `since` hold nothing that is wanted; the newest one is read all the same. */
+  #firstSince(files: readonly LogFile[]): number {
+    const { since } = this.#options;
+    if (since === undefined) return 0;
+    const from = Number(since / 1_000_000n) - coarseMs;
+    const index = files.findIndex((file) => changedAt(file) >= from);
+    return index === -1 ? Math.max(0, files.length - 1) : index;
   }
 
   /** bytes to read of a file: all of it, or up to where the reader was told to stop. */
   #leftOf({ id }: LogFile, from: number): number {
-    const { end } = this.#options;
+    const end = this.#end;
     return end?.file === id ? Math.max(0, end.offset - from) : Number.POSITIVE_INFINITY;
   }
 
   /** Reads on to the end of what there is, or for `most` bytes. */
-  async *#readOn(source: Source, most = Number.POSITIVE_INFINITY): AsyncGenerator<Buffer> {
+  async *#readOn(source: Source, most = Number.POSITIVE_INFINITY): AsyncGenerator<LogPiece> {
     let left = most;
     while (!this.#done() && left > 0) {
       const bytesRead = await source.read(this.#buffer, this.#carried, Math.min(readSize, left));
@@ -154,7 +211,7 @@ class LogReader {
     }
   }
 
-  *#consume(bytes: number): Generator<Buffer> {
+  *#consume(bytes: number): Generator<LogPiece> {
     const length = this.#carried + bytes;
     const buffer = this.#buffer;
     let start = 0;
@@ -166,16 +223,17 @@ class LogReader {
       if (compact) this.#formatter.addCompact(buffer, start, end);
       else this.#formatter.add(buffer, start, end - 1);
       start = end;
-      if (this.#formatter.full) yield this.#formatter.take();
+      if (this.#formatter.full) yield this.#piece(start);
       if (this.#formatter.past) return;
     }
+    if (length - start > maxRecord) start = length;
     this.#carried = length - start;
-    if (this.#carried > maxRecord) this.#carried = 0;
-    else buffer.copyWithin(0, start, length);
+    this.#place.offset += start;
+    buffer.copyWithin(0, start, length);
   }
 
   /** From the end of the current file on, over rotations, until the container has ended and all is read. */
-  async *#follow(first: LogFile, begun: Source, files: LogFile[]): AsyncGenerator<Buffer> {
+  async *#follow(first: LogFile, begun: Source, files: LogFile[]): AsyncGenerator<LogPiece> {
     let file = first;
     let source = begun;
     for (;;) {
@@ -183,7 +241,7 @@ class LogReader {
       const running = isRunning(this.#container.record);
       this.#changed = false;
       yield* this.#readOn(source);
-      if (this.#formatter.pending > 0) yield this.#formatter.take();
+      if (this.#formatter.pending > 0) yield this.#piece();
       if (this.#done()) return;
       const next = openSuccessor(this.#path, file.id);
       if (next) {
@@ -192,7 +250,7 @@ class LogReader {
         source.close();
         files.push(next);
         file = next;
-        source = sourceOf(next, this.#format.header);
+        source = this.#open(next, this.#format.header);
         continue;
       }
       if (!running) return;
@@ -201,14 +259,15 @@ class LogReader {
   }
 
   /** A container that has not written a byte yet. */
-  async *#followNew(files: LogFile[]): AsyncGenerator<Buffer> {
+  async *#followNew(files: LogFile[]): AsyncGenerator<LogPiece> {
+    yield this.#piece();
     for (;;) {
       const running = isRunning(this.#container.record);
       this.#changed = false;
       files.push(...openAll(this.#path));
       const [file] = files;
       if (file) {
-        yield* this.#follow(file, sourceOf(file, this.#format.header), files);
+        yield* this.#follow(file, this.#open(file, this.#format.header), files);
         return;
       }
       if (!running || this.#done()) return;

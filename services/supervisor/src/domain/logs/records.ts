@@ -40,20 +40,25 @@ export const compactRecords: RecordFormat = {
 
 const blockSize = 64 * 1024;
 
-/** Where the last `count` records begin. Plain files are read backwards, block by block; compressed ones from the start. */
+/**
+ * Where the last `count` records before `end`, an offset in the newest file, begin. Plain files are read backwards, block by block;
+ * compressed ones from the start.
+ */
 export async function findTail(
   files: readonly LogFile[],
   format: RecordFormat,
   count: number,
+  end: number,
 ): Promise<{ index: number; offset: number }> {
   let wanted = count;
   for (let index = files.length - 1; index >= 0; index--) {
     const file = files[index] as LogFile;
+    const size = index === files.length - 1 ? end : sizeOf(file);
     const found = file.compressed
       ? await tailOfCompressed(file, format, wanted)
       : format === compactRecords
-        ? await tailOfCompact(file, wanted)
-        : await tailOfLines(file, wanted);
+        ? await tailOfCompact(file, wanted, size)
+        : await tailOfLines(file, wanted, size);
     if (found.offset !== undefined) return { index, offset: found.offset };
     wanted -= found.records;
     if (wanted <= 0) return { index, offset: format.header };
@@ -67,9 +72,8 @@ interface Found {
   records: number;
 }
 
-async function tailOfLines(file: LogFile, count: number): Promise<Found> {
+async function tailOfLines(file: LogFile, count: number, size: number): Promise<Found> {
   const block = Buffer.allocUnsafe(blockSize);
-  const size = sizeOf(file);
   let lines = 0;
   for (let end = size; end > 0; ) {
     const begin = Math.max(0, end - blockSize);
@@ -87,10 +91,10 @@ async function tailOfLines(file: LogFile, count: number): Promise<Found> {
 }
 
 /** From trailing size to trailing size. The writer may be in the middle of a record: what does not fit together is left out. */
-async function tailOfCompact(file: LogFile, count: number): Promise<Found> {
+async function tailOfCompact(file: LogFile, count: number, from: number): Promise<Found> {
   const block = Buffer.allocUnsafe(blockSize);
   let records = 0;
-  let end = sizeOf(file);
+  let end = from;
   let begin = end;
   while (end > compactRecords.header) {
     let size = -1;

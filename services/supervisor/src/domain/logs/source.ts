@@ -17,6 +17,9 @@ export const readAt = async (
 /** bytes of a plain file. */
 export const sizeOf = ({ fd }: LogFile): number => fstatSync(fd).size;
 
+/** ms since the epoch; no record of a file is younger, but for the coarse clock of file systems. */
+export const changedAt = ({ fd }: LogFile): number => fstatSync(fd).mtimeMs;
+
 /** A log file's bytes from some place on, one block after another, plain or compressed. */
 export interface Source {
   /** Bytes read into `buffer` at `offset`; 0 at the end, which for a file being written is not for ever. */

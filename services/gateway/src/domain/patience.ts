@@ -1,0 +1,24 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { isBerthError } from "@berth/errors";
+
+/** ms without a service after which a stream is given up; one that is restarted is back within 2 s. */
+const patienceMs = 30_000;
+const retryMs = 100;
+
+/** For a stream that is taken up again when the service behind it comes back. */
+export class Patience {
+  #lostAt: number | undefined;
+
+  /** Something came: whatever is lost next is waited for anew. */
+  renew(): void {
+    this.#lostAt = undefined;
+  }
+
+  /** Resolves when it is time for another attempt. @throws `error`, when that is no loss of the service, or one for too long */
+  async after(error: unknown, signal: AbortSignal): Promise<void> {
+    if (!isBerthError(error) || error.reason !== "UNAVAILABLE") throw error;
+    this.#lostAt ??= performance.now();
+    if (performance.now() - this.#lostAt > patienceMs) throw error;
+    await pause(retryMs, undefined, { signal });
+  }
+}
