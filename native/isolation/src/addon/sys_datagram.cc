@@ -13,6 +13,7 @@
 
 #include "addon/addon.h"
 #include "base/fd.h"
+#include "base/pass_fd.h"
 
 namespace berth::addon {
 namespace {
@@ -49,18 +50,7 @@ Result<void> send_as_file(int socket, const std::string& path, const std::string
   }
   if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
     return sys_error("fcntl", "memfd");
-  alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  struct msghdr message {};
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  struct cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  const int fd = file.get();
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  if (::sendmsg(socket, &message, MSG_NOSIGNAL) < 0) return sys_error("sendmsg", path);
-  return {};
+  return send_with_fd(socket, {}, file.get(), path);
 }
 
 Result<void> send_one(int socket, const std::string& path, const std::string& bytes, bool large) {

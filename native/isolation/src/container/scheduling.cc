@@ -10,6 +10,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/pass_fd.h"
+
 namespace berth::container {
 
 namespace {
@@ -190,20 +192,7 @@ Result<void> set_memory_policy(const oci::MemoryPolicy& policy) {
 }
 
 Result<void> send_seccomp_state(int listener, int notify, const std::string& state) {
-  iovec part{const_cast<char*>(state.data()), state.size()};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(header), &notify, sizeof notify);
-  if (::sendmsg(listener, &message, MSG_NOSIGNAL) < 0) return sys_error("sendmsg", "seccomp listener");
-  return {};
+  return send_with_fd(listener, state, notify, "seccomp listener");
 }
 
 }  // namespace berth::container

@@ -3,7 +3,10 @@
 #include <sys/socket.h>
 
 #include <cstring>
+#include <optional>
 #include <utility>
+
+#include "base/pass_fd.h"
 
 namespace berth::container {
 
@@ -45,16 +48,8 @@ Result<void> Sync::send(Message kind, std::string_view payload, int fd) {
   msghdr message{};
   message.msg_iov = parts;
   message.msg_iovlen = 2;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  if (fd >= 0) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  }
+  std::optional<PassedFd> passed;
+  if (fd >= 0) passed.emplace(message, fd);
   for (;;) {
     if (::sendmsg(fd_.get(), &message, MSG_NOSIGNAL) >= 0) return {};
     if (errno != EINTR) return sys_error("sendmsg", "set-up socket");

@@ -7,6 +7,7 @@
 
 #include <cstring>
 
+#include "base/pass_fd.h"
 #include "lifecycle/lifecycle.h"
 
 namespace berth::lifecycle {
@@ -58,21 +59,7 @@ Result<UniqueFd> connect_to(const std::string& path) { return connected(path, SO
 
 Result<void> send_terminal(const std::string& socket_path, int fd) {
   BERTH_ASSIGN(const UniqueFd connection, connected(socket_path, SOCK_STREAM));
-  char name[] = "/dev/ptmx";
-  iovec part{name, sizeof name - 1};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  if (::sendmsg(connection.get(), &message, MSG_NOSIGNAL) < 0) return sys_error("sendmsg", socket_path);
-  return {};
+  return send_with_fd(connection.get(), "/dev/ptmx", fd, socket_path);
 }
 
 }  // namespace berth::lifecycle
