@@ -1,11 +1,11 @@
 // A boot of the host, and many containers at once.
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { ContainerStatus } from "@berth/api/containers";
 import { openStore } from "@berth/store";
 import { eventually } from "@berth/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Node } from "./harness.ts";
+import { Node, parentOf } from "./harness.ts";
 
 let node: Node;
 beforeAll(async () => {
@@ -33,10 +33,7 @@ test("after a boot of the host the restart policies are obeyed", async () => {
   for (const id of [always, unless]) await node.supervisor.stop({ container: id, timeout: 0 });
   const pids = await Promise.all([running, no].map(async (id) => (await stateOf(id))?.pid ?? 0));
   await node.end("supervisor", "SIGKILL");
-  for (const pid of pids) {
-    const status = await readFile(`/proc/${pid}/status`, "utf8");
-    process.kill(Number(/^PPid:\s+(\d+)/m.exec(status)?.[1]), "SIGKILL");
-  }
+  for (const pid of pids) process.kill(await parentOf(pid), "SIGKILL");
   const store = await openStore(join(node.stateDir, "db"));
   await store.write([store.table<string>("meta").putOp("boot-id", "another boot")]);
   await store.close();

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { ContainerStatus } from "@berth/api/containers";
 import { eventually } from "@berth/testkit";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { failure, Node, textOf, unframe, waitExit } from "./harness.ts";
+import { failure, Node, parentOf, textOf, unframe, waitExit } from "./harness.ts";
 
 let node: Node;
 beforeAll(async () => {
@@ -16,18 +16,6 @@ afterEach(async () => {
   for (const { id } of containers) await node.supervisor.remove({ container: id, force: true, volumes: true });
 });
 
-/** Starts the supervisor so that it kills itself at `point`, does `work` until it has, and starts it again. */
-async function dieAt(point: string, work: () => Promise<unknown>): Promise<void> {
-  await node.end("supervisor", "SIGTERM");
-  node.startService("supervisor", { BERTH_SUPERVISOR_FAULT: point });
-  await node.serving();
-  const done = work().catch(() => undefined);
-  expect(await node.died("supervisor")).toBe("SIGKILL");
-  await done;
-  node.startService("supervisor");
-  await node.serving();
-}
-
 const list = async () => (await node.supervisor.list({ all: true })).containers;
 const leftovers = async () => ({
   containers: await readdir(join(node.stateDir, "containers")),
@@ -37,7 +25,7 @@ const leftovers = async () => ({
 
 for (const point of ["create.claimed", "create.prepared"]) {
   test(`dying at ${point}: no container, its name is free again`, async () => {
-    await dieAt(point, () => node.supervisor.create({ name: "gone", spec: node.spec(["true"]) }));
+    await node.dieAt(point, () => node.supervisor.create({ name: "gone", spec: node.spec(["true"]) }));
     expect(await list()).toEqual([]);
     const again = await eventually("the name is free", () =>
       node.supervisor.create({ name: "gone", spec: node.spec(["true"]) }),
@@ -48,7 +36,7 @@ for (const point of ["create.claimed", "create.prepared"]) {
 
 test("dying at create.recorded: the container is there, with its key", async () => {
   const request = { name: "kept", spec: node.spec(["true"]), idempotencyKey: "k" };
-  await dieAt("create.recorded", () => node.supervisor.create(request));
+  await node.dieAt("create.recorded", () => node.supervisor.create(request));
   const [container] = await list();
   expect(container).toMatchObject({ name: "kept", state: { status: ContainerStatus.CREATED } });
   expect((await node.supervisor.create(request)).id).toBe(container?.id);
@@ -58,7 +46,7 @@ test("dying at create.recorded: the container is there, with its key", async () 
 
 test("dying at start.prepared: it can be started again", async () => {
   const { id } = await node.supervisor.create({ spec: node.spec(["sh", "-c", "exit 7"]) });
-  await dieAt("start.prepared", () => node.supervisor.start({ container: id }));
+  await node.dieAt("start.prepared", () => node.supervisor.start({ container: id }));
   expect((await list())[0]).toMatchObject({ state: { status: ContainerStatus.CREATED } });
   expect(await leftovers()).toMatchObject({ bundles: [], sockets: [] });
   await node.supervisor.start({ container: id });
@@ -67,7 +55,7 @@ test("dying at start.prepared: it can be started again", async () => {
 
 test("dying at start.running: it is found running, with its address", async () => {
   const { id } = await node.supervisor.create({ spec: node.spec(["sleep", "1000"], {}, { networkMode: "bridge" }) });
-  await dieAt("start.running", () => node.supervisor.start({ container: id }));
+  await node.dieAt("start.running", () => node.supervisor.start({ container: id }));
   const [container] = await list();
   expect(container).toMatchObject({ state: { status: ContainerStatus.RUNNING } });
   expect(container?.endpoints[0]?.ipAddress).toMatch(/^172\.17\.0\./);
@@ -77,24 +65,24 @@ test("dying at start.running: it is found running, with its address", async () =
 
 test("dying at start.running: it has ended meanwhile, and its exit code is known", async () => {
   const { id } = await node.supervisor.create({ spec: node.spec(["sh", "-c", "exit 6"]) });
-  await dieAt("start.running", () => node.supervisor.start({ container: id }));
+  await node.dieAt("start.running", () => node.supervisor.start({ container: id }));
   expect(await waitExit(node, id)).toBe(6);
   expect((await list())[0]).toMatchObject({ state: { status: ContainerStatus.EXITED, exitCode: 6 } });
 });
 
 test("dying at exit.recorded: the exit stays, and --rm is finished", async () => {
   const { id } = await node.supervisor.create({ spec: node.spec(["sh", "-c", "exit 8"]) });
-  await dieAt("exit.recorded", () => node.supervisor.start({ container: id }));
+  await node.dieAt("exit.recorded", () => node.supervisor.start({ container: id }));
   expect((await list())[0]).toMatchObject({ state: { status: ContainerStatus.EXITED, exitCode: 8 } });
   await node.supervisor.remove({ container: id });
   const auto = await node.supervisor.create({ spec: node.spec(["true"], {}, { autoRemove: true }) });
-  await dieAt("exit.recorded", () => node.supervisor.start({ container: auto.id }));
+  await node.dieAt("exit.recorded", () => node.supervisor.start({ container: auto.id }));
   expect((await failure(node.supervisor.inspect({ container: auto.id }))).reason).toBe("NO_SUCH_CONTAINER");
 });
 
 test("dying at remove.recorded: the rest is swept, the name is free", async () => {
   const { id } = await node.supervisor.create({ name: "swept", spec: node.spec(["true"]) });
-  await dieAt("remove.recorded", () => node.supervisor.remove({ container: id }));
+  await node.dieAt("remove.recorded", () => node.supervisor.remove({ container: id }));
   expect(await list()).toEqual([]);
   expect(await leftovers()).toMatchObject({ containers: [], bundles: [], sockets: [] });
   await eventually("the name is free", () => node.supervisor.create({ name: "swept", spec: node.spec(["true"]) }));
@@ -147,11 +135,6 @@ test("killed while containers run: one goes on, one ends, one is killed with its
 
 async function* detached(exec: string) {
   yield { message: { $case: "start" as const, value: { exec, detach: true } } };
-}
-
-async function parentOf(pid: number): Promise<number> {
-  const { readFile } = await import("node:fs/promises");
-  return Number(/^PPid:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1]);
 }
 
 test("what no record names is swept at the start", async () => {

@@ -1,7 +1,7 @@
 // A node for tests: a network namespace of its own with nats-server, image store, snapshotter and supervisor as real processes.
 import { type ChildProcess, spawn } from "node:child_process";
 import { createReadStream } from "node:fs";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type ContainerSpec, type DeepPartial, SupervisorDefinition } from "@berth/api/containers";
@@ -124,6 +124,19 @@ export class Node {
     return child.signalCode;
   }
 
+  /** Starts the supervisor so that it kills itself at `point`, does `work` until it has, and starts it again. */
+  async dieAt(point: string, work: () => Promise<unknown>): Promise<void> {
+    await this.end("supervisor", "SIGTERM");
+    this.startService("supervisor", { BERTH_SUPERVISOR_FAULT: point });
+    await this.serving();
+    const done = work().catch(() => undefined);
+    const signal = await this.died("supervisor");
+    if (signal !== "SIGKILL") throw new Error(`the supervisor ended with ${signal}, and not at ${point}`);
+    await done;
+    this.startService("supervisor");
+    await this.serving();
+  }
+
   async #importBusybox(): Promise<void> {
     const root = join(this.work, "busybox");
     await busyboxRoot(root);
@@ -171,6 +184,11 @@ export class Node {
 async function* importRequests(path: string): AsyncGenerator<DeepPartial<ImportImageRequest>> {
   yield { message: { $case: "start", value: { reference: "busybox:latest" } } };
   for await (const value of createReadStream(path)) yield { message: { $case: "data", value: value as Buffer } };
+}
+
+/** A process's parent: of a container's first process that is its monitor. */
+export async function parentOf(pid: number): Promise<number> {
+  return Number(/^PPid:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1]);
 }
 
 /** Everything a logs call gives, as text. */

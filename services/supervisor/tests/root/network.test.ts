@@ -1,9 +1,8 @@
 // The default bridge, in a network namespace of the test's own with an outside world beyond a veth pair.
 
-import { readFile } from "node:fs/promises";
 import { createNetns, eventually, must, type NetworkNamespace, run } from "@berth/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { execToEnd, failure, Node, runToEnd } from "./harness.ts";
+import { execToEnd, failure, Node, parentOf, runToEnd } from "./harness.ts";
 
 let node: Node;
 let outside: NetworkNamespace;
@@ -180,7 +179,3 @@ test("a port whose container died with its supervisor is free for another's, at 
   await serves(outside.enter, "192.0.2.1", 8090);
   for (const { id } of [dead, between, next]) await node.supervisor.remove({ container: id, force: true });
 });
-
-async function parentOf(pid: number): Promise<number> {
-  return Number(/^PPid:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1]);
-}

@@ -49,17 +49,6 @@ async function restart(): Promise<void> {
   await node.serving();
 }
 
-async function dieAt(point: string, work: () => Promise<unknown>): Promise<void> {
-  await node.end("supervisor", "SIGTERM");
-  node.startService("supervisor", { BERTH_SUPERVISOR_FAULT: point });
-  await node.serving();
-  const done = work().catch(() => undefined);
-  expect(await node.died("supervisor")).toBe("SIGKILL");
-  await done;
-  node.startService("supervisor");
-  await node.serving();
-}
-
 test("a named volume outlives its containers, and is in use as long as one is there", async () => {
   expect((await sh({ binds: ["data:/d"] }, "echo kept >/d/f")).exitCode).toBe(0);
   expect((await sh({ binds: ["data:/d:ro"] }, "cat /d/f; touch /d/g")).out).toBe("kept\n");
@@ -284,7 +273,7 @@ test("a plugin that refuses, that lies and that is not there", async () => {
 for (const point of ["volume.made", "volume.forgotten"]) {
   test(`dying at ${point}: no volume, nothing on the disk, its name is free`, async () => {
     if (point === "volume.forgotten") await volumes().create({ name: "torn" });
-    await dieAt(point, () =>
+    await node.dieAt(point, () =>
       point === "volume.made" ? volumes().create({ name: "torn" }) : volumes().remove({ name: "torn" }),
     );
     expect(await names()).toEqual([]);
@@ -294,12 +283,12 @@ for (const point of ["volume.made", "volume.forgotten"]) {
 }
 
 test("dying at volume.recorded: the volume is there", async () => {
-  await dieAt("volume.recorded", () => volumes().create({ name: "kept", labels: { values: { a: "b" } } }));
+  await node.dieAt("volume.recorded", () => volumes().create({ name: "kept", labels: { values: { a: "b" } } }));
   expect((await volumes().inspect({ name: "kept" })).volume?.labels?.values).toEqual({ a: "b" });
 });
 
 test("dying at create.filled: a container's volumes are nobody's, and prune takes the anonymous ones", async () => {
-  await dieAt("create.filled", () => create({ binds: ["named:/n"] }, ["true"], { volumes: ["/a"] }));
+  await node.dieAt("create.filled", () => create({ binds: ["named:/n"] }, ["true"], { volumes: ["/a"] }));
   expect((await node.supervisor.list({ all: true })).containers).toEqual([]);
   const { names: pruned } = await volumes().prune({ filters: { all: { values: ["true"] } } });
   expect(pruned.length).toBeLessThanOrEqual(2);
