@@ -86,8 +86,7 @@ export interface NativeTreeRead {
 }
 
 export interface NativeTreeWrite {
-  start(): Promise<void>;
-  opened(): Promise<boolean>;
+  start(): { readonly opened: Promise<boolean>; readonly done: Promise<boolean> };
   write(chunk: Buffer): Promise<void> | undefined;
   complete(): void;
   abort(): void;
@@ -174,10 +173,11 @@ export interface Native {
   resolveDirectory(view: NativeView, path: string): Promise<string>;
   makeDirectory(view: NativeView, path: string): Promise<void>;
   checkUser(view: NativeView, user: string): Promise<void>;
-  readonly TreeRead: new (view: NativeView, path: string | null) => NativeTreeRead;
+  handOver(path: string, fd: number, head: Buffer): Promise<void>;
+  readonly TreeRead: new (view: NativeView, path: string | null, inbox: string | null) => NativeTreeRead;
   readonly TreeWrite: new (
     view: NativeView,
-    options: { directory: string; keepKind: boolean; user: string | null },
+    options: { directory: string; keepKind: boolean; user: string | null; inbox: string | null },
   ) => NativeTreeWrite;
 }
 

@@ -45,11 +45,18 @@ export interface TreeArchive {
 
 /**
  * Archives what is under a path (null: the whole root), as it is being read: resolves once that is known to exist.
- * @throws as statPath
+ * @param inbox where the bytes go, if they are to go past this process: the path of a socket to be made, at which the connection of a
+ *   client is handed over (src/stream/handover.h) that is to get them as an HTTP body in chunks. No pieces come then but the end.
+ * @throws as statPath; of the reading, EPIPE or ECONNRESET when such a client has gone
  */
-export async function readTree(view: View, path: string | null, signal?: AbortSignal): Promise<TreeArchive> {
+export async function readTree(
+  view: View,
+  path: string | null,
+  signal?: AbortSignal,
+  inbox: string | null = null,
+): Promise<TreeArchive> {
   signal?.throwIfAborted();
-  const tree = new native.TreeRead(toNative(view), path);
+  const tree = new native.TreeRead(toNative(view), path, inbox);
   const status = await tree.start();
   return { status, pieces: piecesOf(tree, signal) };
 }
@@ -80,11 +87,18 @@ export interface TreeWriteOptions {
   readonly keepKind: boolean;
   /** "name:group" of the container, who is to own everything; null: whom the archive names. */
   readonly user: string | null;
+  /** The archive is the body of a client's request, whose connection is handed over at a socket made here; null: it is written. */
+  readonly inbox: string | null;
 }
 
-/** A tar stream (plain, gzip, bzip2, xz, zstd) on its way into a container. `result` settles once. */
+/**
+ * A tar stream (plain, gzip, bzip2, xz, zstd) on its way into a container. `result` settles once: whether a connection that was handed
+ * over may carry another request.
+ */
 export class TreeWrite {
-  readonly result: Promise<void>;
+  readonly result: Promise<boolean>;
+  /** Whether the container's files have been found; `result` tells why not. Nothing is taken before. */
+  readonly opened: Promise<boolean>;
   readonly #native: NativeTreeWrite;
 
   constructor(view: View, options: TreeWriteOptions, signal?: AbortSignal) {
@@ -92,14 +106,11 @@ export class TreeWrite {
     this.#native = new native.TreeWrite(toNative(view), options);
     const abort = () => this.#native.abort();
     signal?.addEventListener("abort", abort, { once: true });
-    this.result = this.#native.start().finally(() => signal?.removeEventListener("abort", abort));
+    const { opened, done } = this.#native.start();
+    this.opened = opened;
+    this.result = done.finally(() => signal?.removeEventListener("abort", abort));
     // Whoever feeds it may be told of its failure only at the end; that must not count as unhandled until then.
     this.result.catch(() => {});
-  }
-
-  /** Whether the container's files have been found; `result` tells why not. Nothing is taken before. */
-  opened(): Promise<boolean> {
-    return this.#native.opened();
   }
 
   /** Resolves when more may come (at most 4 MiB wait inside). After the end it resolves and does nothing. */
@@ -107,9 +118,9 @@ export class TreeWrite {
     await this.#native.write(chunk);
   }
 
-  finish(): Promise<void> {
+  async finish(): Promise<void> {
     this.#native.complete();
-    return this.result;
+    await this.result;
   }
 
   /** The result fails with ECANCELED, soon; what was written stays. */
@@ -117,3 +128,6 @@ export class TreeWrite {
     this.#native.abort();
   }
 }
+
+/** Gives a connection, which stays open here too and does not block, to the inbox at `path`, after `head` (src/stream/handover.h). */
+export const handOver = (path: string, fd: number, head: Buffer): Promise<void> => native.handOver(path, fd, head);

@@ -49,7 +49,11 @@ class PieceStream : public std::enable_shared_from_this<PieceStream> {
     return promise;
   }
 
+  /// For a job that waits for something else than its reader. Before start(); `call` comes from the JavaScript thread.
+  void when_aborted(std::function<void()> call) { on_abort_ = std::move(call); }
+
   void abort() {
+    if (on_abort_) on_abort_();
     const std::lock_guard lock(mutex_);
     aborted_ = true;
     changed_.notify_all();
@@ -90,6 +94,7 @@ class PieceStream : public std::enable_shared_from_this<PieceStream> {
     deferred.Resolve(env.Null());
   }
 
+  std::function<void()> on_abort_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::string> pieces_;  // under mutex_

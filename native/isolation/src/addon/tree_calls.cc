@@ -1,5 +1,4 @@
-// Binding: what is under a path of a container: statPath, resolveDirectory, makeDirectory, checkUser, classes TreeRead and TreeWrite.
-#include <sched.h>
+// Binding: what is under a path of a container: statPath, resolveDirectory, makeDirectory, checkUser, class TreeRead.
 #include <sys/stat.h>
 
 #include "addon/addon.h"
@@ -8,14 +7,17 @@
 #include "addon/view.h"
 #include "container/paths.h"
 #include "container/users.h"
+#include "stream/handover.h"
+#include "stream/http_output.h"
+#include "tar/piece_output.h"
 #include "tar/tree_path.h"
 #include "tar/tree_read.h"
-#include "tar/tree_write.h"
 
 namespace berth::addon {
 namespace {
 
-constexpr size_t kMaxQueued = 4u << 20;  // bytes that write() takes before it makes the caller wait
+/// ms that a connection may take to come, once its inbox has been told of.
+constexpr int kHandoverTimeout = 10'000;
 
 Napi::Value to_js(Napi::Env env, const tar::PathStatus& path) {
   Napi::Object object = Napi::Object::New(env);
@@ -107,8 +109,38 @@ Napi::Value check_user_call(const Napi::CallbackInfo& info) {
   });
 }
 
-/// new TreeRead(view, path|null); start(): Promise<status|null> once it is known; read(): Promise<Buffer|null>; abort().
-/// A null path is the whole root, and has no status.
+/// The client's own connection, as the place for an archive: the body of an HTTP answer in chunks. It is waited for with the first bytes,
+/// because the answer's head, which tells what will be in the archive, is written before it is handed over.
+class ClientOutput {
+ public:
+  ClientOutput(stream::Inbox& inbox, const stream::Interrupt& interrupt) : inbox_(inbox), interrupt_(interrupt) {}
+
+  Result<void> write(std::span<const uint8_t> bytes) {
+    BERTH_TRY(open());
+    return http_->write(bytes);
+  }
+  Result<void> send_file(int file, uint64_t offset, uint64_t length) {
+    BERTH_TRY(open());
+    return http_->send_file(file, offset, length);
+  }
+
+ private:
+  Result<void> open() {
+    if (http_) return {};
+    BERTH_ASSIGN(client_, inbox_.take(interrupt_, kHandoverTimeout));
+    http_.emplace(client_.fd.get(), interrupt_);
+    return {};
+  }
+
+  stream::Inbox& inbox_;
+  const stream::Interrupt& interrupt_;
+  stream::Connection client_;
+  std::optional<stream::HttpOutput> http_;
+};
+
+/// new TreeRead(view, path|null, inbox|null); start(): Promise<status|null> once it is known; read(): Promise<Buffer|null>; abort().
+/// A null path is the whole root, and has no status. With an inbox the bytes go to the connection that is handed over there, and read()
+/// only tells of the end.
 class TreeRead final : public Napi::ObjectWrap<TreeRead> {
  public:
   static void init(Napi::Env env, Napi::Object exports) {
@@ -122,8 +154,19 @@ class TreeRead final : public Napi::ObjectWrap<TreeRead> {
     Args viewed = call.object(0);
     view_ = read_view(info.Env(), viewed);
     path_ = call.string_or_null(1);
+    inbox_ = call.string_or_null(2);
     if (call.ok() && !viewed.ok()) call.reject(viewed.mistake());
-    if (!call.ok()) call.fail();
+    if (!call.ok()) {
+      call.fail();
+      return;
+    }
+    auto interrupt = stream::Interrupt::create();
+    if (!interrupt.ok()) {
+      to_js_error(info.Env(), interrupt.error()).ThrowAsJavaScriptException();
+      return;
+    }
+    interrupt_ = std::make_shared<stream::Interrupt>(std::move(interrupt).value());
+    stream_->when_aborted([interrupt = interrupt_] { interrupt->call_off(); });
   }
   ~TreeRead() override { stream_->abort(); }
 
@@ -140,7 +183,13 @@ class TreeRead final : public Napi::ObjectWrap<TreeRead> {
     const Napi::Promise promise = (*waiting)->Promise();
     stream_->start(
         env, "berth tree read",
-        [view = view_, path = path_, waiting](Job& job, const PieceStream::Give& give) -> Result<void> {
+        [view = view_, path = path_, inbox_path = inbox_, interrupt = interrupt_, waiting](Job& job, const PieceStream::Give& give) -> Result<void> {
+          // Before the view, in which paths may mean something else.
+          std::optional<stream::Inbox> inbox;
+          if (inbox_path) {
+            BERTH_ASSIGN(stream::Inbox opened, stream::Inbox::open(*inbox_path));
+            inbox.emplace(std::move(opened));
+          }
           BERTH_ASSIGN(const UniqueFd root, open_view(view));
           const auto tell = [&](std::optional<tar::PathStatus> found) {
             job.post([waiting, found](Napi::Env js) {
@@ -148,9 +197,20 @@ class TreeRead final : public Napi::ObjectWrap<TreeRead> {
               if (deferred) deferred->Resolve(found ? to_js(js, *found) : js.Null());
             });
           };
-          if (path) return tar::read_tree(root.get(), *path, tell, give);
-          tell(std::nullopt);
-          return tar::export_tree(root.get(), give);
+          const auto archive = [&](tar::ByteOutput& output) {
+            return path ? tar::read_tree(root.get(), *path, tell, output) : tar::export_tree(root.get(), output);
+          };
+          if (!path) tell(std::nullopt);
+          if (!inbox) {
+            tar::PieceOutput output(give);
+            BERTH_TRY(archive(output));
+            return output.flush();
+          }
+          ClientOutput client(*inbox, *interrupt);
+          tar::PieceOutput output([&](std::span<const uint8_t> bytes) { return client.write(bytes); },
+                                  [&](int file, uint64_t offset, uint64_t length) { return client.send_file(file, offset, length); });
+          BERTH_TRY(archive(output));
+          return output.flush();
         },
         [waiting](Napi::Env js, const Result<void>& result) {
           const Start deferred = std::exchange(*waiting, std::nullopt);
@@ -169,139 +229,14 @@ class TreeRead final : public Napi::ObjectWrap<TreeRead> {
   }
 
   ViewOptions view_;
-  std::optional<std::string> path_;
+  std::optional<std::string> path_, inbox_;
+  std::shared_ptr<stream::Interrupt> interrupt_;
   std::shared_ptr<PieceStream> stream_ = std::make_shared<PieceStream>();
-  bool started_ = false;
-};
-
-/// Shared by the JavaScript object and the running job.
-struct WriteState {
-  ViewOptions view;
-  tar::TreeWriteOptions options;
-  std::optional<std::string> user;
-  std::optional<tar::PushSource> source;
-  Result<void> result;
-  Job* job = nullptr;                            // valid while the job's thread runs
-  std::vector<Napi::Promise::Deferred> waiting;  // JavaScript thread only
-  bool settled = false;                          // JavaScript thread only
-  std::optional<Napi::Promise::Deferred> opening;  // JavaScript thread only
-
-  void opened(bool yes) {
-    const auto deferred = std::exchange(opening, std::nullopt);
-    if (deferred) deferred->Resolve(Napi::Boolean::New(deferred->Env(), yes));
-  }
-  void release_writers() {
-    for (const auto& deferred : std::exchange(waiting, {})) deferred.Resolve(deferred.Env().Undefined());
-  }
-
-  Result<void> run() {
-    BERTH_ASSIGN(const UniqueFd root, open_view(view));
-    // The umask belongs to the process unless the thread leaves the shared one.
-    if (::unshare(CLONE_FS) != 0) return sys_error("unshare", "CLONE_FS");
-    ::umask(0);
-    job->post([this](Napi::Env) { opened(true); });
-    if (user) {
-      BERTH_ASSIGN(const auto identity, container::resolve_identity(root.get(), {*user, {}}, {}));
-      options.owner.emplace(identity.uid, identity.gid);
-    }
-    return tar::write_tree(root.get(), *source, options);
-  }
-};
-
-/// new TreeWrite(view, { directory, keepKind, user: string|null }); start(): Promise<void>; opened(): Promise<boolean>: writing begins, or could not; write(Buffer): Promise<void>|undefined;
-/// complete(); abort().
-class TreeWrite final : public Napi::ObjectWrap<TreeWrite> {
- public:
-  static void init(Napi::Env env, Napi::Object exports) {
-    exports.Set("TreeWrite", DefineClass(env, "TreeWrite",
-                                         {InstanceMethod<&TreeWrite::start>("start"), InstanceMethod<&TreeWrite::opened>("opened"),
-                                          InstanceMethod<&TreeWrite::write>("write"),
-                                          InstanceMethod<&TreeWrite::complete>("complete"), InstanceMethod<&TreeWrite::abort>("abort")}));
-  }
-
-  explicit TreeWrite(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TreeWrite>(info) {
-    Args call(info);
-    Args viewed = call.object(0);
-    state_->view = read_view(info.Env(), viewed);
-    Args args = call.object(1);
-    state_->options.directory = args.string("directory");
-    state_->options.keep_kind = args.boolean("keepKind");
-    state_->user = args.string_or_null("user");
-    for (const Args* part : {&viewed, &args}) {
-      if (call.ok() && !part->ok()) call.reject(part->mistake());
-    }
-    if (!call.ok()) {
-      call.fail();
-      return;
-    }
-    // The drained call comes on the job's thread; the state outlives it.
-    state_->source.emplace(kMaxQueued, [state = state_.get()] { state->job->post([state](Napi::Env) { state->release_writers(); }); });
-  }
-  /// A source that can't be fed any more would wait for ever.
-  ~TreeWrite() override {
-    if (state_->source) state_->source->abort();
-  }
-
- private:
-  Napi::Value start(const Napi::CallbackInfo& info) {
-    const Napi::Env env = info.Env();
-    if (!state_->source || std::exchange(started_, true)) {
-      Napi::TypeError::New(env, "start may be called once").ThrowAsJavaScriptException();
-      return env.Undefined();
-    }
-    const auto deferred = Napi::Promise::Deferred::New(env);
-    state_->opening = opening_ = Napi::Promise::Deferred::New(env);
-    const auto state = state_;
-    Job::start(
-        env, "berth tree write",
-        [state](Job& job) {
-          state->job = &job;
-          state->result = state->run();
-        },
-        [state, deferred](Napi::Env js) {
-          state->settled = true;
-          state->opened(false);
-          state->release_writers();  // they learn of a failure by the result
-          if (!state->result.ok()) return deferred.Reject(to_js_error(js, state->result.error()).Value());
-          deferred.Resolve(js.Undefined());
-        },
-        [state] { state->source->abort(); });
-    return deferred.Promise();
-  }
-
-  /// After start().
-  Napi::Value opened(const Napi::CallbackInfo& info) { return opening_ ? opening_->Promise() : info.Env().Undefined(); }
-
-  Napi::Value write(const Napi::CallbackInfo& info) {
-    const Napi::Env env = info.Env();
-    if (!info[0].IsBuffer()) {
-      Napi::TypeError::New(env, "write takes a Buffer").ThrowAsJavaScriptException();
-      return env.Undefined();
-    }
-    const auto buffer = info[0].As<Napi::Buffer<char>>();
-    if (state_->settled || state_->source->push(std::string(buffer.Data(), buffer.Length()))) return env.Undefined();
-    state_->waiting.push_back(Napi::Promise::Deferred::New(env));
-    return state_->waiting.back().Promise();
-  }
-
-  Napi::Value complete(const Napi::CallbackInfo& info) {
-    if (state_->source) state_->source->complete();
-    return info.Env().Undefined();
-  }
-
-  Napi::Value abort(const Napi::CallbackInfo& info) {
-    if (state_->source) state_->source->abort();
-    return info.Env().Undefined();
-  }
-
-  std::shared_ptr<WriteState> state_ = std::make_shared<WriteState>();
-  std::optional<Napi::Promise::Deferred> opening_;
   bool started_ = false;
 };
 
 void init_tree(Napi::Env env, Napi::Object exports) {
   TreeRead::init(env, exports);
-  TreeWrite::init(env, exports);
   exports.Set("statPath", Napi::Function::New(env, stat_call));
   exports.Set("checkUser", Napi::Function::New(env, check_user_call));
   exports.Set("resolveDirectory", Napi::Function::New(env, resolve_call));

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/fd.h"
 #include "base/result.h"
 
 namespace berth {
@@ -43,5 +44,13 @@ inline Result<void> send_with_fd(int socket, std::string_view bytes, int fd, con
   }
   return {};
 }
+
+struct ReceivedFd {
+  std::string bytes;
+  UniqueFd fd;  // none when the message carried none
+};
+
+/// One message of at most `max_bytes`; what does not fit is an EMSGSIZE. No bytes: the other side has closed.
+Result<ReceivedFd> receive_with_fd(int socket, size_t max_bytes, const std::string& object);
 
 }  // namespace berth

@@ -3,7 +3,6 @@
 #include <sched.h>
 #include <sys/personality.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 

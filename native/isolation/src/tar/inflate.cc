@@ -95,6 +95,16 @@ Result<size_t> Inflate::read(std::span<uint8_t> into) {
   return filled;
 }
 
+Result<std::span<const uint8_t>> Inflate::next(std::span<uint8_t> storage) {
+  if (kind_ == Kind::kUnknown) BERTH_TRY(detect());
+  if (kind_ == Kind::kPlain) {
+    BERTH_TRY(fill());
+    return std::exchange(input_, {});
+  }
+  BERTH_ASSIGN(const size_t count, read(storage));
+  return std::span<const uint8_t>(storage.first(count));
+}
+
 Result<size_t> Inflate::read_other(std::span<uint8_t> into) {
   for (;;) {
     BERTH_TRY(fill());

@@ -22,6 +22,9 @@ class Inflate {
 
   /// Fills `into` as far as the stream goes; less than its size only at the end, or before an error. EBADMSG when the compression is damaged or cut short.
   Result<size_t> read(std::span<uint8_t> into);
+  /// The next stretch of the stream, valid until the next call; empty at the end. It lies in `storage` unless the stream is plain: then
+  /// it is what the source gave, as it came. Not to be mixed with read().
+  Result<std::span<const uint8_t>> next(std::span<uint8_t> storage);
   /// Compressed bytes taken so far; any thread.
   [[nodiscard]] uint64_t bytes_in() const noexcept { return bytes_in_.load(std::memory_order_relaxed); }
   /// Of all that came in, if asked for; after the end.

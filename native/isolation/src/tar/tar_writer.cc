@@ -138,6 +138,12 @@ Result<void> TarWriter::write_data(std::span<const uint8_t> bytes) {
   return output_.write(bytes);
 }
 
+Result<bool> TarWriter::send_file(int file, uint64_t offset, uint64_t length) {
+  BERTH_ASSIGN(const bool sent, output_.send_file(file, offset, length));
+  if (sent) written_ += length;
+  return sent;
+}
+
 Result<void> TarWriter::end_member() {
   const size_t fill = (kBlock - written_ % kBlock) % kBlock;
   written_ = 0;

@@ -18,6 +18,8 @@ class ByteOutput {
  public:
   virtual ~ByteOutput() = default;
   virtual Result<void> write(std::span<const uint8_t> bytes) = 0;
+  /// Takes `length` bytes of an open file without their passing through us (zeros where it is shorter); false: it does not, write them.
+  virtual Result<bool> send_file(int /*file*/, uint64_t /*offset*/, uint64_t /*length*/) { return false; }
 };
 
 /// Header block(s) of a member. Data (`entry.stored` bytes, for sparse files preceded by the map) must follow through write_data,
@@ -27,6 +29,8 @@ class TarWriter {
   explicit TarWriter(ByteOutput& output) : output_(output) {}
   Result<void> header(const Entry& entry);
   Result<void> write_data(std::span<const uint8_t> bytes);
+  /// The same for a stretch of a file, where the output can do that.
+  Result<bool> send_file(int file, uint64_t offset, uint64_t length);
   Result<void> end_member();
   /// The two blocks of zeros.
   Result<void> finish();

@@ -20,6 +20,8 @@ namespace {
 
 /// Files with several names that are remembered; the names of later ones become files of their own.
 constexpr size_t kMaxLinks = 1'000'000;
+/// Bytes of a file that an output may be asked to fetch by itself: fewer are read sooner than that is begun, and more would be one piece too long.
+constexpr uint64_t kWorthSending = 64 * 1024, kStretch = 1 << 20;
 
 std::string magic_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
@@ -314,6 +316,16 @@ Result<void> TreeArchiver::file(UniqueFd node, Entry& entry, const struct stat& 
 
 Result<void> TreeArchiver::copy(int fd, uint64_t offset, uint64_t length, const std::string& path) {
   while (length > 0) {
+    // A layer's tree must not change: of one, a file that became shorter is told of.
+    const uint64_t stretch = std::min<uint64_t>(length, kStretch);
+    if (options_.live && stretch >= kWorthSending) {
+      BERTH_ASSIGN(const bool sent, writer_.send_file(fd, offset, stretch));
+      if (sent) {
+        offset += stretch;
+        length -= stretch;
+        continue;
+      }
+    }
     const size_t wanted = std::min<uint64_t>(length, buffer_.size());
     ssize_t count = ::pread(fd, buffer_.data(), wanted, static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;

@@ -8,39 +8,6 @@
 namespace berth::tar {
 namespace {
 
-/// Collects what the writer gives in blocks of 512 bytes into pieces worth passing on.
-class Pieces final : public ByteOutput {
- public:
-  explicit Pieces(const GiveBytes& give) : give_(give) { waiting_.reserve(kPiece); }
-
-  Result<void> write(std::span<const uint8_t> bytes) override {
-    while (!bytes.empty()) {
-      if (waiting_.empty() && bytes.size() >= kPiece) {
-        BERTH_TRY(give_(bytes.first(kPiece)));
-        bytes = bytes.subspan(kPiece);
-        continue;
-      }
-      const size_t count = std::min(bytes.size(), kPiece - waiting_.size());
-      waiting_.insert(waiting_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count));
-      bytes = bytes.subspan(count);
-      if (waiting_.size() == kPiece) BERTH_TRY(flush());
-    }
-    return {};
-  }
-
-  Result<void> flush() {
-    if (waiting_.empty()) return {};
-    BERTH_TRY(give_(waiting_));
-    waiting_.clear();
-    return {};
-  }
-
- private:
-  static constexpr size_t kPiece = 256 * 1024;
-  const GiveBytes& give_;
-  std::vector<uint8_t> waiting_;
-};
-
 TreeOptions live_options() {
   TreeOptions options;
   options.live = true;
@@ -58,30 +25,26 @@ Result<UniqueFd> open_for_listing(int root, const std::string& path) { return op
 
 }  // namespace
 
-Result<void> read_tree(int root, const std::string& path, const std::function<void(const PathStatus&)>& found, const GiveBytes& give) {
+Result<void> read_tree(int root, const std::string& path, const std::function<void(const PathStatus&)>& found, ByteOutput& output) {
   BERTH_ASSIGN(const PathStatus status, stat_path(root, path));
   const TreeOptions options = live_options();
-  Pieces pieces(give);
-  TarWriter writer(pieces);
+  TarWriter writer(output);
   TreeArchiver archiver(options, writer);
   const bool is_directory = S_ISDIR(status.status.st_mode);
   const std::string name = last_name(path);
   BERTH_ASSIGN(UniqueFd directory, open_for_listing(root, is_directory ? path : path.substr(0, path.rfind('/') + 1)));
   found(status);
   BERTH_TRY(is_directory ? archiver.directory(std::move(directory), name + "/", true) : archiver.node(std::move(directory), name));
-  BERTH_TRY(writer.finish());
-  return pieces.flush();
+  return writer.finish();
 }
 
-Result<void> export_tree(int root, const GiveBytes& give) {
+Result<void> export_tree(int root, ByteOutput& output) {
   const TreeOptions options = live_options();
-  Pieces pieces(give);
-  TarWriter writer(pieces);
+  TarWriter writer(output);
   TreeArchiver archiver(options, writer);
   BERTH_ASSIGN(UniqueFd directory, open_for_listing(root, "/"));
   BERTH_TRY(archiver.directory(std::move(directory), "", false));
-  BERTH_TRY(writer.finish());
-  return pieces.flush();
+  return writer.finish();
 }
 
 }  // namespace berth::tar

@@ -2,21 +2,19 @@
 #pragma once
 
 #include <functional>
-#include <span>
 #include <string>
 
 #include "base/result.h"
+#include "tar/tar_writer.h"
 #include "tar/tree_path.h"
 
 namespace berth::tar {
 
-using GiveBytes = std::function<Result<void>(std::span<const uint8_t>)>;
-
 /// Archives `path` of the root: a directory with all that is in it under its own last name ("." stays ".", the root has none),
 /// anything else as the one member. `found` hears what it is before the first byte. ENOENT and the like before that.
-Result<void> read_tree(int root, const std::string& path, const std::function<void(const PathStatus&)>& found, const GiveBytes& give);
+Result<void> read_tree(int root, const std::string& path, const std::function<void(const PathStatus&)>& found, ByteOutput& output);
 
 /// Archives the whole root, without the kernel's file systems and without a member for the root itself: `docker export`.
-Result<void> export_tree(int root, const GiveBytes& give);
+Result<void> export_tree(int root, ByteOutput& output);
 
 }  // namespace berth::tar

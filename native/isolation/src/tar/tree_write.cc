@@ -11,10 +11,7 @@ namespace {
 class InflatedInput final : public ByteInput {
  public:
   explicit InflatedInput(Source& source) : inflate_(source, false), block_(new uint8_t[kBytes]) {}
-  Result<std::span<const uint8_t>> next() override {
-    BERTH_ASSIGN(const size_t count, inflate_.read({block_.get(), kBytes}));
-    return std::span<const uint8_t>(block_.get(), count);
-  }
+  Result<std::span<const uint8_t>> next() override { return inflate_.next({block_.get(), kBytes}); }
 
  private:
   static constexpr size_t kBytes = 256 * 1024;

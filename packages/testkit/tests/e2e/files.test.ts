@@ -1,5 +1,7 @@
 // Files of containers with the real client: docker cp in all its forms, export, diff, commit, sizes.
 import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import {
   existsSync,
   lstatSync,
@@ -12,10 +14,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Bed, eventually, openBed } from "../../src/index.ts";
 
@@ -161,6 +164,25 @@ describe.each(states)("docker cp into a $name container", ({ make }) => {
 const archive = (id: string, path: string, more = "") =>
   `/containers/${id}/archive?path=${encodeURIComponent(path)}${more}`;
 
+/** Names of the sockets at which connections are waited for. */
+const inboxes = () => readdirSync(join(dirname(bed.docker.socket), "m")).filter((name) => name.startsWith("in-"));
+
+/** Writes `parts` as they are; then, once something has come back, `more`. Gives all that comes until the server closes. */
+function talk(parts: readonly (string | Buffer)[], more?: string): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connect(bed.docker.socket);
+    let text = "";
+    socket.on("data", (chunk: Buffer) => {
+      if (text === "" && more !== undefined) socket.write(more);
+      text += chunk.toString("latin1");
+    });
+    socket.on("error", () => {});
+    socket.once("close", () => resolve(text));
+    socket.once("end", () => socket.end());
+    for (const part of parts) socket.write(part);
+  });
+}
+
 function put(path: string, body: Buffer): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const call = request(
@@ -216,6 +238,71 @@ describe("the archive calls", () => {
     socket.destroy();
     await bed.docker.must(["start", "-a", id], { timeoutMs: 20_000 });
     await bed.docker.must(["rm", id]);
+  });
+
+  it("take large archives from the client's own connection, in whatever shape HTTP has for them", async () => {
+    const id = (await bed.docker.must(["create", busybox, "true"])).trim();
+    const content = randomBytes(5_000_000);
+    writeFileSync(at("large"), content);
+    const tar = execFileSync("tar", ["cf", "-", "-C", work, "large"], { maxBuffer: 2 ** 24 });
+    const head = (more: string) => `PUT ${archive(id, "/")} HTTP/1.1\r\nHost: x\r\n${more}\r\n`;
+    const chunk = (bytes: Buffer, extension = "") =>
+      Buffer.concat([Buffer.from(`${bytes.length.toString(16)}${extension}\r\n`), bytes, Buffer.from("\r\n")]);
+    const ping = "GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    const whole = [chunk(tar.subarray(0, 777)), chunk(tar.subarray(777), ";a=b")];
+    const good = [
+      [head("Transfer-Encoding: chunked\r\n"), ...whole, "0\r\nX-Trailer: t\r\n\r\n"],
+      [head(`Content-Length: ${tar.length}\r\n`), tar],
+      [head("Transfer-Encoding: chunked\r\n"), chunk(gzipSync(tar)), "0\r\n\r\n"],
+    ];
+    for (const parts of good) {
+      // The connection carries the next request, if that waits for the answer.
+      expect(await talk(parts, ping)).toMatch(/^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nHTTP\/1\.1 200 OK\r\n.*\r\n\r\nOK$/s);
+      const { bytes } = await bed.api.call("GET", archive(id, "/large"));
+      expect(execFileSync("tar", ["xOf", "-"], { input: bytes, maxBuffer: 2 ** 24 }).equals(content)).toBe(true);
+    }
+    const chunked = head("Transfer-Encoding: chunked\r\n");
+    const bad: [(string | Buffer)[], string, string][] = [
+      [[chunked, chunk(tar.subarray(0, 2048)), "zzz\r\n"], "500", "invalid byte in chunk length"],
+      [[chunked, chunk(Buffer.alloc(3_000_000, 9)), "0\r\n\r\n"], "500", "archive/tar: invalid tar header"],
+      [[chunked, chunk(tar.subarray(0, 3_000_000)), "0\r\n\r\n"], "500", "unexpected EOF"],
+      [[chunked.replace("path=%2F", "path=%2Fnone"), ...whole, "0\r\n\r\n"], "404", "Could not find the file /none in"],
+      [[chunked.replace(id, "nobody"), ...whole, "0\r\n\r\n"], "404", "No such container: nobody"],
+    ];
+    for (const [parts, status, message] of bad) {
+      const answer = await talk(parts);
+      expect(answer.slice(9, 12)).toBe(status);
+      expect(answer).toContain(message);
+    }
+    // A client that goes away half-way, in a chunk and between two: the container can be started right after, and no socket is left.
+    for (const cut of [1_000_000, 2_000_000]) {
+      const socket = connect(bed.docker.socket);
+      socket.write(chunked);
+      await new Promise((resolve) => socket.write(chunk(tar.subarray(0, 2_000_000)).subarray(0, cut + 8), resolve));
+      socket.destroy();
+    }
+    await bed.docker.must(["start", "-a", id], { timeoutMs: 20_000 });
+    expect(inboxes()).toEqual([]);
+    await bed.docker.must(["rm", id]);
+  });
+
+  it("copy large files and many small ones both ways, bit by bit", async () => {
+    const id = (await bed.docker.must(["run", "-d", busybox, "sleep", "1000"])).trim();
+    mkdirSync(at("many"));
+    for (let i = 0; i < 500; i++) writeFileSync(at("many", `f${i}`), randomBytes(i * 7));
+    writeFileSync(at("many/large"), randomBytes(20_000_000));
+    await bed.docker.must(["cp", "-q", at("many"), `${id}:/in`]);
+    await bed.docker.must(["cp", "-q", `${id}:/in`, at("out")]);
+    execFileSync("diff", ["-r", at("many"), at("out")]);
+    // A reader that stops half-way leaves nothing behind.
+    const leaving = request({ socketPath: bed.docker.socket, path: archive(id, "/in") });
+    leaving.on("error", () => {});
+    leaving.end();
+    const [answer] = (await once(leaving, "response")) as [IncomingMessage];
+    await once(answer, "data");
+    leaving.destroy();
+    await eventually("the end of the copy", async () => inboxes().length === 0 || undefined);
+    await bed.docker.must(["rm", "-f", id]);
   });
 
   it("give copies to the container's user with -a", async () => {

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Peer } from "./hijack.ts";
 import type { Query } from "./query.ts";
+import type { Upload } from "./upload.ts";
 
 /** One request on its way through a handler. */
 export class Call {
@@ -44,3 +45,14 @@ export interface HijackCall {
 }
 
 export type HijackHandler = (call: HijackCall) => Promise<void>;
+
+/** A request whose body may be given away unread. */
+export interface UploadCall {
+  upload: Upload;
+  query: Query;
+  name: string;
+  minor: number;
+}
+
+/** Resolves to false, with the body untouched, to have the request served like any other. */
+export type UploadHandler = (call: UploadCall) => Promise<boolean>;

@@ -5,12 +5,13 @@ import type { Duplex } from "node:stream";
 import { BerthError } from "@berth/errors";
 import type { Logger } from "@berth/log";
 import { failureOf, sendError, sendJson, serverHeader } from "./answer.ts";
-import { Call, type Handler, type HijackHandler } from "./call.ts";
+import { Call, type Handler, type HijackHandler, type UploadHandler } from "./call.ts";
 import { PlainPeer, UpgradePeer } from "./hijack.ts";
 import { type CleanPath, cleanPath } from "./path.ts";
 import { Query } from "./query.ts";
 import { Router } from "./router.ts";
 import { dropRest, endAfterBody, endGently, hasBody, skim } from "./unread.ts";
+import { isLargeBody, Upload, uploadAware } from "./upload.ts";
 import { maxVersionText, minVersionText, splitVersion } from "./version.ts";
 import { isWebSocket, WebSocketPeer } from "./websocket.ts";
 
@@ -25,6 +26,9 @@ export class Api {
   readonly #handlers = new Router<Handler>();
   readonly #hijackers = new Router<HijackHandler>();
   readonly #webSockets = new Router<HijackHandler>();
+  readonly #uploads = new Router<UploadHandler>();
+  /** Connections whose next request is to be served like any other. */
+  readonly #replayed = new WeakSet<Duplex>();
   readonly #log: Logger;
 
   constructor(log: Logger) {
@@ -38,6 +42,11 @@ export class Api {
   /** A GET that becomes a websocket: the handler gets its messages as a stream. */
   onWebSocket(path: string, handler: HijackHandler): void {
     this.#webSockets.add("GET", path, handler);
+  }
+
+  /** A PUT with a large body, which the handler may give away unread; one that does not has it served by what {@link on} named. */
+  onUpload(path: string, handler: UploadHandler): void {
+    this.#uploads.add("PUT", path, handler);
   }
 
   onHijack(path: string, handler: HijackHandler): void {
@@ -54,7 +63,8 @@ export class Api {
       requestTimeout: 0,
       keepAliveTimeout: 65_000,
       // Only streams are upgraded; `Upgrade: h2c` on an ordinary call (curl --http2) is ignored, as HTTP asks.
-      shouldUpgradeCallback: (req: IncomingMessage) => this.#isHijack(req),
+      shouldUpgradeCallback: (req: IncomingMessage) => this.#isUpload(req) || this.#isHijack(req),
+      IncomingMessage: uploadAware((req) => this.#isUpload(req)),
     };
     const listener: RequestListener = (req, res) => void this.#serve(req, res);
     const server: Server =
@@ -62,9 +72,38 @@ export class Api {
         ? createServer(options, listener)
         : // allowHalfOpen: a client that closes its side (end of stdin) still wants the output.
           (createTlsServer({ ...options, ...tls, ...tlsRules, allowHalfOpen: true }, listener) as unknown as Server);
-    server.on("upgrade", (req: IncomingMessage, socket: Duplex, head: Buffer) => void this.#upgrade(req, socket, head));
+    server.on("upgrade", (req: IncomingMessage, socket: Duplex, head: Buffer) => {
+      if (req.method === "PUT") void this.#receive(server, req, socket as Socket, head);
+      else void this.#upgrade(req, socket, head);
+    });
     server.on("clientError", (_error: Error, socket: Duplex) => refuseGarbage(socket));
     return server;
+  }
+
+  /** Asked more than once about a request, and so without memory: {@link Upload.replay} is forgotten when its request has been met. */
+  #isUpload(req: IncomingMessage): boolean {
+    if (req.method !== "PUT" || this.#replayed.has(req.socket) || !isLargeBody(req)) return false;
+    const { path, refused } = splitVersion(pathOf(req));
+    return refused === undefined && this.#uploads.find("PUT", path) !== undefined;
+  }
+
+  async #receive(server: Server, req: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
+    const upload = new Upload(req, socket, head, (next) => server.emit("connection", next));
+    try {
+      const { path, minor } = splitVersion(pathOf(req));
+      const found = this.#uploads.find("PUT", path);
+      const call = { upload, query: new Query(queryOf(req)), name: found?.name ?? "", minor };
+      if (found !== undefined && (await found.handler(call))) return;
+    } catch (error) {
+      // What fails before the body has been given away fails again, with the body at hand.
+      if (upload.given) {
+        this.#note(req, error);
+        upload.refuse(error);
+        return;
+      }
+    }
+    this.#replayed.add(socket);
+    upload.replay();
   }
 
   #isHijack(req: IncomingMessage): boolean {
@@ -98,6 +137,7 @@ export class Api {
     }
     const { path, minor, refused } = splitVersion(target.path);
     const method = req.method ?? "GET";
+    this.#replayed.delete(req.socket);
     const found = this.#handlers.find(method, path);
     const hijack = found === undefined && method === "POST" ? this.#hijackers.find("POST", path) : undefined;
     if (found === undefined && hijack === undefined) {

@@ -4,30 +4,33 @@ import { commitReference, committedConfig } from "../domain/commit.ts";
 import type { Containers } from "../domain/containers.ts";
 import { createRequest } from "../domain/create/body.ts";
 import type { Images } from "../domain/images.ts";
+import type { Node } from "../domain/nodes.ts";
 import { commonHeaders, sendEmpty, sendJson, startStream } from "../http/answer.ts";
 import { decodeBody, readBody } from "../http/body.ts";
-import type { Call } from "../http/call.ts";
+import type { Call, UploadCall } from "../http/call.ts";
 import { pieces } from "../http/pieces.ts";
 import type { Api } from "../http/server.ts";
 import { ChangeKind } from "../rpc/types.ts";
 import { pathStatHeader } from "../shapes/file.ts";
+import { canHandOver, handOverAnswer, handoverIsThere } from "../streams/handover.ts";
 import { write } from "../streams/remote.ts";
 
 const statHeader = "X-Docker-Container-Path-Stat";
 const unbounded = Number.POSITIVE_INFINITY;
 
 /** Engine API, "Containers": their files (archive, export, changes, commit). */
-export function fileRoutes(api: Api, containers: Containers, images: Images): void {
+export function fileRoutes(api: Api, containers: Containers, images: Images, hostId: string): void {
   const path = "/containers/{name}/archive";
   api.on("HEAD", path, (call) => statArchive(call, containers));
-  api.on("GET", path, (call) => getArchive(call, containers));
+  api.on("GET", path, (call) => getArchive(call, containers, hostId));
   api.on("PUT", path, (call) => putArchive(call, containers));
-  api.on("GET", "/containers/{name}/export", (call) => exportContainer(call, containers));
+  api.onUpload(path, (call) => receiveArchive(call, containers, hostId));
+  api.on("GET", "/containers/{name}/export", (call) => exportContainer(call, containers, hostId));
   api.on("GET", "/containers/{name}/changes", (call) => listChanges(call, containers));
   api.on("POST", "/commit", (call) => commit(call, containers, images));
 }
 
-function pathOf({ query }: Call): string {
+function pathOf({ query }: Pick<Call, "query">): string {
   const path = query.text("path");
   // The words are Docker's own.
   if (path === "") throw new BerthError("INVALID_ARGUMENT", "bad parameter: pathcannot be empty");
@@ -45,29 +48,57 @@ async function statArchive(call: Call, containers: Containers): Promise<void> {
   res.end();
 }
 
-async function getArchive(call: Call, containers: Containers): Promise<void> {
+/** The caller's host for a container on it, when the answer's bytes may go past us. */
+async function hostOf(call: Call, { sameHost }: Node, hostId: string): Promise<string> {
+  return sameHost && (await canHandOver(call)) ? hostId : "";
+}
+
+async function getArchive(call: Call, containers: Containers, own: string): Promise<void> {
   const { name, res, signal } = call;
   const path = pathOf(call);
-  const supervisor = await containers.supervisorOf(name, signal);
-  for await (const { message } of supervisor.readArchive({ container: name, path }, { signal })) {
+  const node = await containers.nodes.of(name, signal);
+  const request = { container: name, path, hostId: await hostOf(call, node, own) };
+  for await (const { message } of node.supervisor.readArchive(request, { signal })) {
     if (message?.$case === "stat") {
       const headers = { [statHeader]: pathStatHeader(message.value), "Content-Type": "application/x-tar" };
       res.writeHead(200, { ...commonHeaders, ...headers });
     } else if (message?.$case === "data") await write(res, message.value);
+    else if (message?.$case === "handover") await handOverAnswer(message.value.socket, res);
   }
   res.end();
 }
 
-async function putArchive(call: Call, containers: Containers): Promise<void> {
-  const { name, query, res, signal } = call;
-  const start = {
+function startOf(call: Pick<Call, "name" | "query">): ArchiveStart {
+  const { name, query } = call;
+  return {
     container: name,
     path: pathOf(call),
     noOverwriteDirNonDir: query.flag("noOverwriteDirNonDir"),
     copyUidGid: query.flag("copyUIDGID"),
   };
+}
+
+/** On one host the supervisor reads the body from the client's own connection. */
+async function receiveArchive(
+  { upload, ...call }: UploadCall,
+  containers: Containers,
+  hostId: string,
+): Promise<boolean> {
+  const { signal } = upload;
+  const start = startOf(call);
+  const { sameHost, supervisor } = await containers.nodes.of(call.name, signal);
+  if (!sameHost || !(await handoverIsThere())) return false;
+  for await (const { message } of supervisor.receiveArchive({ start, hostId }, { signal, timeoutMs: unbounded })) {
+    if (message?.$case === "handover") await upload.handOver(message.value.socket);
+    else if (message?.$case === "received") upload.answer(message.value.reusable);
+  }
+  return true;
+}
+
+async function putArchive(call: Call, containers: Containers): Promise<void> {
+  const { name, res, signal } = call;
   const supervisor = await containers.supervisorOf(name, signal);
-  await supervisor.writeArchive(archiveRequests(start, call), { signal, timeoutMs: unbounded });
+  await supervisor.writeArchive(archiveRequests(startOf(call), call), { signal, timeoutMs: unbounded });
   sendEmpty(res, 200);
 }
 
@@ -83,11 +114,14 @@ async function* archiveRequests(start: ArchiveStart, { req }: Call) {
   for await (const value of pieces(req)) yield { message: { $case: "data" as const, value } };
 }
 
-async function exportContainer({ name, res, signal }: Call, containers: Containers): Promise<void> {
-  const supervisor = await containers.supervisorOf(name, signal);
-  for await (const { data } of supervisor.export({ container: name }, { signal })) {
+async function exportContainer(call: Call, containers: Containers, own: string): Promise<void> {
+  const { name, res, signal } = call;
+  const node = await containers.nodes.of(name, signal);
+  const request = { container: name, hostId: await hostOf(call, node, own) };
+  for await (const { data, handover } of node.supervisor.export(request, { signal })) {
     if (!res.headersSent) startStream(res, "application/octet-stream");
-    await write(res, data);
+    if (handover !== undefined) await handOverAnswer(handover.socket, res);
+    else await write(res, data);
   }
   res.end();
 }

@@ -27,7 +27,7 @@ export function addRoutes(api: Api, parts: Parts): void {
   streamRoutes(api, containers, hostId);
   statsRoutes(api, containers);
   execRoutes(api, containers, hostId);
-  fileRoutes(api, containers, images);
+  fileRoutes(api, containers, images, hostId);
   imageRoutes(api, images, containers);
   transferRoutes(api, parts);
   registryRoutes(api, parts.registry);

@@ -8,7 +8,7 @@ import {
 import type { Implementation } from "@berth/rpc";
 import type { Engine } from "../domain/engine.ts";
 import { invalid } from "../domain/errors.ts";
-import { type FileStat, readArchive, statPath, writeArchive } from "../domain/files/archive.ts";
+import { type FileStat, readArchive, receiveArchive, statPath, writeArchive } from "../domain/files/archive.ts";
 import { changesOf } from "../domain/files/changes.ts";
 import { commit } from "../domain/files/commit.ts";
 import { exportContainer } from "../domain/files/export.ts";
@@ -20,14 +20,19 @@ const kinds = [ChangeKind.MODIFIED, ChangeKind.ADDED, ChangeKind.DELETED];
 /** Files of containers. */
 export function fileCalls(engine: Engine) {
   const { parts } = engine;
+  /** Where a caller may hand over its client's connection: only one on this host can. */
+  const inboxFor = (hostId: string) => (hostId === parts.hostId ? parts.paths.inbox() : null);
+  const handover = (socket: string) => ({ message: { $case: "handover" as const, value: { socket } } });
   return {
     async statPath({ container, path }) {
       return { stat: encodeStat(await statPath(parts, engine.find(container), path, container)) };
     },
-    async *readArchive({ container, path }, { signal }) {
-      const { stat, pieces } = await readArchive(parts, engine.find(container), path, container, signal);
+    async *readArchive({ container, path, hostId }, { signal }) {
+      const inbox = inboxFor(hostId);
+      const { stat, pieces } = await readArchive(parts, engine.find(container), path, container, inbox, signal);
       try {
         yield { message: { $case: "stat" as const, value: encodeStat(stat) } };
+        if (inbox !== null) yield handover(inbox);
         for await (const value of pieces) yield { message: { $case: "data" as const, value } };
       } finally {
         await pieces.return();
@@ -43,8 +48,26 @@ export function fileCalls(engine: Engine) {
       await writeArchive(parts, engine.find(container), options, dataOf(input), signal);
       return {};
     },
-    async *export({ container }, { signal }) {
-      for await (const data of exportContainer(parts, engine.find(container), signal)) yield { data };
+    async *receiveArchive({ start, hostId }, { signal }) {
+      if (start === undefined || inboxFor(hostId) === null)
+        throw invalid("the caller is on another host than the container");
+      const { container, path, noOverwriteDirNonDir, copyUidGid } = start;
+      const options = { path, noOverwriteDirNonDir, copyUidGid, reference: container };
+      const opened = Promise.withResolvers<string>();
+      const received = receiveArchive(parts, engine.find(container), options, opened.resolve, signal);
+      received.catch(opened.reject);
+      yield handover(await opened.promise);
+      yield { message: { $case: "received" as const, value: { reusable: await received } } };
+    },
+    async *export({ container, hostId }, { signal }) {
+      const inbox = inboxFor(hostId);
+      const pieces = await exportContainer(parts, engine.find(container), inbox, signal);
+      try {
+        if (inbox !== null) yield { handover: { socket: inbox } };
+        for await (const data of pieces) yield { data };
+      } finally {
+        await pieces.return();
+      }
     },
     async *changes({ container }) {
       const changes = await changesOf(engine.find(container));

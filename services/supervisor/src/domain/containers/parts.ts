@@ -110,6 +110,8 @@ export interface Paths {
   bundles: string;
   socket(id: string): string;
   sockets: string;
+  /** A name that nobody has, for a socket at which one connection is handed over. */
+  inbox(): string;
   /** An empty directory, for mounts that only one thread sees. */
   view: string;
   /** Log and exit record. */

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { Paths } from "./parts.ts";
 
@@ -15,6 +16,7 @@ export function makePaths(stateDir: string, runDir: string): Paths {
     sockets,
     view: join(runDir, "view"),
     socket: (id) => join(sockets, id.slice(0, 32)),
+    inbox: () => join(sockets, `in-${randomBytes(16).toString("hex")}`),
     containers,
     container: (id) => join(containers, id),
     log: (id) => join(containers, id, `${id}-json.log`),

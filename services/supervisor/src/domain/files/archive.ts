@@ -36,17 +36,22 @@ export async function statPath(parts: Parts, container: Container, path: string,
   }
 }
 
-/** A tar of what is under a path, as it is read; to be read to its end or returned. @throws NOT_FOUND, INTERNAL */
+/**
+ * A tar of what is under a path, as it is read; to be read to its end or returned. With an inbox it goes to the connection that is handed
+ * over there, and the pieces tell of its end alone.
+ * @throws NOT_FOUND, INTERNAL; CANCELLED when the connection's client has gone
+ */
 export async function readArchive(
   parts: Parts,
   container: Container,
   path: string,
   reference: string,
+  inbox: string | null,
   signal: AbortSignal,
 ): Promise<{ stat: FileStat; pieces: TreeArchive["pieces"] }> {
   const whole = absolute(path);
   try {
-    const { status, pieces } = await inView(parts, container, (view) => readTree(view, whole, signal));
+    const { status, pieces } = await inView(parts, container, (view) => readTree(view, whole, signal, inbox));
     if (status === null) throw new Error("an archive of a path came without its status");
     tell(parts, container, "archive-path");
     return { stat: { ...status, name: lastName(whole) }, pieces };
@@ -74,19 +79,51 @@ export async function writeArchive(
   data: AsyncIterable<Buffer>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { path, reference } = options;
+  await unpack(parts, container, options, null, (write) => feed(write, data), signal);
+}
+
+/**
+ * The same with the body of a client's request. `opened` hears of the inbox where its connection is waited for. Resolves with whether
+ * that may carry another request.
+ * @throws as writeArchive; INTERNAL too for a body whose chunks are malformed
+ */
+export function receiveArchive(
+  parts: Parts,
+  container: Container,
+  options: WriteArchiveOptions,
+  opened: (inbox: string) => void,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const inbox = parts.paths.inbox();
+  const receive = async (write: TreeWrite) => {
+    if (await write.opened) opened(inbox);
+    return write.result;
+  };
+  return unpack(parts, container, options, inbox, receive, signal);
+}
+
+async function unpack<T>(
+  parts: Parts,
+  container: Container,
+  { path, reference, noOverwriteDirNonDir, copyUidGid }: WriteArchiveOptions,
+  inbox: string | null,
+  work: (write: TreeWrite) => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
   const directory = await targetOf(parts, container, path, reference);
   checkWritable(container.record, directory);
-  const user =
-    options.copyUidGid && container.record.spec.config.user !== "" ? container.record.spec.config.user : null;
-  const settings = { directory, keepKind: options.noOverwriteDirNonDir, user };
+  const own = container.record.spec.config.user;
+  const settings = { directory, keepKind: noOverwriteDirNonDir, user: copyUidGid && own !== "" ? own : null, inbox };
   try {
-    await container.writers.run(container, parts.paths, (view) => feed(new TreeWrite(view, settings, signal), data));
+    const result = await container.writers.run(container, parts.paths, (view) =>
+      work(new TreeWrite(view, settings, signal)),
+    );
+    tell(parts, container, "extract-to-dir");
+    return result;
   } catch (error) {
     signal.throwIfAborted();
     throw unpackFailure(error, path, reference);
   }
-  tell(parts, container, "extract-to-dir");
 }
 
 async function feed(write: TreeWrite, data: AsyncIterable<Buffer>): Promise<void> {
@@ -97,7 +134,7 @@ async function feed(write: TreeWrite, data: AsyncIterable<Buffer>): Promise<void
   write.result.then(done, done);
   try {
     // The container may have ended meanwhile; then nothing has been taken of the archive.
-    if (!(await write.opened())) return await write.result;
+    if (!(await write.opened)) return void (await write.result);
     for await (const chunk of data) {
       // The archive has ended, well or badly: what still comes is nobody's.
       if (settled) break;

@@ -33,6 +33,7 @@ export function unpackFailure(error: unknown, path: string, container: string): 
   const { code, syscall, detail } = error;
   if (code === "ECANCELED")
     return new BerthError("CANCELLED", "the archive was not sent to its end", {}, { cause: error });
+  if (code === "EPROTO" && syscall === "http") return new BerthError("INTERNAL", detail, {}, { cause: error });
   if (code === "ENOENT") return noSuchFile(path, container);
   if (code === "EINVAL" && syscall === "")
     return new BerthError("INVALID_ARGUMENT", userFailure(detail), {}, { cause: error });

@@ -15,7 +15,7 @@ export class Writers {
   readonly #turns = new Mutex();
 
   /** Runs `write` on the files of a running container, or in its turn on those of one that does not run. */
-  async run(container: Container, paths: Paths, write: (view: View) => Promise<void>): Promise<void> {
+  async run<T>(container: Container, paths: Paths, write: (view: View) => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries++) {
       // Under the mutex: no start begins between the look at the state and the entry in the list.
       const work = await container.mutex.run(() => this.#begin(container, paths, write));
@@ -33,7 +33,7 @@ export class Writers {
     while (this.#active.size > 0) await Promise.allSettled(this.#active);
   }
 
-  #begin(container: Container, paths: Paths, write: (view: View) => Promise<void>): { done: Promise<void> } {
+  #begin<T>(container: Container, paths: Paths, write: (view: View) => Promise<T>): { done: Promise<T> } {
     const view = runningView(container);
     const done = view === undefined ? this.#turns.run(() => write(writableView(paths, container.record))) : write(view);
     const entry = done.catch(() => undefined).finally(() => this.#active.delete(entry));
