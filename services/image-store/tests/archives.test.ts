@@ -2,8 +2,9 @@ import { readdirSync } from "node:fs";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { digestOf, MediaType } from "@berth/oci";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { LoadMessage } from "../src/domain/archive/contents.ts";
 import { importTar } from "../src/domain/archive/import.ts";
-import { type LoadMessage, load } from "../src/domain/archive/load.ts";
+import { load } from "../src/domain/archive/load.ts";
 import { save } from "../src/domain/archive/save.ts";
 import { bzip2 } from "./samples.ts";
 import { addImage, openTestStore, removeTestStore, type TestStore, tarOf } from "./support.ts";
@@ -105,6 +106,52 @@ describe("load", () => {
       await other.close();
       removeTestStore(other);
     }
+  });
+
+  it("takes archives of before manifest.json: an image a directory, empty layers, names apart", async () => {
+    const [bottom, top] = ["1".repeat(64), "2".repeat(64)];
+    const layer = await tarOf({ file: "content" });
+    const documents = {
+      [bottom]: { id: bottom, created: "2013-06-13T14:03:50Z", comment: "Imported", architecture: "x86_64" },
+      [top]: {
+        ...{ id: top, parent: bottom, created: "2015-03-04T21:38:56Z", architecture: "amd64", os: "linux", Size: 5 },
+        container_config: { Cmd: ["/bin/sh", "-c", "#(nop) ADD x"] },
+        config: { Cmd: ["sh"] },
+      },
+    };
+    const archive = (repositories: object, more: object = {}) =>
+      tarOf({
+        [`${top}/VERSION`]: "1.0",
+        [`${top}/json`]: JSON.stringify({ ...documents[top], ...more }),
+        [`${top}/layer.tar`]: layer,
+        [`${bottom}/json`]: JSON.stringify(documents[bottom]),
+        [`${bottom}/layer.tar`]: Buffer.alloc(0),
+        repositories: JSON.stringify(repositories),
+      });
+    expect(await loaded(await archive({ "me/old": { one: top } }))).toEqual([]);
+    const { image, config } = await store.images.get("me/old:one");
+    const empty = digestOf(Buffer.alloc(0));
+    expect(image.layers.map(({ diffId }) => diffId)).toEqual([empty, digestOf(layer)]);
+    const json = JSON.parse(config.toString()) as Record<string, unknown>;
+    expect(Object.keys(json)).toEqual([
+      "architecture",
+      "config",
+      "container_config",
+      "created",
+      "history",
+      "os",
+      "rootfs",
+    ]);
+    expect(json["history"]).toEqual([
+      { created: "2013-06-13T14:03:50Z", comment: "Imported" },
+      { created: "2015-03-04T21:38:56Z", created_by: "/bin/sh -c #(nop) ADD x" },
+    ]);
+    const parent = await store.images.get(image.parent);
+    expect(parent.image.layers.map(({ diffId }) => diffId)).toEqual([empty]);
+    await expect(loaded(await archive({ x: { y: "3".repeat(64) } }))).rejects.toThrow("invalid target ID: 333");
+    await expect(loaded(await archive({}, { parent: top }))).rejects.toThrow("is its own parent");
+    await expect(loaded(await archive({}, { parent: "4" }))).rejects.toThrow('"4/json" is not in it');
+    await expect(loaded(await archive({}, { os: "plan9" }))).rejects.toThrow("cannot load plan9 image on linux");
   });
 
   it("keeps what an image was made on, when that is in the archive too", async () => {

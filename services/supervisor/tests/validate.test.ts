@@ -231,7 +231,7 @@ describe("taken at create, refused at start", () => {
 
 test("what is not built says what it is", () => {
   const reasons: [Host, Partial<ContainerConfig>, RegExp][] = [
-    [{ logConfig: { type: "splunk", config: {} } }, {}, /log driver "splunk"/],
+    [{ logConfig: { type: "splunk", config: {} } }, {}, /failed to initialize logging driver: splunk/],
   ];
   for (const [host, config, text] of reasons) {
     expect(() => check(host, config)).toThrow(

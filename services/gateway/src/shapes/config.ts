@@ -143,7 +143,7 @@ export function hostConfigJson(host: HostConfig | undefined): Record<string, unk
     UsernsMode: host.usernsMode,
     ShmSize: host.shmSize,
     ...(Object.keys(host.sysctls).length === 0 ? {} : { Sysctls: host.sysctls }),
-    Runtime: host.runtime || "berth",
+    Runtime: host.runtime || "runc",
     Isolation: host.isolation,
     ...resourcesJson(host.resources, lists),
     ...(host.mounts.length === 0 ? {} : { Mounts: host.mounts.map(mountJson) }),

@@ -29,6 +29,8 @@ export function mergeNodes(infos: readonly NodeInfoResponse[]): NodeInfoResponse
   return sum;
 }
 
+const runtime = { path: "berth-runtime" };
+
 const machineNames: Record<string, string> = { amd64: "x86_64", arm64: "aarch64", "386": "i686" };
 
 /** GET /info. Without any node: what the gateway knows of its own host. */
@@ -86,8 +88,9 @@ export function infoJson(node: NodeInfoResponse | undefined, extras: InfoExtras)
     Labels: [],
     ExperimentalBuild: false,
     ServerVersion: dockerVersion,
-    Runtimes: { berth: { path: "berth-runtime" } },
-    DefaultRuntime: "berth",
+    // One runtime, by the names that clients ask for: the first is what inspect shows.
+    Runtimes: { runc: runtime, "io.containerd.runc.v2": runtime, berth: runtime },
+    DefaultRuntime: "runc",
     Swarm: {
       NodeID: "",
       NodeAddr: "",

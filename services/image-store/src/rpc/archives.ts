@@ -11,8 +11,9 @@ import type {
 import { BerthError } from "@berth/errors";
 import type { ArchiveParts } from "../domain/archive/archives.ts";
 import { commitLayer } from "../domain/archive/commit.ts";
+import type { LoadMessage } from "../domain/archive/contents.ts";
 import { importTar } from "../domain/archive/import.ts";
-import { type LoadMessage, load } from "../domain/archive/load.ts";
+import { load } from "../domain/archive/load.ts";
 import { save } from "../domain/archive/save.ts";
 import { decodePlatform } from "./convert.ts";
 

@@ -1,13 +1,9 @@
-import { posix } from "node:path";
 import { BerthError } from "@berth/errors";
 import {
   type Digest,
-  digestHex,
-  familiarString,
   isIndexType,
   isManifestType,
   MediaType,
-  parseConfig,
   parseIndex,
   parseManifest,
   parseReference,
@@ -15,49 +11,9 @@ import {
   withDefaultTag,
 } from "@berth/oci";
 import { type ArchiveParts, Intake } from "./archives.ts";
-import { type Packing, packingOf, readTar, type TarEntry } from "./incoming.ts";
-
-export type LoadMessage = { loaded: string } | { progress: { id: string; current: number; total: number } };
-
-/** bytes of the documents that say what is in an archive */
-const maxDocument = 8 * 1024 * 1024;
-/** An archive with more files has not come from any docker save. */
-const maxFiles = 20_000;
-const documents = new Set(["manifest.json", "index.json"]);
-/** What older archives hold for readers older still. */
-const unused = /(?:^|\/)(?:json|VERSION|repositories|oci-layout)$/;
-
-interface StoredFile {
-  digest: Digest;
-  /** bytes */
-  size: number;
-  packing: Packing;
-}
-
-/** An archive's files by their path: stored as blobs, or kept here when they are documents about the others. */
-class Contents {
-  readonly files = new Map<string, StoredFile>();
-  readonly links = new Map<string, string>();
-  readonly documents = new Map<string, Buffer>();
-
-  /** @throws INVALID_ARGUMENT */
-  file(path: string): StoredFile {
-    let at = normalize(path);
-    // Docker's old archives link equal layers to each other.
-    for (let hops = 0; hops < 32; hops++) {
-      const found = this.files.get(at);
-      if (found !== undefined) return found;
-      const target = this.links.get(at);
-      if (target === undefined) break;
-      at = target;
-    }
-    throw new BerthError("INVALID_ARGUMENT", `invalid archive: ${JSON.stringify(path.slice(0, 200))} is not in it`);
-  }
-
-  blob(digest: Digest): StoredFile | undefined {
-    return this.files.get(blobName(digest));
-  }
-}
+import { type Contents, type LoadMessage, readContents } from "./contents.ts";
+import { loadLegacy } from "./legacy.ts";
+import { keepAndTell, makeManifest } from "./manifest.ts";
 
 /**
  * Stores the images of a docker-save archive (old or new) or an OCI layout, as it streams in. An image has its names only
@@ -74,64 +30,12 @@ export async function load(
     const contents = await readContents(intake, source, tell, signal);
     const manifest = contents.documents.get("manifest.json");
     const index = contents.documents.get("index.json");
+    const repositories = contents.documents.get("repositories");
     if (manifest !== undefined) await loadSaved(parts, intake, contents, manifest, tell);
     else if (index !== undefined) await loadLayout(parts, intake, contents, index, tell);
+    else if (repositories !== undefined) await loadLegacy(parts, intake, contents, repositories, tell);
     else throw new BerthError("INVALID_ARGUMENT", "invalid archive: it has neither manifest.json nor index.json");
   });
-}
-
-async function readContents(
-  intake: Intake,
-  source: AsyncIterable<Buffer>,
-  tell: (message: LoadMessage) => void,
-  signal: AbortSignal,
-): Promise<Contents> {
-  const contents = new Contents();
-  let count = 0;
-  for await (const entry of readTar(source, signal)) {
-    const name = normalize(entry.header.name);
-    if (++count > maxFiles) throw new BerthError("INVALID_ARGUMENT", `invalid archive: more than ${maxFiles} files`);
-    const { type, linkname } = entry.header;
-    if (type === "symlink") contents.links.set(name, normalize(posix.join(posix.dirname(name), linkname ?? "")));
-    else if (type === "link") contents.links.set(name, normalize(linkname ?? ""));
-    else if (type === "file" && documents.has(name)) contents.documents.set(name, await readDocument(entry));
-    else if (type === "file" && !unused.test(name))
-      contents.files.set(name, await storeFile(intake, name, entry, tell));
-    entry.resume();
-  }
-  return contents;
-}
-
-async function readDocument(entry: TarEntry): Promise<Buffer> {
-  const { name, size = 0 } = entry.header;
-  if (size > maxDocument) throw new BerthError("INVALID_ARGUMENT", `invalid archive: ${name} has ${size} bytes`);
-  const chunks: Buffer[] = [];
-  for await (const chunk of entry) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks);
-}
-
-async function storeFile(
-  intake: Intake,
-  name: string,
-  entry: TarEntry,
-  tell: (message: LoadMessage) => void,
-): Promise<StoredFile> {
-  const total = entry.header.size ?? 0;
-  const named = /^blobs\/sha256\/([a-f0-9]{64})$/.exec(name)?.[1];
-  const id = (named ?? name.replace(/\/layer\.tar$/, "")).slice(0, 12);
-  let packing: Packing | undefined;
-  let current = 0;
-  const committed = await intake.blob(
-    entry as AsyncIterable<Buffer>,
-    named === undefined ? "" : `sha256:${named}`,
-    (chunk) => {
-      packing ??= packingOf(chunk);
-      current += chunk.length;
-      // Documents are no layers; people want to see what takes long.
-      if (total > 64 * 1024) tell({ progress: { id, current, total } });
-    },
-  );
-  return { ...committed, packing: packing ?? "none" };
 }
 
 interface SavedImage {
@@ -219,35 +123,6 @@ function readable(content: Buffer, mediaType: string): ReturnType<typeof parseMa
   }
 }
 
-const layerTypes: Record<Packing, string> = {
-  none: MediaType.ociLayer,
-  gzip: MediaType.ociLayerGzip,
-  zstd: MediaType.ociLayerZstd,
-};
-
-async function makeManifest({ blobs }: ArchiveParts, config: StoredFile, layers: StoredFile[]): Promise<Buffer> {
-  const { diffIds } = parseConfig(await blobs.readSmall(config.digest));
-  if (diffIds.length !== layers.length) {
-    throw new BerthError(
-      "INVALID_ARGUMENT",
-      `invalid manifest, layers length mismatch: expected ${diffIds.length}, got ${layers.length}`,
-    );
-  }
-  for (const [i, layer] of layers.entries()) {
-    // A packed layer's diff id is known only once it is unpacked, and is checked then.
-    if (layer.packing !== "none" || layer.digest === diffIds[i]) continue;
-    throw new BerthError("DATA_LOSS", `invalid diffID for layer ${i}: expected "${diffIds[i]}", got "${layer.digest}"`);
-  }
-  return Buffer.from(
-    JSON.stringify({
-      schemaVersion: 2,
-      mediaType: MediaType.ociManifest,
-      config: { mediaType: MediaType.ociConfig, digest: config.digest, size: config.size },
-      layers: layers.map(({ digest, size, packing }) => ({ mediaType: layerTypes[packing], digest, size })),
-    }),
-  );
-}
-
 /** An OCI layout: index.json lists manifests, or indexes of them. */
 async function loadLayout(
   parts: ArchiveParts,
@@ -279,36 +154,4 @@ function layoutNames(annotations: Record<string, string> = {}): Reference[] {
   const name = annotations["io.containerd.image.name"] ?? annotations["org.opencontainers.image.ref.name"];
   if (name === undefined || (annotations["io.containerd.image.name"] === undefined && !/[:/]/.test(name))) return [];
   return [withDefaultTag(parseReference(name))];
-}
-
-async function keepAndTell(
-  intake: Intake,
-  manifest: Digest,
-  imageId: Digest,
-  names: Reference[],
-  tell: (message: LoadMessage) => void,
-): Promise<void> {
-  if (names.length === 0) {
-    await intake.keep(manifest, undefined, "load");
-    tell({ loaded: `Loaded image ID: ${imageId}` });
-  }
-  for (const name of names) {
-    const replaced = await intake.keep(manifest, name, "load");
-    const familiar = familiarString(name);
-    if (replaced !== undefined) {
-      tell({
-        loaded: `The image ${familiar} already exists, renaming the old one with ID ${replaced} to empty string`,
-      });
-    }
-    tell({ loaded: `Loaded image: ${familiar}` });
-  }
-}
-
-/** Without leading dots and slashes, and never above the archive's root. */
-function normalize(path: string): string {
-  return posix.normalize(`/${path}`).slice(1).replace(/\/$/, "");
-}
-
-export function blobName(digest: Digest): string {
-  return `blobs/sha256/${digestHex(digest)}`;
 }

@@ -6,7 +6,7 @@ import { type Digest, familiarString, MediaType, parseAnyReference, type Referen
 import { type Pack, pack } from "tar-stream";
 import type { ImageRecord } from "../records.ts";
 import type { ArchiveParts } from "./archives.ts";
-import { blobName } from "./load.ts";
+import { blobName } from "./contents.ts";
 
 interface SavedImage {
   image: ImageRecord;

@@ -79,7 +79,7 @@ export const driverOf = ({ type }: LogConfig): string => type || "json-file";
 export function checkLogConfig(config: LogConfig): void {
   const name = driverOf(config);
   if (name === "none") return;
-  if (otherDrivers.includes(name)) throw notBuilt(`log driver "${name}"`);
+  if (otherDrivers.includes(name)) throw notBuilt(`failed to initialize logging driver: ${name}`);
   const driver = drivers[name];
   if (driver === undefined) {
     throw new BerthError("INVALID_ARGUMENT", `error looking up logging plugin ${name}: plugin "${name}" not found`);
