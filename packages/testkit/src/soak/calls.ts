@@ -3,8 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Api, ApiAnswer } from "../api.ts";
 
 /** ms that an engine may take to answer again after a service was killed. */
-const patienceMs = 20_000;
-const retryEveryMs = 100;
+export const patienceMs = 20_000;
+export const retryEveryMs = 100;
 
 /** The connection broke, or the engine said that a service is away: the call may have been carried out or not. */
 const interruption = Symbol("interrupted");

@@ -1,6 +1,7 @@
 // One container under test, and what it must be like.
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Api } from "../api.ts";
-import { attempt, insist, isInterrupted, unframe } from "./calls.ts";
+import { attempt, insist, isInterrupted, patienceMs, retryEveryMs, unframe } from "./calls.ts";
 
 export type Status = "created" | "running" | "paused" | "exited";
 
@@ -41,6 +42,7 @@ export class Subject {
 
   async create(): Promise<void> {
     const body = { Image: this.#image, Cmd: ["sh", "-c", program], Labels: { "berth.soak": this.name } };
+    const deadline = Date.now() + patienceMs;
     for (;;) {
       const outcome = await attempt(this.#api, "POST", `${version}/containers/create?name=${this.name}`, body);
       if (isInterrupted(outcome)) {
@@ -48,8 +50,12 @@ export class Subject {
         if ((await this.look()) !== undefined) return;
         continue;
       }
-      // The call before this one was carried out after all.
-      if (outcome.status === 409 && this.interrupted > 0) return;
+      // The call before this one is carried out after all, or still holds the name and will give it back.
+      if (outcome.status === 409 && this.interrupted > 0 && Date.now() < deadline) {
+        if ((await this.look()) !== undefined) return;
+        await sleep(retryEveryMs);
+        continue;
+      }
       if (outcome.status !== 201) throw new WrongAnswer(`create ${this.name}: ${outcome.status} ${outcome.text}`);
       return;
     }
