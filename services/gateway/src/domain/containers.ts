@@ -1,6 +1,6 @@
 import { BerthError, isBerthError } from "@berth/errors";
 import type { Logger } from "@berth/log";
-import { familiarString, matchesPlatform, parseAnyReference, parsePlatform, withDefaultTag } from "@berth/oci";
+import { matchesPlatform, parsePlatform } from "@berth/oci";
 import type { Container, Image, Supervisor } from "../rpc/types.ts";
 import type { CreateBody } from "./create/body.ts";
 import { checkEndpoints } from "./create/endpoints.ts";
@@ -170,10 +170,4 @@ function platformMismatch(reference: string, image: Image, platform: string): Be
     "NO_SUCH_IMAGE",
     `image with reference ${reference} was found but its platform (${has}) does not match the specified platform (${platform})`,
   );
-}
-
-/** "busybox" as Docker names it in messages and events: "busybox:latest". @throws INVALID_ARGUMENT */
-export function familiar(reference: string): string {
-  const parsed = parseAnyReference(reference);
-  return familiarString("path" in parsed ? withDefaultTag(parsed) : parsed);
 }

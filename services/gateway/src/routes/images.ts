@@ -1,6 +1,6 @@
 import { BerthError, isBerthError } from "@berth/errors";
 import { familiarName, matchReference, parseAnyReference, parsePlatform, parseReference } from "@berth/oci";
-import { type Containers, familiar } from "../domain/containers.ts";
+import type { Containers } from "../domain/containers.ts";
 import type { Images } from "../domain/images.ts";
 import { passesLabels, untilFilter } from "../domain/prune-filter.ts";
 import { sendEmpty, sendJson } from "../http/answer.ts";
@@ -251,5 +251,3 @@ async function layerSizes(image: Image, images: Images): Promise<Map<string, num
   const sizes = await images.layerSizes(image.layers);
   return new Map(image.layers.map(({ chainId, blob }, index) => [chainId, sizes?.[index] ?? blob?.size ?? 0]));
 }
-
-export { familiar };

@@ -390,6 +390,8 @@ export interface ContainerRecord {
   requestDigest?: string;
   /** Removal has been asked for: finish it, whatever else. */
   removing: boolean;
+  /** It is frozen by nobody's wish but for the time of a commit. */
+  pausedForCommit?: boolean;
 }
 
 export interface ExecRecord {

@@ -5,6 +5,7 @@ import { Container } from "./containers/container.ts";
 import { containerEvent, networkEvent } from "./containers/events.ts";
 import { afterExit, handleExit, lostExit, readExit, scheduleRestart, tidy, watchMonitor } from "./containers/exit.ts";
 import type { Parts } from "./containers/parts.ts";
+import { endCommitPause } from "./containers/pause.ts";
 import { startsAtBoot } from "./containers/restart-policy.ts";
 import { start } from "./containers/start.ts";
 import { isRunning, transit } from "./containers/state.ts";
@@ -47,6 +48,8 @@ export async function recover(parts: Parts): Promise<void> {
     else if (await settle(parts, container, exit)) ended.push(container);
   }
   for (const { container, state } of found) if (state) await recheck(parts, container, probes);
+  // What was frozen for a commit that died with its supervisor runs on.
+  for (const { container, state } of found) if (state) await endCommitPause(parts, container);
   const { local } = parts.volumes.parts.drivers;
   await local.settle(parts.volumes.records().flatMap(({ name, driver }) => (driver === local.name ? [name] : [])));
   await sweep(parts);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { ContainerStatus } from "@berth/api/containers";
 import { eventually } from "@berth/testkit";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { failure, Node, parentOf, textOf, unframe, waitExit } from "./harness.ts";
+import { execToEnd, failure, Node, parentOf, textOf, unframe, waitExit } from "./harness.ts";
 
 let node: Node;
 beforeAll(async () => {
@@ -86,6 +86,22 @@ test("dying at remove.recorded: the rest is swept, the name is free", async () =
   expect(await list()).toEqual([]);
   expect(await leftovers()).toMatchObject({ containers: [], bundles: [], sockets: [] });
   await eventually("the name is free", () => node.supervisor.create({ name: "swept", spec: node.spec(["true"]) }));
+});
+
+test("dying at commit.frozen: the container runs on", async () => {
+  const { id } = await node.supervisor.create({ spec: node.spec(["sleep", "1000"]) });
+  await node.supervisor.start({ container: id });
+  await node.dieAt("commit.frozen", () => node.supervisor.commit({ container: id, pause: true }));
+  expect((await list())[0]).toMatchObject({ state: { status: ContainerStatus.RUNNING } });
+  expect((await execToEnd(node, id, { cmd: ["echo", "thawed"] })).out).toBe("thawed\n");
+});
+
+test("a container that a user has paused stays so", async () => {
+  const { id } = await node.supervisor.create({ spec: node.spec(["sleep", "1000"]) });
+  await node.supervisor.start({ container: id });
+  await node.supervisor.pause({ container: id });
+  await node.dieAt("commit.frozen", () => node.supervisor.commit({ container: id, pause: true }));
+  expect((await list())[0]).toMatchObject({ state: { status: ContainerStatus.PAUSED } });
 });
 
 test("killed while containers run: one goes on, one ends, one is killed with its monitor; every log is whole", async () => {

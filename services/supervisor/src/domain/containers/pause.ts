@@ -8,7 +8,22 @@ import type { Parts } from "./parts.ts";
 import { isRunning, transit } from "./state.ts";
 
 /** `docker pause`. Throws CONTAINER_NOT_RUNNING, CONFLICT. */
-export function pause(parts: Parts, container: Container): Promise<void> {
+export const pause = (parts: Parts, container: Container): Promise<void> => pauseIt(parts, container, false);
+
+/** For as long as its files are read: recorded before, so that a crash does not leave it frozen. Throws as pause(). */
+export const pauseForCommit = (parts: Parts, container: Container): Promise<void> => pauseIt(parts, container, true);
+
+/** Ends pauseForCommit(), unless somebody has let it go, or paused it himself, meanwhile. */
+export async function endCommitPause(parts: Parts, container: Container): Promise<void> {
+  const { record } = container;
+  if (!record.pausedForCommit || record.state.status !== "paused") return;
+  await unpause(parts, container).catch((error: unknown) => {
+    if (record.state.status !== "paused") return;
+    parts.log.error({ container: container.id, err: error }, "a container that was committed stays paused");
+  });
+}
+
+function pauseIt(parts: Parts, container: Container, forCommit: boolean): Promise<void> {
   return container.mutex.run(async () => {
     const { record } = container;
     const { status } = record.state;
@@ -16,6 +31,8 @@ export function pause(parts: Parts, container: Container): Promise<void> {
       throw conflict(`Container ${record.id} is restarting, wait until the container is running`);
     if (status === "paused") throw new BerthError("CONTAINER_PAUSED", `Container ${record.id} is already paused`);
     if (!isRunning(record)) throw notRunning(record.id);
+    record.pausedForCommit = forCommit;
+    if (forCommit) await parts.records.commitLazily({ put: record });
     await freeze(container, "pause");
     transit(record, "paused");
     endHealth(container);
@@ -29,6 +46,7 @@ export function unpause(parts: Parts, container: Container): Promise<void> {
     // With Docker's status, 500.
     if (record.state.status !== "paused") throw new BerthError("INTERNAL", `Container ${record.id} is not paused`);
     await freeze(container, "resume");
+    record.pausedForCommit = false;
     transit(record, "running");
     resumeHealth(parts, container);
     await parts.records.commitLazily({ put: record, events: [containerEvent(parts.nodeId, record, "unpause")] });

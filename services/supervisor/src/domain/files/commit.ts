@@ -2,7 +2,7 @@ import { diffLayer } from "@berth/isolation";
 import type { Container } from "../containers/container.ts";
 import { containerEvent } from "../containers/events.ts";
 import type { Parts } from "../containers/parts.ts";
-import { pause, unpause } from "../containers/pause.ts";
+import { endCommitPause, pauseForCommit } from "../containers/pause.ts";
 import { conflict } from "../errors.ts";
 import { engineMountPoints } from "./view.ts";
 
@@ -38,6 +38,7 @@ export async function commit(
   const { record } = container;
   if (record.removing) throw conflict(`You cannot commit container ${record.id} which is being removed`);
   const frozen = wanted && (await freeze(parts, container));
+  parts.fault("commit.frozen");
   try {
     const rest = { parent: record.spec.imageId, containerId: record.id, createdBy: record.spec.config.cmd.join(" ") };
     const imageId = await parts.images.commit({ ...image, ...rest }, layerOf(container, signal), signal);
@@ -46,25 +47,17 @@ export async function commit(
     await parts.records.commitLazily({ events: [event] });
     return imageId;
   } finally {
-    if (frozen) await thaw(parts, container);
+    if (frozen) await endCommitPause(parts, container);
   }
 }
 
 /** Only what runs can be frozen, and what is frozen already stays so. */
 async function freeze(parts: Parts, container: Container): Promise<boolean> {
   if (container.record.state.status !== "running") return false;
-  return pause(parts, container).then(
+  return pauseForCommit(parts, container).then(
     () => true,
     () => false,
   );
-}
-
-/** It may have ended, or somebody else may have let it go. */
-async function thaw(parts: Parts, container: Container): Promise<void> {
-  await unpause(parts, container).catch((error: unknown) => {
-    if (container.record.state.status !== "paused") return;
-    parts.log.error({ container: container.id, err: error }, "a container that was committed stays paused");
-  });
 }
 
 async function* layerOf({ record }: Container, signal: AbortSignal): AsyncGenerator<Buffer> {
