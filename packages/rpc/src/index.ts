@@ -6,3 +6,4 @@ export { type Client, type Clients, type ClientsOptions, createClients, type Tar
 export { createRpcServer, type RpcServer, type RpcServerOptions } from "./server/server.ts";
 export type { Implementation } from "./server/wrap.ts";
 export { createServiceContext, runService, type ServiceContext, type ServiceParts } from "./service.ts";
+export { markEnd, untilEnd } from "./whole.ts";

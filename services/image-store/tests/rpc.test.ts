@@ -37,6 +37,7 @@ afterEach(async () => {
 
 async function* inPieces(content: Buffer, size = 50_000): AsyncGenerator<{ data: Buffer<ArrayBuffer> }> {
   for (let at = 0; at < content.length; at += size) yield { data: Buffer.from(content.subarray(at, at + size)) };
+  yield { data: Buffer.alloc(0) };
 }
 
 async function load(requests: AsyncIterable<LoadImagesRequest>): Promise<string[]> {

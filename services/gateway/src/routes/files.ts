@@ -10,7 +10,7 @@ import { decodeBody, readBody } from "../http/body.ts";
 import type { Call, UploadCall } from "../http/call.ts";
 import { pieces } from "../http/pieces.ts";
 import type { Api } from "../http/server.ts";
-import { ChangeKind } from "../rpc/types.ts";
+import { ChangeKind, markEnd } from "../rpc/types.ts";
 import { pathStatHeader } from "../shapes/file.ts";
 import { canHandOver, handOverAnswer, handoverIsThere } from "../streams/handover.ts";
 import { write } from "../streams/remote.ts";
@@ -111,7 +111,7 @@ interface ArchiveStart {
 
 async function* archiveRequests(start: ArchiveStart, { req }: Call) {
   yield { message: { $case: "start" as const, value: start } };
-  for await (const value of pieces(req)) yield { message: { $case: "data" as const, value } };
+  for await (const value of markEnd(pieces(req))) yield { message: { $case: "data" as const, value } };
 }
 
 async function exportContainer(call: Call, containers: Containers, own: string): Promise<void> {

@@ -9,7 +9,7 @@ import { commonHeaders, sendJson, startStream } from "../http/answer.ts";
 import type { Call } from "../http/call.ts";
 import { pieces } from "../http/pieces.ts";
 import type { Api } from "../http/server.ts";
-import type { FetchResponse, RegistryAuth, RegistryProxy, Snapshotter } from "../rpc/types.ts";
+import { type FetchResponse, markEnd, type RegistryAuth, type RegistryProxy, type Snapshotter } from "../rpc/types.ts";
 import { errorLine, jsonLine, progressLine } from "../shapes/progress.ts";
 import { write } from "../streams/remote.ts";
 import { platformOf, targetOf } from "./images.ts";
@@ -144,7 +144,7 @@ interface ImportStart {
 
 async function* importRequests(start: ImportStart, archive: AsyncIterable<Buffer>) {
   yield { message: { $case: "start" as const, value: start } };
-  for await (const data of archive) yield { message: { $case: "data" as const, value: data } };
+  for await (const data of markEnd(archive)) yield { message: { $case: "data" as const, value: data } };
 }
 
 /** bytes between two lines of progress */
@@ -230,7 +230,7 @@ async function unpack(
 }
 
 async function* loadRequests(req: IncomingMessage) {
-  for await (const data of pieces(req)) yield { data };
+  for await (const data of markEnd(pieces(req))) yield { data };
 }
 
 /** GET /images/get: the archive starts once the store has found every image. */

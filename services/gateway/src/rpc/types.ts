@@ -43,6 +43,7 @@ export { SnapshotterDefinition, UnpackStatus } from "@berth/api/snapshots";
 export type { Layer, LocalStream, Platform } from "@berth/api/types";
 export type { Volume } from "@berth/api/volumes";
 export { VolumesDefinition } from "@berth/api/volumes";
+export { markEnd } from "@berth/rpc";
 
 /** google.protobuf.Timestamp as ts-proto gives it. */
 export interface Timestamp {

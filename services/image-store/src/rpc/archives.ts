@@ -9,6 +9,7 @@ import type {
   SaveImagesResponse,
 } from "@berth/api/images";
 import { BerthError } from "@berth/errors";
+import { untilEnd } from "@berth/rpc";
 import type { ArchiveParts } from "../domain/archive/archives.ts";
 import { commitLayer } from "../domain/archive/commit.ts";
 import type { LoadMessage } from "../domain/archive/contents.ts";
@@ -27,7 +28,7 @@ export async function* loadImages(
   signal: AbortSignal,
 ): AsyncGenerator<DeepPartial<LoadImagesResponse>> {
   const outgoing = new Outgoing();
-  const loading = load(parts, dataOf(requests), (message) => outgoing.add(message), signal).finally(() =>
+  const loading = load(parts, untilEnd(dataOf(requests)), (message) => outgoing.add(message), signal).finally(() =>
     outgoing.end(),
   );
   // Thrown below, after what was told before it.
@@ -106,7 +107,7 @@ export async function importImage(
   if (start?.$case !== "start") throw new BerthError("INVALID_ARGUMENT", "the first message must be start");
   const { reference, comment, config, platform } = start.value;
   const options = { reference, comment, config, platform: decodePlatform(platform) };
-  return { imageId: await importTar(parts, options, restOf(iterator), signal) };
+  return { imageId: await importTar(parts, options, untilEnd(restOf(iterator)), signal) };
 }
 
 /** ImageStore.CommitImage */
@@ -119,7 +120,7 @@ export async function commitImage(
   const { done, value } = await iterator.next();
   const start = done ? undefined : (value as CommitImageRequest).message;
   if (start?.$case !== "start") throw new BerthError("INVALID_ARGUMENT", "the first message must be start");
-  return { imageId: await commitLayer(parts, start.value, restOf(iterator), signal) };
+  return { imageId: await commitLayer(parts, start.value, untilEnd(restOf(iterator)), signal) };
 }
 
 async function* restOf(iterator: AsyncIterator<ImportImageRequest | CommitImageRequest>): AsyncGenerator<Buffer> {

@@ -5,7 +5,7 @@ import {
   type SupervisorDefinition,
   type WriteArchiveRequest,
 } from "@berth/api/containers";
-import type { Implementation } from "@berth/rpc";
+import { type Implementation, untilEnd } from "@berth/rpc";
 import type { Engine } from "../domain/engine.ts";
 import { invalid } from "../domain/errors.ts";
 import { type FileStat, readArchive, receiveArchive, statPath, writeArchive } from "../domain/files/archive.ts";
@@ -45,7 +45,7 @@ export function fileCalls(engine: Engine) {
       if (message?.$case !== "start") throw invalid("the first message must be start");
       const { container, path, noOverwriteDirNonDir, copyUidGid } = message.value;
       const options = { path, noOverwriteDirNonDir, copyUidGid, reference: container };
-      await writeArchive(parts, engine.find(container), options, dataOf(input), signal);
+      await writeArchive(parts, engine.find(container), options, untilEnd(dataOf(input)), signal);
       return {};
     },
     async *receiveArchive({ start, hostId }, { signal }) {

@@ -8,7 +8,7 @@ import { type ContainerSpec, type DeepPartial, SupervisorDefinition } from "@ber
 import { type Image, ImageStoreDefinition, type ImportImageRequest } from "@berth/api/images";
 import { acquireNatsServer, prepareNats } from "@berth/launcher";
 import { createLogger } from "@berth/log";
-import { type Client, type Clients, createClients } from "@berth/rpc";
+import { type Client, type Clients, createClients, markEnd } from "@berth/rpc";
 import { busyboxRoot, createNetns, eventually, must, type NetworkNamespace } from "@berth/testkit";
 
 const services = resolve(import.meta.dirname, "../../..");
@@ -183,7 +183,7 @@ export class Node {
 
 async function* importRequests(path: string): AsyncGenerator<DeepPartial<ImportImageRequest>> {
   yield { message: { $case: "start", value: { reference: "busybox:latest" } } };
-  for await (const value of createReadStream(path)) yield { message: { $case: "data", value: value as Buffer } };
+  for await (const value of markEnd(createReadStream(path))) yield { message: { $case: "data", value } };
 }
 
 /** A process's parent: of a container's first process that is its monitor. */
