@@ -3,7 +3,11 @@ import type { Container } from "./containers/container.ts";
 import { type Created, type CreateOptions, create, type PendingCreates } from "./containers/create.ts";
 import type { Parts } from "./containers/parts.ts";
 import { isRunning } from "./containers/state.ts";
+import { within } from "./containers/stop.ts";
 import { closing } from "./health/probe.ts";
+
+/** ms; the launcher waits some seconds longer than this and the calls' own time together. */
+const restMs = 3_000;
 
 /** The calls on one node's containers: what rpc/ translates to. The functions of containers/, exec/, logs/ do the work. */
 export class Engine {
@@ -24,8 +28,9 @@ export class Engine {
 
   /** At the end of the process: timers end, containers stay. */
   async close(): Promise<void> {
+    await this.#rest();
     for (const container of this.parts.registry.all()) {
-      if (container.restartTimer !== undefined) clearTimeout(container.restartTimer);
+      clearTimeout(container.restartTimer);
       container.health?.stop(closing);
       const { subscription } = container;
       container.subscription = undefined;
@@ -36,5 +41,13 @@ export class Engine {
     await this.parts.registry.discarded();
     await this.parts.networks.bridge.close();
     if (!this.parts.registry.all().some(({ record }) => isRunning(record))) await removeParentGroup();
+  }
+
+  /** A start under way (of a restart policy, say, which no call waits for) comes to its end while it can be recorded. */
+  async #rest(): Promise<void> {
+    const all = this.parts.registry.all();
+    for (const container of all) clearTimeout(container.restartTimer);
+    const busy = all.filter(({ mutex }) => mutex.busy);
+    await within(Promise.all(busy.map(({ mutex }) => mutex.run(() => {}))), restMs);
   }
 }
