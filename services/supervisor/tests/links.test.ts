@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { variables } from "../src/domain/containers/links.ts";
+import { relinkedHosts } from "../src/domain/network/files.ts";
 import { makeSpec } from "./support.ts";
 
 test("variables of a linked container, as Docker names them", () => {
@@ -28,4 +29,11 @@ test("variables of a linked container, as Docker names them", () => {
     "MY_DB_ENV_K=a=b",
   ]);
   expect(variables("/a/b", "1.2.3.4", makeSpec())).toEqual(["B_NAME=/a/b"]);
+});
+
+test("a linked container's new address replaces the old one, and nothing else", () => {
+  const text = "127.0.0.1\tlocalhost\n172.17.0.2\tdb bar p\n172.17.0.3\tmydb\n# db\n9.9.9.9 db\n";
+  expect(relinkedHosts(text, ["db"], "172.17.0.9")).toBe(text.replace("172.17.0.2", "172.17.0.9"));
+  expect(relinkedHosts(text, ["other"], "172.17.0.9")).toBe(text);
+  expect(relinkedHosts("", ["db"], "1.1.1.1")).toBe("");
 });

@@ -22,6 +22,7 @@ async function bundle(
     namespaces: { network: spec.hostConfig.networkMode === "host" ? null : "/net", ipc: null, shm: null, pid: null },
     volumes: new Map([["/vol", "/volumes/x/_data"]]),
     propagation: new Map(),
+    linkEnv: [],
     files: { resolvConf: "/f/resolv.conf", hostname: "/f/hostname", hosts: "/f/hosts" },
     initProgram: "/opt/berth-runtime",
     exitFile: "/e",

@@ -25,7 +25,7 @@ export function streamCalls(engine: Engine): Implementation<typeof SupervisorDef
       const start = startOf<Extract<AttachRequest["message"], { $case: "start" }>["value"]>(await input.next());
       const container = engine.find(start.container);
       const { stdin, stdout, stderr, replay } = start;
-      const request = await prepareAttach(parts, container, { stdin, stdout, stderr, replay });
+      const request = await prepareAttach(parts, container, { stdin, stdout, stderr, replay }, start.container);
       // Ready before the stream is there: it comes when the container starts, which the caller has yet to ask for.
       yield ready(container.record.spec.config.tty);
       const { answer, socket, head } = await attachStream(container, request, signal);
@@ -40,7 +40,7 @@ export function streamCalls(engine: Engine): Implementation<typeof SupervisorDef
     async openAttach({ container: name, stdin, stdout, stderr, replay, hostId }) {
       checkLocal(hostId);
       const container = engine.find(name);
-      return opened(container, await prepareAttach(parts, container, { stdin, stdout, stderr, replay }));
+      return opened(container, await prepareAttach(parts, container, { stdin, stdout, stderr, replay }, name));
     },
 
     async *startExec(requests, { signal }) {

@@ -2,6 +2,7 @@ import { type SupervisorDefinition, WaitCondition as WaitConditionNumber } from 
 import type { Implementation } from "@berth/rpc";
 import { resize } from "../domain/containers/attach.ts";
 import type { Container, WaitCondition } from "../domain/containers/container.ts";
+import { shownEtcFiles } from "../domain/containers/etc-files.ts";
 import { sizesOf } from "../domain/containers/inspect.ts";
 import { linkNames, removeLink, shownLinks } from "../domain/containers/links.ts";
 import { listContainers } from "../domain/containers/list.ts";
@@ -17,7 +18,6 @@ import type { Engine } from "../domain/engine.ts";
 import { notRunning } from "../domain/errors.ts";
 import { findExec } from "../domain/exec/exec.ts";
 import { fromNano } from "../domain/time.ts";
-import { containerOf } from "../domain/validate/modes.ts";
 import { decodeResources, decodeSpec } from "./decode.ts";
 import { encodeContainer, nanoOf } from "./encode.ts";
 
@@ -34,7 +34,7 @@ export function containerCalls(engine: Engine): Implementation<typeof Supervisor
     const execIds = [...openExecs].filter((exec) => parts.registry.execs.get(exec)?.running);
     const paths = {
       logPath: record.spec.hostConfig.logConfig.type === "none" ? "" : parts.paths.log(id),
-      directory: parts.paths.bundle(containerOf(record.spec.hostConfig.networkMode) ?? id),
+      etc: shownEtcFiles(parts.paths, record),
       links: shownLinks(parts, record),
       linkNames: linkNames(parts, id),
     };

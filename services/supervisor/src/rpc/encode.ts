@@ -23,7 +23,8 @@ export interface View {
   nodeId: string;
   nodeName: string;
   logPath: string;
-  directory: string;
+  /** Files on the host. */
+  etc: { resolvConf: string; hostname: string; hosts: string };
   execIds: string[];
   sizes: { rw: number; rootFs: number } | undefined;
   /** "/child:/parent/alias" */
@@ -33,9 +34,8 @@ export interface View {
 }
 
 export function encodeContainer(view: View): DeepPartial<ContainerMessage> {
-  const { record, directory } = view;
+  const { record, etc } = view;
   const { state } = record;
-  const ran = record.hasBeenStartedBefore || state.startedAt !== "";
   return {
     id: record.id,
     name: record.name,
@@ -53,9 +53,9 @@ export function encodeContainer(view: View): DeepPartial<ContainerMessage> {
     endpoints: record.endpoints,
     mounts: record.mounts,
     logPath: view.logPath,
-    resolvConfPath: ran ? `${directory}/resolv.conf` : "",
-    hostnamePath: ran ? `${directory}/hostname` : "",
-    hostsPath: ran ? `${directory}/hosts` : "",
+    resolvConfPath: etc.resolvConf,
+    hostnamePath: etc.hostname,
+    hostsPath: etc.hosts,
     sandboxKey: state.pid > 0 ? `/proc/${state.pid}/ns/net` : "",
     execIds: view.execIds,
     ...(view.sizes && { sizeRw: view.sizes.rw, sizeRootFs: view.sizes.rootFs }),

@@ -14,19 +14,21 @@ export interface AttachOptions {
   stderr: boolean;
 }
 
-/** Makes sure that there is a socket to attach at, whether the container runs or is yet to start. Throws CONFLICT. */
+/** Makes sure that there is a socket to attach at, whether the container runs or is yet to start. `reference`: what the caller named it by. Throws CONFLICT. */
 export async function prepareAttach(
   parts: Parts,
   container: Container,
   options: AttachOptions & { replay: boolean },
+  reference = container.record.name,
 ): Promise<MonitorRequest> {
   await container.mutex.run(async () => {
     const { record } = container;
     if (container.removed || record.removing)
       throw conflict(`You cannot attach to a container which is being removed: ${record.id}`);
-    if (record.state.status === "paused") throw conflict("You cannot attach to a paused container, unpause it first");
+    if (record.state.status === "paused")
+      throw conflict(`container ${reference} is paused, unpause the container before attach`);
     if (record.state.status === "restarting")
-      throw conflict("You cannot attach to a restarting container, wait until it is running");
+      throw conflict(`container ${reference} is restarting, wait until the container is running`);
     if (!isRunning(record)) await ensureListener(parts, container);
   });
   parts.records.commitSoon({ events: [containerEvent(parts.nodeId, container.record, "attach")] });

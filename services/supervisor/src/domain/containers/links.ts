@@ -79,6 +79,16 @@ export function linkedOf(parts: Parts, record: ContainerRecord): Linked {
   return result;
 }
 
+/** The variables of those links whose containers run: for an exec, which one that has stopped must not keep out. */
+export function linkEnv(parts: Parts, record: ContainerRecord): string[] {
+  if (record.links === undefined) return [];
+  const live = record.links.filter(({ containerId }) => {
+    const child = parts.registry.get(containerId)?.record;
+    return child !== undefined && isRunning(child) && child.endpoints.some(({ network }) => network === "bridge");
+  });
+  return linkedOf(parts, { ...record, links: live }).env;
+}
+
 /** DB_PORT, DB_PORT_5432_TCP_ADDR, DB_ENV_X and so on (Docker's documentation, "Legacy container links"). */
 export function variables(link: string, address: string, { config }: ContainerSpec): string[] {
   const prefix = link

@@ -5,6 +5,7 @@ import { drainShipping } from "../logs/ship/shipping.ts";
 import { releasePoints } from "../mounts/points.ts";
 import { SIGKILL } from "../validate/signals.ts";
 import type { Container } from "./container.ts";
+import { ownEtcFiles } from "./etc-files.ts";
 import { containerEvent } from "./events.ts";
 import { cancelRestart } from "./exit.ts";
 import type { Parts } from "./parts.ts";
@@ -111,9 +112,11 @@ async function discard(parts: Parts, record: Container["record"]): Promise<void>
   }
 }
 
-/** Most have a log and an exit record and nothing else: three calls instead of a walk. */
+/** Most have a log, an exit record, the files of /etc and nothing else: a call for each instead of a walk. */
 async function removeDirectory(parts: Parts, id: string): Promise<void> {
   const directory = parts.paths.container(id);
-  await Promise.all([parts.paths.log(id), parts.paths.exitFile(id)].map((path) => unlink(path).catch(() => undefined)));
+  const { hosts, hostname, resolvConf } = ownEtcFiles(parts.paths, id);
+  const files = [parts.paths.log(id), parts.paths.exitFile(id), hosts, hostname, resolvConf];
+  await Promise.all(files.map((path) => unlink(path).catch(() => undefined)));
   await rmdir(directory).catch(() => rm(directory, { recursive: true, force: true }));
 }

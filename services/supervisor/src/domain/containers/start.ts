@@ -11,13 +11,12 @@ import type { StartReport } from "../monitor/protocol.ts";
 import { checkRecursion } from "../mounts/requests.ts";
 import { makeSources, settlePropagation } from "../mounts/sources.ts";
 import { mountVolumes, unmountVolumes } from "../mounts/uses.ts";
-import { hostHostsText, hostsText, resolvConfText } from "../network/files.ts";
 import type { Reservation } from "../network/networks.ts";
 import { bundleOf } from "../spec/bundle.ts";
 import { type CdiEdits, injectEdits, requestedDevices } from "../spec/cdi.ts";
-import { containerOf } from "../validate/modes.ts";
 import { checkStart } from "../validate/start.ts";
 import type { Container } from "./container.ts";
+import { etcFiles, updateLinking, writeEtcFiles } from "./etc-files.ts";
 import { containerEvent, networkEvent } from "./events.ts";
 import { tidy, watchMonitor } from "./exit.ts";
 import { type Joined, joinedContainers } from "./joined.ts";
@@ -108,7 +107,6 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
       joined,
       linked,
       devices,
-      text: value(files),
       volumes,
       propagation,
     });
@@ -117,6 +115,7 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
     parts.fault("start.running");
     if (report.event === "failed") throw startFailure(record, report);
     recordStart(parts, container, report, endpoint, value(connected).ports);
+    await updateLinking(parts, container);
   } catch (error) {
     await recordFailure(parts, container, error, { endpoint, mounted });
     throw error;
@@ -131,31 +130,19 @@ function value<T>(result: PromiseSettledResult<T>): T {
   return result.value;
 }
 
-/** Forgets the last run's exit, makes sources of -v that are missing, and gives the /etc files as text. */
+/** Forgets the last run's exit, makes sources of -v that are missing, and writes the files of /etc. */
 async function prepareFiles(
   parts: Parts,
   record: ContainerRecord,
   reservation: Reservation,
   linked: Linked,
-): Promise<NetworkText | null> {
-  const { id, spec } = record;
-  checkRecursion(spec.hostConfig.mounts);
-  await Promise.all([unlink(parts.paths.exitFile(id)).catch(ignoreMissing), makeSources(record.mounts)]);
-  if (containerOf(spec.hostConfig.networkMode) !== undefined) return null;
-  const { endpoint, own } = reservation;
-  return {
-    hosts: own
-      ? hostsText(spec, endpoint?.ipAddress ?? "", endpoint?.gateway ?? "", linked.hosts)
-      : await hostHostsText(spec),
-    hostname: `${spec.config.hostname}\n`,
-    resolvConf: await resolvConfText(spec, own),
-  };
-}
-
-interface NetworkText {
-  hosts: string;
-  hostname: string;
-  resolvConf: string;
+): Promise<void> {
+  checkRecursion(record.spec.hostConfig.mounts);
+  await Promise.all([
+    unlink(parts.paths.exitFile(record.id)).catch(ignoreMissing),
+    makeSources(record.mounts),
+    writeEtcFiles(parts, record, reservation, linked),
+  ]);
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): void {
@@ -167,7 +154,6 @@ interface BundleParts {
   joined: Joined;
   linked: Linked;
   devices: CdiEdits;
-  text: NetworkText | null;
   /** Directories of volumes, by destination. */
   volumes: ReadonlyMap<string, string>;
   /** Of binds whose source allows no other than what was asked for. */
@@ -175,47 +161,36 @@ interface BundleParts {
 }
 
 /**
- * config.json, monitor.json, and the files bound over /etc. RUN_DIR is memory (tmpfs): seven small writes there take less time
+ * config.json and monitor.json. RUN_DIR is memory (tmpfs): a few small writes there take less time
  * than one way to a thread and back.
  */
 async function writeBundle(
   parts: Parts,
   record: ContainerRecord,
-  { network, joined, linked, devices, text, volumes, propagation }: BundleParts,
+  { network, joined, linked, devices, volumes, propagation }: BundleParts,
 ): Promise<void> {
-  const { id, spec } = record;
+  const { id } = record;
   const directory = parts.paths.bundle(id);
-  // Of the container whose network is joined, its files too.
-  const filesOf = parts.paths.bundle(containerOf(spec.hostConfig.networkMode) ?? id);
   const own = network.namespace === null ? null : `/proc/${process.pid}/fd/${network.namespace}`;
   const bundle = await bundleOf(record, {
     facts: parts.facts,
     namespaces: { network: own ?? joined.network, ipc: joined.ipc, shm: joined.shm, pid: joined.pid },
     volumes,
     propagation,
-    files: {
-      resolvConf: join(filesOf, "resolv.conf"),
-      hostname: join(filesOf, "hostname"),
-      hosts: join(filesOf, "hosts"),
-    },
+    files: etcFiles(parts.paths, record),
+    linkEnv: linked.env,
     initProgram: parts.initProgram,
     exitFile: parts.paths.exitFile(id),
     logPaths: { json: parts.paths.log(id), compact: parts.paths.compactLog(id) },
     place: { endpoints: network.endpoint ? [network.endpoint] : [], ports: network.ports },
   });
-  bundle.config.process.env.push(...linked.env);
   await injectEdits(bundle.config, devices);
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(join(directory, "rootfs"), { recursive: true, mode: 0o711 });
   for (const { at } of bundle.monitor.stagedMounts) mkdirSync(join(directory, at), { mode: 0o700 });
-  const write = (name: string, content: string, mode = 0o600) =>
-    writeFileSync(join(directory, name), content, { mode });
+  const write = (name: string, content: string) => writeFileSync(join(directory, name), content, { mode: 0o600 });
   write("config.json", JSON.stringify(bundle.config));
   write("monitor.json", JSON.stringify(bundle.monitor));
-  if (text === null) return;
-  write("hosts", text.hosts, 0o644);
-  write("hostname", text.hostname, 0o644);
-  write("resolv.conf", text.resolvConf, 0o644);
 }
 
 /** Subscribes first (the socket is there), so that not even a container that ends at once is missed. */

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { BerthError, execFailureText } from "@berth/errors";
 import type { Container } from "../containers/container.ts";
 import { containerEvent } from "../containers/events.ts";
+import { linkEnv } from "../containers/links.ts";
 import type { Parts } from "../containers/parts.ts";
 import { isRunning } from "../containers/state.ts";
 import { conflict, invalid, noSuchExec, notRunning } from "../errors.ts";
@@ -18,8 +19,13 @@ export type ExecOptions = Omit<ExecRecord, "v" | "id" | "containerId" | "started
 const maxExecsKept = 4096;
 
 /** `POST /containers/{id}/exec`. Throws CONTAINER_NOT_RUNNING, CONTAINER_PAUSED, INVALID_ARGUMENT (also for a user that the container has not). */
-export async function createExec(parts: Parts, container: Container, options: ExecOptions): Promise<string> {
-  checkRuns(container);
+export async function createExec(
+  parts: Parts,
+  container: Container,
+  options: ExecOptions,
+  reference = container.id,
+): Promise<string> {
+  checkRuns(container, reference);
   if (options.cmd.length === 0) throw invalid("No exec command specified");
   await checkUser(container, options.user);
   if (container.execs.size >= maxExecsKept) forgetFinished(parts, container);
@@ -38,11 +44,12 @@ export async function createExec(parts: Parts, container: Container, options: Ex
 
 const commandLine = ({ cmd }: ExecRecord): string => `${cmd[0] ?? ""} ${cmd.slice(1).join(" ")}`;
 
-function checkRuns(container: Container): void {
+/** `reference`: what the caller named it by. */
+function checkRuns(container: Container, reference = container.id): void {
   const { record } = container;
   const { status } = record.state;
   if (status === "paused")
-    throw new BerthError("CONTAINER_PAUSED", `Container ${record.name} is paused, unpause the container before exec`);
+    throw new BerthError("CONTAINER_PAUSED", `Container ${reference} is paused, unpause the container before exec`);
   if (status === "restarting")
     throw conflict(`Container ${record.id} is restarting, wait until the container is running`);
   if (!isRunning(record)) throw notRunning(record.id);
@@ -91,7 +98,7 @@ export function beginExec(
   const request: MonitorRequest = {
     op: "exec",
     id,
-    process: execProcessOf(spec, { ...exec, consoleSize: [rows, cols] }, parts.facts),
+    process: execProcessOf(spec, { ...exec, consoleSize: [rows, cols] }, parts.facts, linkEnv(parts, container.record)),
     user: userOf(exec.user, spec.config.user),
     privileged: exec.privileged || spec.hostConfig.privileged,
     attach,

@@ -1,5 +1,6 @@
 import type { View } from "@berth/isolation";
 import type { Container } from "../containers/container.ts";
+import { etcFiles } from "../containers/etc-files.ts";
 import type { Paths } from "../containers/parts.ts";
 import { isRunning } from "../containers/state.ts";
 import type { ContainerRecord, RootfsMount } from "../model.ts";
@@ -29,12 +30,12 @@ export function runningView({ record }: Container): View | undefined {
 
 /** A stopped container's files with its volumes and binds, to be written. Nothing else may mount them meanwhile. */
 export function writableView(paths: Paths, record: ContainerRecord): View {
-  return { kind: "mounts", rootfs: record.rootfs, binds: bindsOf(record), at: paths.view, throwaway: false };
+  return { kind: "mounts", rootfs: record.rootfs, binds: bindsOf(paths, record), at: paths.view, throwaway: false };
 }
 
 /** The same to be read, by any number at once and while the container starts. */
 export function readableView(paths: Paths, record: ContainerRecord): View {
-  return { ...rootView(paths, record), binds: bindsOf(record) };
+  return { ...rootView(paths, record), binds: bindsOf(paths, record) };
 }
 
 /** The root file system alone, whether the container runs or not: what is mounted in it shows as empty directories. */
@@ -62,9 +63,26 @@ function layersOf({ type, source, options, base }: RootfsMount): { base: string;
   return { base, lower: [upper, below].filter((text) => text !== undefined) };
 }
 
-function bindsOf({ mounts }: ContainerRecord) {
-  return mounts
+function bindsOf(paths: Paths, record: ContainerRecord) {
+  const { mounts } = record;
+  const own = mounts
     .filter(({ type, source }) => type !== "tmpfs" && source.startsWith("/"))
-    .map(({ source, destination, rw }) => ({ source, destination, readOnly: !rw, recursive: true }))
-    .sort((a, b) => a.destination.split("/").length - b.destination.split("/").length);
+    .map(({ source, destination, rw }) => ({ source, destination, readOnly: !rw, recursive: true }));
+  return [...own, ...etcBinds(paths, record)].sort(
+    (a, b) => a.destination.split("/").length - b.destination.split("/").length,
+  );
+}
+
+/** Files of /etc as the last run left them, unless the user's own are in their place. */
+function etcBinds(paths: Paths, record: ContainerRecord) {
+  if (!record.hasBeenStartedBefore) return [];
+  const { hosts, hostname, resolvConf } = etcFiles(paths, record);
+  const pairs = [
+    ["/etc/hosts", hosts],
+    ["/etc/hostname", hostname],
+    ["/etc/resolv.conf", resolvConf],
+  ] as const;
+  return pairs
+    .filter(([destination]) => record.mounts.every((mount) => mount.destination !== destination))
+    .map(([destination, source]) => ({ source, destination, readOnly: false, recursive: false }));
 }

@@ -33,6 +33,16 @@ function namesOf({ hostname, domainname }: ContainerSpec["config"]): string {
   return label === whole || label === "" ? whole : `${whole} ${label}`;
 }
 
+/** The text with another address on the lines of linked containers, whose first name is the link's alias. */
+export function relinkedHosts(text: string, aliases: readonly string[], address: string): string {
+  const lines = text.split("\n").map((line) => {
+    const tab = line.indexOf("\t");
+    const [alias = ""] = line.slice(tab + 1).split(" ");
+    return tab > 0 && aliases.includes(alias) ? `${address}${line.slice(tab)}` : line;
+  });
+  return lines.join("\n");
+}
+
 /** The host's own file, for containers in its network, with --add-host behind it. */
 export async function hostHostsText(spec: ContainerSpec): Promise<string> {
   const own = await readFile("/etc/hosts", "utf8").catch(() => "127.0.0.1\tlocalhost\n");

@@ -21,6 +21,8 @@ export interface BundleInput {
   /** Of binds that can't have what was asked for, by destination. */
   propagation: ReadonlyMap<string, string>;
   files: NetworkFiles;
+  /** Variables that links give. */
+  linkEnv: readonly string[];
   /** For those with --init. */
   initProgram: string;
   /** Where the monitor puts the exit record and the log. */
@@ -44,7 +46,7 @@ export async function bundleOf(record: ContainerRecord, input: BundleInput): Pro
   const sysctl = sysctlsOf(spec, input.namespaces.network !== null);
   const oci: OciSpec = {
     ociVersion: "1.2.0",
-    process: processOf(spec, input.facts),
+    process: processOf(spec, input.facts, input.linkEnv),
     root: { path: "rootfs", readonly: host.readonlyRootfs },
     ...(host.utsMode !== "host" && { hostname: config.hostname }),
     ...(host.utsMode !== "host" && config.domainname !== "" && { domainname: config.domainname }),

@@ -7,7 +7,7 @@ import type { OciProcess } from "./oci.ts";
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** The container's first process. */
-export function processOf(spec: ContainerSpec, facts: HostFacts): OciProcess {
+export function processOf(spec: ContainerSpec, facts: HostFacts, linkEnv: readonly string[] = []): OciProcess {
   const { config, hostConfig: host } = spec;
   const [height = 0, width = 0] = host.consoleSize;
   return {
@@ -15,7 +15,7 @@ export function processOf(spec: ContainerSpec, facts: HostFacts): OciProcess {
     ...(config.tty && height > 0 && { consoleSize: { height, width } }),
     user: lookedUp,
     args: [...initArguments(host), ...config.entrypoint, ...config.cmd],
-    env: environment(spec),
+    env: environment(spec, linkEnv),
     cwd: config.workingDir || "/",
     capabilities: setsOf(capabilitiesOf(host, facts)),
     ...(host.resources.ulimits.length > 0 && { rlimits: host.resources.ulimits.map(rlimitOf) }),
@@ -31,11 +31,16 @@ const lookedUp: OciProcess["user"] = { uid: 0, gid: 0, additionalGids: [] };
 export const userOf = (...named: string[]): string => named.find((user) => user !== "") ?? "0";
 
 /** A process of `docker exec` in a container of this spec. */
-export function execProcessOf(spec: ContainerSpec, exec: ExecRecord, facts: HostFacts): OciProcess {
+export function execProcessOf(
+  spec: ContainerSpec,
+  exec: ExecRecord,
+  facts: HostFacts,
+  linkEnv: readonly string[] = [],
+): OciProcess {
   const { hostConfig: host } = spec;
   const [height = 0, width = 0] = exec.consoleSize;
   const privileged = exec.privileged || host.privileged;
-  const base = environment(spec).filter((entry) => !entry.startsWith("TERM="));
+  const base = environment(spec, linkEnv).filter((entry) => !entry.startsWith("TERM="));
   const env = exec.tty ? [...base.slice(0, 2), "TERM=xterm", ...base.slice(2)] : base;
   return {
     terminal: exec.tty,
@@ -57,9 +62,9 @@ function withUserTerm(env: string[], spec: ContainerSpec): string[] {
   return own === undefined ? env : [...env, own];
 }
 
-/** PATH, HOSTNAME and (for a terminal) TERM unless the user says otherwise; then the user's. */
-function environment({ config }: ContainerSpec): string[] {
-  const base = [defaultPath, `HOSTNAME=${config.hostname}`, ...(config.tty ? ["TERM=xterm"] : [])];
+/** PATH, HOSTNAME, (for a terminal) TERM and what links give unless the user says otherwise; then the user's. */
+function environment({ config }: ContainerSpec, linkEnv: readonly string[]): string[] {
+  const base = [defaultPath, `HOSTNAME=${config.hostname}`, ...(config.tty ? ["TERM=xterm"] : []), ...linkEnv];
   return merge(base, config.env);
 }
 
