@@ -1,5 +1,9 @@
-import type { Duplex } from "node:stream";
+import type { Duplex, Writable } from "node:stream";
 import type { Engine } from "./engine/client.ts";
+import { printTo } from "./output/print.ts";
+
+/** Of a frame. */
+const headerBytes = 8;
 
 /** Ctrl-P Ctrl-Q, or keys written "ctrl-a,x". undefined: not readable. */
 export function parseDetachKeys(text: string | undefined): Buffer | undefined {
@@ -68,37 +72,35 @@ function sendInput(socket: Duplex, keys: Buffer | undefined, leave: () => void):
 }
 
 async function drain(socket: Duplex): Promise<void> {
-  for await (const chunk of socket as AsyncIterable<Buffer>) await writeAll(process.stdout, chunk);
+  for await (const chunk of socket as AsyncIterable<Buffer>) await printTo(process.stdout, chunk);
 }
 
-/** Docker's frames: stream, three zeros, length (big-endian), bytes. */
-export async function demultiplex(source: AsyncIterable<Buffer>): Promise<void> {
+/** Docker's frames (stream, three zeros, length in big-endian, bytes), however they are cut, to stdout and stderr. */
+export async function demultiplex(
+  source: AsyncIterable<Buffer>,
+  outputs: { stdout: Writable; stderr: Writable } = process,
+): Promise<void> {
   let header = Buffer.alloc(0);
   let left = 0;
-  let target = process.stdout;
+  let target: Writable = outputs.stdout;
   for await (const piece of source) {
-    let chunk: Buffer = piece;
-    while (chunk.length > 0) {
-      if (left === 0) {
-        header = Buffer.concat([header, chunk.subarray(0, 8 - header.length)]);
-        chunk = chunk.subarray(Math.min(chunk.length, 8 - (header.length - Math.min(chunk.length, header.length))));
-        if (header.length < 8) continue;
-        target = header[0] === 2 ? (process.stderr as unknown as typeof process.stdout) : process.stdout;
-        left = header.readUInt32BE(4);
-        header = Buffer.alloc(0);
+    for (let chunk: Buffer = piece; chunk.length > 0; ) {
+      if (left > 0) {
+        const part = chunk.subarray(0, left);
+        await printTo(target, part);
+        left -= part.length;
+        chunk = chunk.subarray(part.length);
         continue;
       }
-      const part = chunk.subarray(0, left);
-      await writeAll(target, part);
-      left -= part.length;
-      chunk = chunk.subarray(part.length);
+      const missing = headerBytes - header.length;
+      header = Buffer.concat([header, chunk.subarray(0, missing)]);
+      chunk = chunk.subarray(missing);
+      if (header.length < headerBytes) break;
+      target = header[0] === 2 ? outputs.stderr : outputs.stdout;
+      left = header.readUInt32BE(4);
+      header = Buffer.alloc(0);
     }
   }
-}
-
-function writeAll(stream: NodeJS.WriteStream, chunk: Buffer): Promise<void> | void {
-  if (stream.write(chunk)) return;
-  return new Promise((resolve) => stream.once("drain", resolve));
 }
 
 function rawMode(): () => void {
