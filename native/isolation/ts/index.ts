@@ -1,6 +1,7 @@
 /** The native addon's typed face. */
 export * from "./files.ts";
 export * from "./layers.ts";
+export * from "./logs.ts";
 export * from "./mounts.ts";
 export { isNativeError, type NativeError } from "./native.ts";
 export * as net from "./net.ts";

@@ -92,6 +92,19 @@ export interface NativeTreeWrite {
   abort(): void;
 }
 
+export interface NativeLogSendOptions {
+  readonly files: readonly { fd: number; compressed: boolean; from: number; length: number }[];
+  readonly compact: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  readonly timestamps: boolean;
+  readonly details: boolean;
+  readonly framed: boolean;
+  readonly since: string;
+  readonly until: string;
+  readonly inbox: string;
+}
+
 export interface Native {
   mount(options: {
     source: string;
@@ -173,6 +186,12 @@ export interface Native {
   resolveDirectory(view: NativeView, path: string): Promise<string>;
   makeDirectory(view: NativeView, path: string): Promise<void>;
   checkUser(view: NativeView, user: string): Promise<void>;
+  readonly LogSend: new (
+    options: NativeLogSendOptions,
+  ) => {
+    start(): { readonly opened: Promise<boolean>; readonly done: Promise<void> };
+    abort(): void;
+  };
   handOver(path: string, fd: number, head: Buffer): Promise<void>;
   readonly TreeRead: new (view: NativeView, path: string | null, inbox: string | null) => NativeTreeRead;
   readonly TreeWrite: new (

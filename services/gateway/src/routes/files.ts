@@ -49,8 +49,8 @@ async function statArchive(call: Call, containers: Containers): Promise<void> {
 }
 
 /** The caller's host for a container on it, when the answer's bytes may go past us. */
-async function hostOf(call: Call, { sameHost }: Node, hostId: string): Promise<string> {
-  return sameHost && (await canHandOver(call)) ? hostId : "";
+async function hostOf(call: Call, node: Node, hostId: string): Promise<string> {
+  return (await canHandOver(call, node)) ? hostId : "";
 }
 
 async function getArchive(call: Call, containers: Containers, own: string): Promise<void> {

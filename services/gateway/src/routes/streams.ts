@@ -6,10 +6,11 @@ import type { Call, HijackCall } from "../http/call.ts";
 import type { PeerStream } from "../http/hijack.ts";
 import type { Query } from "../http/query.ts";
 import type { Api } from "../http/server.ts";
-import type { Supervisor } from "../rpc/types.ts";
+import type { LogsResponse, Supervisor } from "../rpc/types.ts";
 import { parseUnixTime } from "../shapes/time.ts";
 import { connectStream } from "../streams/connect.ts";
 import { parseDetachKeys } from "../streams/detach.ts";
+import { canHandOver, handOverAnswer } from "../streams/handover.ts";
 import { join, local, write } from "../streams/remote.ts";
 
 export const rawStream = "application/vnd.docker.raw-stream";
@@ -33,7 +34,7 @@ export function streamRoutes(api: Api, containers: Containers, hostId: string): 
       call.peer.refuse(error, true);
     }
   });
-  api.on("GET", "/containers/{name}/logs", (call) => logs(call, containers));
+  api.on("GET", "/containers/{name}/logs", (call) => logs(call, containers, hostId));
   // Its peer takes the frames off, so they are named whatever the version.
   api.onWebSocket("/containers/{name}/attach/ws", (call) =>
     attach({ ...call, minor: namesFrames }, containers, hostId),
@@ -95,7 +96,8 @@ async function replayLogs(
   for await (const { data } of supervisor.logs(request, { signal })) await write(stream.output, data);
 }
 
-async function logs({ name, query, res, minor, signal }: Call, containers: Containers): Promise<void> {
+async function logs(call: Call, containers: Containers, own: string): Promise<void> {
+  const { name, query, res, minor, signal } = call;
   const stdout = query.flag("stdout");
   const stderr = query.flag("stderr");
   if (!stdout && !stderr) {
@@ -115,12 +117,28 @@ async function logs({ name, query, res, minor, signal }: Call, containers: Conta
     details: query.flag("details"),
     ...(tail === undefined ? {} : { tail }),
   };
+  const node = await containers.nodes.of(id, signal);
+  if (!request.follow && (await canHandOver(call, node))) {
+    await passLog(call, node.supervisor.logs({ ...request, hostId: own }, { signal }), streamType(tty, minor));
+    return;
+  }
   const pieces = readLog(() => containers.supervisorOf(id, signal), request, signal);
   // The first one decides: an error before it has a status of its own.
   const first = await pieces.next();
   startStream(res, streamType(tty, minor));
   if (first.done !== true) await write(res, first.value);
   for await (const data of pieces) await write(res, data);
+  res.end();
+}
+
+/** A log as it is now, which a supervisor on our host writes to the client's connection itself. */
+async function passLog({ res }: Call, answers: AsyncIterable<LogsResponse>, contentType: string): Promise<void> {
+  for await (const { data, handover } of answers) {
+    if (!res.headersSent) startStream(res, contentType);
+    if (handover !== undefined) await handOverAnswer(handover.socket, res);
+    else await write(res, data);
+  }
+  if (!res.headersSent) startStream(res, contentType);
   res.end();
 }
 

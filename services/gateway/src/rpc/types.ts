@@ -20,6 +20,7 @@ export type {
   InterfaceStats,
   LogPlace,
   LogsRequest,
+  LogsResponse,
   MountPoint,
   MountSpec,
   Network,

@@ -33,9 +33,12 @@ interface Handle {
   readStart(): void;
 }
 
-/** Whether somebody else may write the body of this answer: Node must send it in chunks, and end it afterwards. */
-export async function canHandOver({ req, res }: { req: IncomingMessage; res: ServerResponse }): Promise<boolean> {
-  if (req.httpVersion !== "1.1" || res.socket === null || descriptorOf(res.socket) < 0) return false;
+/** Whether a node's supervisor may write the body of this answer: it is on our host, and Node sends it in chunks and ends it afterwards. */
+export async function canHandOver(
+  { req, res }: { req: IncomingMessage; res: ServerResponse },
+  { sameHost }: { sameHost: boolean },
+): Promise<boolean> {
+  if (!sameHost || req.httpVersion !== "1.1" || res.socket === null || descriptorOf(res.socket) < 0) return false;
   return (await addon()) !== undefined;
 }
 

@@ -6,7 +6,7 @@ import type { Container } from "../domain/containers/container.ts";
 import type { Engine } from "../domain/engine.ts";
 import { invalid } from "../domain/errors.ts";
 import { beginExec, findExec, runExec } from "../domain/exec/exec.ts";
-import { readLogs } from "../domain/logs/logs.ts";
+import { readLogs, sendLogs } from "../domain/logs/logs.ts";
 import type { MonitorRequest } from "../domain/monitor/protocol.ts";
 import { nanoOf } from "./encode.ts";
 import { bridge, type Input } from "./streams.ts";
@@ -74,7 +74,14 @@ export function streamCalls(engine: Engine): Implementation<typeof SupervisorDef
         ...(request.endFile !== "" && { end: { file: request.endFile, offset: request.endOffset } }),
         from: request.from,
       };
-      yield* readLogs(parts, container, options, signal);
+      if (request.follow || request.hostId !== parts.hostId) {
+        yield* readLogs(parts, container, options, signal);
+        return;
+      }
+      const socket = parts.paths.inbox();
+      const { done } = await sendLogs(parts, container, options, socket, signal);
+      yield { handover: { socket } };
+      await done;
     },
   };
 }

@@ -1,6 +1,7 @@
 import { watch } from "node:fs";
 import { dirname } from "node:path";
 import { BerthError } from "@berth/errors";
+import { sendLog } from "@berth/isolation";
 import type { Container } from "../containers/container.ts";
 import type { Parts } from "../containers/parts.ts";
 import { isRunning } from "../containers/state.ts";
@@ -8,7 +9,7 @@ import { conflict } from "../errors.ts";
 import type { LogConfig } from "../model.ts";
 import { fromNano, nowNano } from "../time.ts";
 import { closeAll, type LogFile, openAll, openSuccessor } from "./files.ts";
-import { LogFormatter } from "./format.ts";
+import { type FormatOptions, LogFormatter } from "./format.ts";
 import { driverOf } from "./options/validate.ts";
 import { parseBool } from "./options/values.ts";
 import { compactRecords, findTail, jsonRecords, maxRecord, type RecordFormat } from "./records.ts";
@@ -58,6 +59,25 @@ export async function* readLogs(
   options: LogOptions,
   signal: AbortSignal,
 ): AsyncGenerator<LogPiece> {
+  yield* readerOf(parts, container, options, signal).run();
+}
+
+/**
+ * A log as it is now, sent to a connection that is handed over at `inbox`. Resolves once that can be done; `done` settles when everything
+ * has been written.
+ * @throws as readLogs; of `done`, what the connection's client did
+ */
+export function sendLogs(
+  parts: Parts,
+  container: Container,
+  options: LogOptions,
+  inbox: string,
+  signal: AbortSignal,
+): Promise<{ done: Promise<void> }> {
+  return readerOf(parts, container, { ...options, follow: false }, signal).send(inbox);
+}
+
+function readerOf(parts: Parts, container: Container, options: LogOptions, signal: AbortSignal): LogReader {
   const { spec } = container.record;
   if (container.removed || container.record.removing)
     throw conflict("can not get logs from container which is dead or marked for removal");
@@ -66,15 +86,12 @@ export async function* readLogs(
     throw new BerthError("NOT_IMPLEMENTED", "configured logging driver does not support reading");
   }
   const text = (nano: bigint | undefined) => (nano === undefined || nano === 0n ? undefined : fromNano(nano));
-  const formatter = new LogFormatter({
-    ...options,
-    framed: !spec.config.tty,
-    since: text(options.since),
-    until: text(options.until),
-  });
+  const { stdout, stderr, timestamps, details } = options;
+  const times = { since: text(options.since), until: text(options.until) };
+  const format = { stdout, stderr, timestamps, details, framed: !spec.config.tty, ...times };
   const compact = driverOf(logConfig) !== "json-file";
   const path = compact ? parts.paths.compactLog(container.id) : parts.paths.log(container.id);
-  yield* new LogReader({ path, compact, container, formatter, options, signal }).run();
+  return new LogReader({ path, compact, container, format, options, signal });
 }
 
 /** Docker reads the log of any driver from its cache, unless that is turned off. */
@@ -89,7 +106,7 @@ interface ReaderParts {
   path: string;
   compact: boolean;
   container: Container;
-  formatter: LogFormatter;
+  format: FormatOptions;
   options: LogOptions;
   signal: AbortSignal;
 }
@@ -97,6 +114,7 @@ interface ReaderParts {
 class LogReader {
   readonly #path: string;
   readonly #container: Container;
+  readonly #wanted: FormatOptions;
   readonly #formatter: LogFormatter;
   readonly #options: LogOptions;
   readonly #signal: AbortSignal;
@@ -111,11 +129,12 @@ class LogReader {
   #wake: (() => void) | undefined;
   #changed = false;
 
-  constructor({ path, compact, container, formatter, options, signal }: ReaderParts) {
+  constructor({ path, compact, container, format, options, signal }: ReaderParts) {
     this.#format = compact ? compactRecords : jsonRecords;
     this.#path = path;
     this.#container = container;
-    this.#formatter = formatter;
+    this.#wanted = format;
+    this.#formatter = new LogFormatter(format);
     this.#options = options;
     this.#signal = signal;
   }
@@ -124,11 +143,8 @@ class LogReader {
     // Before the first byte is read, so that nothing that comes later is missed.
     const stopWatching = this.#options.follow ? this.#watch() : () => {};
     const files = openAll(this.#path);
-    const newest = files.at(-1);
-    const size = newest === undefined ? 0 : sizeOf(newest);
-    this.#end = this.#options.end;
-    if (!this.#options.follow && newest?.compressed === false) this.#end ??= { file: newest.id, offset: size };
     try {
+      const size = this.#setEnd(files);
       const { index, offset } = await this.#begin(files, size);
       // Following adds to `files` what it opens.
       const count = files.length;
@@ -152,6 +168,38 @@ class LogReader {
       stopWatching();
       closeAll(files);
     }
+  }
+
+  async send(inbox: string): Promise<{ done: Promise<void> }> {
+    const files = openAll(this.#path);
+    try {
+      const { index, offset } = await this.#begin(files, this.#setEnd(files));
+      const last = files.findIndex(({ id }) => id === this.#end?.file);
+      const stretches = files.slice(index, last === -1 ? undefined : last + 1).map((file, at) => {
+        const from = at === 0 ? offset : this.#format.header;
+        const length = Math.min(this.#leftOf(file, from), Number.MAX_SAFE_INTEGER);
+        return { fd: file.fd, compressed: file.compressed, from, length };
+      });
+      const { since = "", until = "" } = this.#wanted;
+      const compact = this.#format === compactRecords;
+      const { opened, done } = sendLog(
+        { ...this.#wanted, since, until, compact, files: stretches, inbox },
+        this.#signal,
+      );
+      if (!(await opened)) await done;
+      return { done };
+    } finally {
+      closeAll(files);
+    }
+  }
+
+  /** Gives the newest file's size. */
+  #setEnd(files: readonly LogFile[]): number {
+    const newest = files.at(-1);
+    const size = newest === undefined ? 0 : sizeOf(newest);
+    this.#end = this.#options.end;
+    if (!this.#options.follow && newest?.compressed === false) this.#end ??= { file: newest.id, offset: size };
+    return size;
   }
 
   /** A record never goes on in another file: what is left of the one before is torn. */
