@@ -37,6 +37,8 @@ function dialError({ host, port, path }: StreamTarget, error: NodeJS.ErrnoExcept
   return Object.assign(new Error(text, { cause: error }), { code });
 }
 
+const closedError = () => new Error("the log server closed the connection");
+
 export class LogStream {
   readonly #target: StreamTarget;
   #socket: Socket | undefined;
@@ -62,14 +64,15 @@ export class LogStream {
       socket.setTimeout(0);
       resolve();
     });
-    socket.on("error", (error) => {
-      this.#broken = dialError(this.#target, error);
-      reject(this.#broken);
-    });
+    // The end of a connection may be told after the next one was begun: it is not that one's.
+    const lost = (error: Error) => {
+      if (this.#socket === socket) this.#broken ??= error;
+      reject(error);
+    };
+    socket.on("error", (error) => lost(dialError(this.#target, error)));
     socket.once("close", () => {
       clearTimeout(timer);
-      this.#broken ??= new Error("the log server closed the connection");
-      reject(this.#broken);
+      lost(closedError());
     });
     // Flowing, or a server that has closed would not be noticed.
     socket.on("data", (data: Buffer) => this.onData?.(data));
@@ -83,7 +86,7 @@ export class LogStream {
       return Promise.reject(this.#broken ?? new Error("not connected"));
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => socket.destroy(new Error("i/o timeout")), timeoutMs);
-      const closed = () => end(this.#broken);
+      const closed = () => end(this.#broken ?? closedError());
       const end = (error?: Error | null) => {
         clearTimeout(timer);
         socket.off("close", closed);
