@@ -58,9 +58,7 @@ it("lists thousands of names, and none that was given back", async () => {
     await Promise.all(some.map((i) => names.claim(`many-${i}`, { containerId: `c${i}`, nodeId: "many" })));
   }
   await names.release("many-7", "c7");
-  const began = performance.now();
   const listed = await names.entries("many");
-  expect(performance.now() - began).toBeLessThan(2_000);
   expect(new Set(listed.map(({ name }) => name)).size).toBe(count - 1);
   expect(listed.find(({ name }) => name === "many-7")).toBeUndefined();
   expect(listed.find(({ name }) => name === "many-8")).toEqual({ name: "many-8", containerId: "c8", nodeId: "many" });

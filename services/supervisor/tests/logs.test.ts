@@ -68,23 +68,6 @@ test("what is no log line is left out", () => {
     expect(format(text)).toBe("");
 });
 
-test("the formatter is fast", () => {
-  const bytes = Buffer.from(`${line(`${"x".repeat(100)}\n`)}\n`.repeat(20_000));
-  const run = () => {
-    const formatter = new LogFormatter({ ...plain, framed: true });
-    const begin = performance.now();
-    for (let at = 0, end = bytes.indexOf(10); end >= 0; at = end + 1, end = bytes.indexOf(10, at)) {
-      formatter.add(bytes, at, end);
-      if (formatter.full) formatter.take();
-    }
-    return bytes.length / 1e6 / ((performance.now() - begin) / 1000);
-  };
-  const rates = Array.from({ length: 6 }, run);
-  console.log(`${Math.max(...rates).toFixed(0)} MB/s`);
-  // Far below what it does (several hundred), as machines and their moods differ.
-  expect(Math.max(...rates)).toBeGreaterThan(50);
-});
-
 test("the last lines over rotated files, and the file that follows one", async () => {
   const dir = await mkdtemp(join(tmpdir(), "sup-log-"));
   const path = join(dir, "l");
