@@ -1,4 +1,6 @@
-import { createServer } from "node:net";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
 import { expect, test } from "vitest";
 import { hostsText, parseResolvConf, resolvConfText } from "../src/domain/network/files.ts";
 import { AddressPool, choosePool, parseSubnet, subnetText, toText } from "../src/domain/network/pool.ts";
@@ -39,26 +41,75 @@ test("ports: fixed, of a range, any; conflicts between one address and all", asy
     hostPortFirst: first,
     hostPortLast: last,
   });
-  const any = await ports.allocate(request("127.0.0.1", 0));
-  expect(any.hostPort).toBeGreaterThan(1024);
-  await expect(ports.allocate(request("127.0.0.1", any.hostPort))).rejects.toThrow("port is already allocated");
-  await expect(ports.allocate(request("", any.hostPort))).rejects.toThrow("port is already allocated");
-  const base = any.hostPort;
-  any.release();
-  const again = await ports.allocate(request("127.0.0.1", base, base + 3));
-  expect(again.hostPort).toBe(base);
-  const next = await ports.allocate(request("127.0.0.1", base, base + 3));
-  expect(next.hostPort).toBeGreaterThan(base);
-  again.release();
-  next.release();
+  const target = { address: "127.0.0.1", port: 80 };
+  const take = async (hostIp: string, first: number, last = first) => {
+    const holds = await ports.allocate(request(hostIp, first, last), target);
+    return { port: holds[0]?.hostPort ?? 0, addresses: holds.map((hold) => hold.hostIp), holds };
+  };
+  const give = ({ holds }: Awaited<ReturnType<typeof take>>) => {
+    for (const hold of holds) hold.release();
+  };
+  const any = await take("127.0.0.1", 0);
+  expect(any.port).toBeGreaterThan(1024);
+  const taken = { message: "port is already allocated", hostIp: "127.0.0.1" };
+  await expect(take("127.0.0.1", any.port)).rejects.toMatchObject(taken);
+  await expect(take("", any.port)).rejects.toMatchObject(taken);
+  // The other kind of address is another port.
+  const six = await take("::1", any.port);
+  await expect(take("::", any.port)).rejects.toMatchObject({ message: "port is already allocated", hostIp: "::1" });
+  give(six);
+  give(any);
+  const again = await take("127.0.0.1", any.port, any.port + 3);
+  expect(again.port).toBe(any.port);
+  const next = await take("127.0.0.1", any.port, any.port + 3);
+  expect(next.port).toBeGreaterThan(any.port);
+  give(again);
+  give(next);
+  const both = await take("", 0);
+  expect(both.addresses).toEqual(["0.0.0.0", "::"]);
+  await expect(take("", both.port)).rejects.toMatchObject({ hostIp: "::" });
+  await expect(take("127.0.0.1", both.port)).rejects.toMatchObject({ hostIp: "0.0.0.0" });
+  give(both);
   // A listener of the host's own.
   const server = createServer();
   const port = await new Promise<number>((done) =>
     server.listen(0, "127.0.0.1", () => done((server.address() as { port: number }).port)),
   );
-  await expect(ports.allocate(request("127.0.0.1", port))).rejects.toMatchObject({ bind: "address already in use" });
+  await expect(take("127.0.0.1", port)).rejects.toMatchObject({ bind: "address already in use" });
   await new Promise((done) => server.close(done));
-  (await ports.allocate(request("127.0.0.1", port))).release();
+  give(await take("127.0.0.1", port));
+});
+
+test("what comes to an IPv6 address is carried to the container, both ways and to the end", async () => {
+  const inside = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket));
+  const port = await new Promise<number>((done) =>
+    inside.listen(0, "127.0.0.1", () => done((inside.address() as { port: number }).port)),
+  );
+  const ports = new PortAllocator();
+  const request = { containerPort: port, hostIp: "::1", hostPortFirst: 0, hostPortLast: 0 };
+  const target = { address: "127.0.0.1", port };
+  const [tcp] = await ports.allocate({ ...request, protocol: "tcp" }, target);
+  const client = connect({ host: "::1", port: tcp?.hostPort ?? 0, allowHalfOpen: true });
+  const sent = Buffer.alloc(3 << 20, "x");
+  client.end(sent);
+  expect(Buffer.concat(await client.toArray()).equals(sent)).toBe(true);
+
+  const echo = createSocket("udp4");
+  echo.on("message", (message, { port: from, address }) => echo.send(message, from, address));
+  await new Promise<void>((done) => echo.bind(port, "127.0.0.1", done));
+  const [udp] = await ports.allocate({ ...request, protocol: "udp" }, target);
+  const asking = createSocket("udp6");
+  const answer = once(asking, "message");
+  asking.send("ping", udp?.hostPort ?? 0, "::1");
+  expect(String((await answer)[0])).toBe("ping");
+
+  const open = connect({ host: "::1", port: tcp?.hostPort ?? 0 });
+  await once(open, "connect");
+  tcp?.release();
+  await once(open.resume(), "close");
+  udp?.release();
+  for (const socket of [echo, asking]) socket.close();
+  inside.close();
 });
 
 test("-P publishes what is exposed and not bound", () => {
@@ -67,7 +118,7 @@ test("-P publishes what is exposed and not bound", () => {
     { exposedPorts: ["80/tcp", "53/udp", "90-91", "9/foo", "22/SCTP"] },
   );
   expect(parsePortRequests(config, hostConfig)).toEqual([
-    { containerPort: 80, protocol: "tcp", hostIp: "", hostPortFirst: 8000, hostPortLast: 8010 },
+    { containerPort: 80, protocol: "tcp", hostIp: "0.0.0.0", hostPortFirst: 8000, hostPortLast: 8010 },
     { containerPort: 53, protocol: "udp", hostIp: "", hostPortFirst: 0, hostPortLast: 0 },
     { containerPort: 22, protocol: "sctp", hostIp: "", hostPortFirst: 0, hostPortLast: 0 },
   ]);

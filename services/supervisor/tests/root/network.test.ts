@@ -88,7 +88,11 @@ test("published ports: from outside, from the host, by 127.0.0.1, from other con
     portBindings: [{ containerPort: "80/tcp", hostIp, hostPort }],
   });
   const all = await runServer(binding("", "8080"));
-  expect(all.container?.ports).toEqual([{ containerPort: "80/tcp", hostIp: "0.0.0.0", hostPort: 8080 }]);
+  expect(all.container?.ports).toEqual([
+    { containerPort: "80/tcp", hostIp: "0.0.0.0", hostPort: 8080 },
+    { containerPort: "80/tcp", hostIp: "::", hostPort: 8080 },
+  ]);
+  await serves(node.enter, "::1", 8080);
   await serves(outside.enter, "192.0.2.1", 8080);
   await serves(node.enter, "192.0.2.1", 8080);
   await serves(node.enter, "127.0.0.1", 8080);
@@ -101,7 +105,7 @@ test("published ports: from outside, from the host, by 127.0.0.1, from other con
     spec: node.spec(httpd(80, "x"), { exposedPorts: ["80/tcp"] }, { ...bridge, ...binding("", "8080") }),
   });
   expect((await failure(node.supervisor.start({ container: taken.id }))).message).toMatch(
-    /^failed to set up container networking: driver failed programming external connectivity on endpoint late \([0-9a-f]{64}\): Bind for 0\.0\.0\.0:8080 failed: port is already allocated$/,
+    /^failed to set up container networking: driver failed programming external connectivity on endpoint late \([0-9a-f]{64}\): Bind for :::8080 failed: port is already allocated$/,
   );
   await node.supervisor.remove({ container: all.id, force: true });
   await node.supervisor.start({ container: taken.id });
@@ -126,6 +130,7 @@ test("a restart of the supervisor keeps ports, and the last container takes brid
   node.startService("supervisor");
   await node.serving();
   await serves(outside.enter, "192.0.2.1", 8081);
+  await serves(node.enter, "::1", 8081);
   const other = await node.supervisor.create({
     spec: node.spec(
       ["sleep", "9"],

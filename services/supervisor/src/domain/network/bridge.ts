@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { closeSync } from "node:fs";
+import { isIPv6 } from "node:net";
 import { BerthError, errorMessage } from "@berth/errors";
 import type { Logger } from "@berth/log";
 import { newId, newMac } from "../ids.ts";
@@ -22,6 +23,7 @@ interface Held {
   hostInterface: string;
   holds: Hold[];
   rules: PortRule[];
+  published: PublishedPort[];
 }
 
 /**
@@ -116,7 +118,7 @@ export class BridgeNetwork {
     const macAddress = record.spec.endpoints[0]?.macAddress || record.spec.config.macAddress || newMac();
     const hostInterface = `veth${randomBytes(4).toString("hex").slice(0, 7)}`;
     const address = pool.take();
-    this.#held.set(record.id, { address, hostInterface, holds: [], rules: [] });
+    this.#held.set(record.id, { address, hostInterface, holds: [], rules: [], published: [] });
     return {
       network: "bridge",
       networkId: this.id,
@@ -139,7 +141,7 @@ export class BridgeNetwork {
       this.#publish(record, held, endpoint.endpointId),
     ]);
     if (linked.status === "rejected") throw linked.reason;
-    if (published.status === "fulfilled") return { namespace: linked.value, ports: publishedPorts(held) };
+    if (published.status === "fulfilled") return { namespace: linked.value, ports: held.published };
     closeSync(linked.value);
     throw published.reason;
   }
@@ -171,11 +173,11 @@ export class BridgeNetwork {
       hostPortFirst !== 0 && hostPortFirst === hostPortLast;
     const ordered = [...requests.filter(isFixed), ...requests.filter((request) => !isFixed(request))];
     for (const request of ordered) {
-      const hold = await this.#ports.allocate(request).catch((error: unknown) => {
+      const target = { address: held.address, port: request.containerPort };
+      const holds = await this.#ports.allocate(request, target).catch((error: unknown) => {
         throw error instanceof PortTaken ? portFailure(record, request, endpointId, held.address, error) : error;
       });
-      held.holds.push(hold);
-      held.rules.push(ruleOf(request, hold, held.address));
+      keep(held, request, holds);
     }
     if (held.rules.length > 0) await this.#driver.nft(addPortsText(held.rules));
   }
@@ -207,17 +209,16 @@ export class BridgeNetwork {
       const endpoint = record.endpoints.find(({ network }) => network === "bridge");
       if (!endpoint) continue;
       pool.reserve(endpoint.ipAddress);
-      const held: Held = { address: endpoint.ipAddress, hostInterface: endpoint.hostInterface, holds: [], rules: [] };
+      const { ipAddress: address, hostInterface } = endpoint;
+      const held: Held = { address, hostInterface, holds: [], rules: [], published: [] };
       for (const port of record.ports) {
         if (port.hostPort === 0) continue;
         const published = parseContainerPort(port.containerPort);
         if (published === undefined) continue;
         const { port: containerPort, protocol } = published;
-        const hostIp = port.hostIp === "0.0.0.0" ? "" : port.hostIp;
-        const request = { containerPort, protocol, hostIp, hostPortFirst: port.hostPort, hostPortLast: port.hostPort };
-        const hold = await this.#ports.adopt(request);
-        held.holds.push(hold);
-        held.rules.push(ruleOf(request, hold, held.address));
+        const { hostIp, hostPort } = port;
+        const request = { containerPort, protocol, hostIp, hostPortFirst: hostPort, hostPortLast: hostPort };
+        keep(held, request, await this.#ports.adopt(request, { address, port: containerPort }));
       }
       this.#held.set(record.id, held);
       rules.push(...held.rules);
@@ -239,17 +240,14 @@ export class BridgeNetwork {
   }
 }
 
-function ruleOf(request: PortRequest, hold: Hold, address: string): PortRule {
-  const { protocol, containerPort: port } = request;
-  return { protocol, hostIp: hold.hostIp, hostPort: hold.hostPort, address, port };
-}
-
-function publishedPorts(held: Held): PublishedPort[] {
-  return held.rules.map(({ port, protocol, hostIp, hostPort }) => ({
-    containerPort: `${port}/${protocol}`,
-    hostIp: hostIp || "0.0.0.0",
-    hostPort,
-  }));
+function keep(held: Held, { protocol, containerPort: port }: PortRequest, holds: readonly Hold[]): void {
+  held.holds.push(...holds);
+  for (const { hostIp, hostPort } of holds) {
+    held.published.push({ containerPort: `${port}/${protocol}`, hostIp, hostPort });
+    // The rules know IPv4 only; to IPv6 the hold itself answers.
+    const ip = hostIp === "0.0.0.0" ? "" : hostIp;
+    if (!isIPv6(ip)) held.rules.push({ protocol, hostIp: ip, hostPort, address: held.address, port });
+  }
 }
 
 /** Docker's words, which compose and people look for. */
@@ -261,11 +259,13 @@ function portFailure(
   taken: PortTaken,
 ): BerthError {
   const { hostPortFirst: first, hostPortLast: last, containerPort, protocol } = request;
-  const where = `${request.hostIp || "0.0.0.0"}:${first === last ? first : `${first}-${last}`}`;
+  const ports = first === last ? first : `${first}-${last}`;
+  const bound = isIPv6(taken.hostIp) ? `[${taken.hostIp}]` : taken.hostIp;
+  const refused = taken.hostIp === "" ? taken.message : `Bind for ${taken.hostIp}:${ports} failed: ${taken.message}`;
   const why =
     taken.bind === ""
-      ? `Bind for ${where} failed: ${taken.message}`
-      : `failed to bind host port for ${where}:${address}:${containerPort}/${protocol}: ${taken.bind}`;
+      ? refused
+      : `failed to bind host port for ${bound}:${ports}:${address}:${containerPort}/${protocol}: ${taken.bind}`;
   const what = `driver failed programming external connectivity on endpoint ${record.name} (${endpointId}): ${why}`;
   return new BerthError("INTERNAL", `failed to set up container networking: ${what}`);
 }

@@ -1,5 +1,5 @@
 import { isIPv4, isIPv6 } from "node:net";
-import { invalid, notBuilt } from "../errors.ts";
+import { invalid } from "../errors.ts";
 import type { ContainerConfig, HostConfig } from "../model.ts";
 
 export type Protocol = "tcp" | "udp" | "sctp";
@@ -8,7 +8,7 @@ export type Protocol = "tcp" | "udp" | "sctp";
 export interface PortRequest {
   containerPort: number;
   protocol: Protocol;
-  /** Empty: all addresses. */
+  /** Empty: all addresses; "0.0.0.0" and "::": all of their kind. */
   hostIp: string;
   hostPortFirst: number;
   hostPortLast: number;
@@ -42,7 +42,7 @@ export function checkPortBindings({ portBindings }: HostConfig): void {
 
 /**
  * What to publish: of the exposed ports those that have a binding, and with -P all. A binding of a port that is not exposed
- * is passed over, as Docker does. Throws INVALID_ARGUMENT, NOT_IMPLEMENTED.
+ * is passed over, as Docker does. Throws INVALID_ARGUMENT.
  */
 export function parsePortRequests(config: ContainerConfig, host: HostConfig): PortRequest[] {
   const exposed = parseExposed(config.exposedPorts);
@@ -61,10 +61,10 @@ export function parsePortRequests(config: ContainerConfig, host: HostConfig): Po
   });
 }
 
-/** What is no address is none, to Docker: all of the host's. */
+/** What is no address is none, to Docker: all of the host's. IPv6 in its shortest form. */
 function parseHostIp(text: string): string {
-  if (isIPv6(text)) throw notBuilt("publishing on IPv6 addresses");
-  return isIPv4(text) && text !== "0.0.0.0" ? text : "";
+  if (isIPv6(text) && !text.includes("%")) return new URL(`http://[${text}]`).hostname.slice(1, -1);
+  return isIPv4(text) ? text : "";
 }
 
 /** Exposed ports that can be published, each once. */
