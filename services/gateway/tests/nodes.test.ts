@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { Containers } from "../src/domain/containers.ts";
 import { Images } from "../src/domain/images.ts";
 import { Nodes } from "../src/domain/nodes.ts";
-import type { Container, Supervisor } from "../src/rpc/types.ts";
+import type { ContainerSummary, Supervisor } from "../src/rpc/types.ts";
 
 const id = (letter: string) => letter.repeat(64);
 
@@ -96,7 +96,7 @@ describe("which node has a container", () => {
 });
 
 describe("a list over several nodes", () => {
-  const ids = (found: Container[]) => found.map((container) => container.id);
+  const ids = (found: ContainerSummary[]) => found.map((container) => container.id);
   it("is one list, newest first, bounded as a whole", async () => {
     const { containers } = cluster(two);
     expect(ids(await containers.list({ all: true }))).toEqual([id("b"), id("a")]);

@@ -1,7 +1,7 @@
 import { BerthError, isBerthError } from "@berth/errors";
 import type { Logger } from "@berth/log";
 import { matchesPlatform, parsePlatform } from "@berth/oci";
-import type { Container, Image, Supervisor } from "../rpc/types.ts";
+import type { Container, ContainerSummary, Image, Supervisor } from "../rpc/types.ts";
 import type { CreateBody } from "./create/body.ts";
 import { checkEndpoints } from "./create/endpoints.ts";
 import { type ImageDefaults, mergeImage } from "./create/merge.ts";
@@ -116,7 +116,7 @@ export class Containers {
   }
 
   /** Containers of all nodes, newest first. A node that does not answer is left out unless none answers. */
-  async list(request: Parameters<Supervisor["list"]>[0], signal?: AbortSignal): Promise<Container[]> {
+  async list(request: Parameters<Supervisor["list"]>[0], signal?: AbortSignal): Promise<ContainerSummary[]> {
     const nodes = await this.nodes.some(signal);
     const first = nodes[0] as Node;
     if (nodes.length === 1) return (await first.supervisor.list(request, options(signal))).containers;
@@ -131,13 +131,10 @@ export class Containers {
   }
 
   /** How a listing shows a container's image: by the name it was made with, while that still means the same image. */
-  async imageName(container: Container): Promise<string> {
-    const name = container.spec?.config?.image ?? "";
-    const id = container.spec?.imageId ?? "";
+  async imageName({ image: name, imageId: id }: ContainerSummary): Promise<string> {
     if (name === "" || name === id || id === "") return name;
     try {
-      const image = await this.#images.get(name);
-      return image.id === id ? name : id;
+      return (await this.#images.get(name)).id === id ? name : id;
     } catch (error) {
       // The tag is gone; or the store is, and then the name is the better answer.
       return isBerthError(error) && error.reason === "NO_SUCH_IMAGE" ? id : name;

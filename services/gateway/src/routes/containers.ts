@@ -124,7 +124,7 @@ async function prune({ res, query, signal }: Call, containers: Containers): Prom
   const deleted: string[] = [];
   let reclaimed = 0;
   for (const container of await containers.list(request, signal)) {
-    if (toMillis(container.created) > until || !passesLabels(container.spec?.config?.labels ?? {}, filters)) continue;
+    if (toMillis(container.created) > until || !passesLabels(container.labels, filters)) continue;
     try {
       const supervisor = await containers.supervisorOf(container.id);
       await supervisor.remove({ container: container.id }, { timeoutMs: slow });

@@ -5,7 +5,7 @@ import type { Volumes } from "../domain/volumes.ts";
 import { sendJson } from "../http/answer.ts";
 import type { Call } from "../http/call.ts";
 import type { Api } from "../http/server.ts";
-import type { Container } from "../rpc/types.ts";
+import type { ContainerSummary } from "../rpc/types.ts";
 import { orNull } from "../shapes/config.ts";
 import { imageSummary } from "../shapes/image.ts";
 import { summaryJson } from "../shapes/list.ts";
@@ -37,7 +37,7 @@ async function diskUsage({ res, query, minor, signal }: Call, parts: DiskUsagePa
   ]);
   const images = wants("image") ? await imageUsage(parts.images, found, minor, signal) : { layers: 0, summaries: null };
   const now = Date.now();
-  const summarize = async (container: Container) =>
+  const summarize = async (container: ContainerSummary) =>
     summaryJson(container, await containers.imageName(container), minor, now);
   sendJson(res, 200, {
     LayersSize: images.layers,
@@ -58,7 +58,7 @@ interface ImageUsage {
 
 async function imageUsage(
   images: Images,
-  containers: readonly Container[],
+  containers: readonly ContainerSummary[],
   minor: number,
   signal: AbortSignal,
 ): Promise<ImageUsage> {
@@ -73,7 +73,7 @@ async function imageUsage(
     }
   }
   const uses = new Map<string, number>();
-  for (const { spec } of containers) uses.set(spec?.imageId ?? "", (uses.get(spec?.imageId ?? "") ?? 0) + 1);
+  for (const { imageId } of containers) uses.set(imageId, (uses.get(imageId) ?? 0) + 1);
   const summaries = await Promise.all(
     stored.map(async (image) => {
       const shared = image.layers.filter(({ chainId }) => (owners.get(chainId) ?? 0) > 1);

@@ -127,8 +127,8 @@ async function countUses(containers: Containers, signal: AbortSignal): Promise<M
   if (containers.nodes.all().length === 0) return undefined;
   try {
     const uses = new Map<string, number>();
-    for (const { spec } of await containers.list({ all: true }, signal)) {
-      uses.set(spec?.imageId ?? "", (uses.get(spec?.imageId ?? "") ?? 0) + 1);
+    for (const { imageId } of await containers.list({ all: true }, signal)) {
+      uses.set(imageId, (uses.get(imageId) ?? 0) + 1);
     }
     return uses;
   } catch {
@@ -201,14 +201,13 @@ function removals(untagged: readonly string[], deleted: readonly string[]): Reco
 /** What containers use. Without a supervisor nobody knows, so nothing may be removed. */
 async function imageUses(containers: Containers, signal: AbortSignal): Promise<ImageUse[]> {
   const found = await containers.list({ all: true }, signal);
-  return found.flatMap(({ id: containerId, spec, state }) => {
+  return found.flatMap(({ id: containerId, imageId: own, mountedImageIds, state }) => {
     const running =
       state?.status === ContainerStatus.RUNNING ||
       state?.status === ContainerStatus.PAUSED ||
       state?.status === ContainerStatus.RESTARTING;
     // Its own, and those that it mounts.
-    const mounted = (spec?.hostConfig?.mounts ?? []).flatMap(({ imageId }) => (imageId === "" ? [] : [imageId]));
-    return [spec?.imageId ?? "", ...mounted].map((imageId) => ({ imageId, containerId, running }));
+    return [own, ...mountedImageIds].map((imageId) => ({ imageId, containerId, running }));
   });
 }
 

@@ -11,6 +11,7 @@ export type {
   ContainerConfig,
   ContainerSpec,
   ContainerState,
+  ContainerSummary,
   Endpoint,
   EndpointSpec,
   Health,

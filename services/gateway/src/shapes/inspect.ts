@@ -1,6 +1,7 @@
 import type {
   Container,
   ContainerState,
+  ContainerSummary,
   Endpoint,
   EndpointSpec,
   Health,
@@ -119,7 +120,7 @@ function graphDriver(container: Container): unknown {
   return { Data: data, Name: container.driver || "overlay2" };
 }
 
-export function mountsJson(container: Container): { Type: string; Source: string }[] {
+export function mountsJson(container: Pick<Container, "mounts">): { Type: string; Source: string }[] {
   return container.mounts.map((mount) => ({
     Type: mount.type,
     ...(mount.name === "" ? {} : { Name: mount.name }),
@@ -153,7 +154,12 @@ function networkSettings(container: Container): Record<string, unknown> {
     IPPrefixLen: main?.ipPrefixLen ?? 0,
     IPv6Gateway: "",
     MacAddress: main?.macAddress ?? "",
-    Networks: networksJson(container),
+    Networks: networksJson({
+      ...container,
+      networkMode: container.spec?.hostConfig?.networkMode ?? "bridge",
+      networkDisabled: container.spec?.config?.networkDisabled ?? false,
+      endpointSpecs: container.spec?.endpoints ?? [],
+    }),
   };
 }
 
@@ -173,15 +179,20 @@ function portsJson(container: Container): Record<string, unknown> {
   return result;
 }
 
+type Networked = Pick<
+  ContainerSummary,
+  "id" | "name" | "networkDisabled" | "networkMode" | "endpoints" | "endpointSpecs"
+>;
+
 /** Settings of each network; those of a container that does not run are what it will ask for. */
-export function networksJson(container: Container): Record<string, unknown> {
-  if (container.spec?.config?.networkDisabled) return {};
-  const specs = new Map((container.spec?.endpoints ?? []).map((spec) => [spec.network, spec]));
+export function networksJson(container: Networked): Record<string, unknown> {
+  if (container.networkDisabled) return {};
+  const specs = new Map(container.endpointSpecs.map((spec) => [spec.network, spec]));
   const result: Record<string, unknown> = {};
   for (const endpoint of container.endpoints) {
     result[endpoint.network] = endpointJson(endpoint, specs.get(endpoint.network), container);
   }
-  const mode = container.spec?.hostConfig?.networkMode ?? "bridge";
+  const mode = container.networkMode;
   const names = new Set([
     ...specs.keys(),
     ...(mode.startsWith("container:") ? [] : [mode === "default" ? "bridge" : mode]),
@@ -195,7 +206,7 @@ export function networksJson(container: Container): Record<string, unknown> {
 function endpointJson(
   endpoint: Endpoint | undefined,
   spec: EndpointSpec | undefined,
-  container: Container,
+  container: Pick<Container, "id" | "name">,
 ): Record<string, unknown> {
   const aliases = endpoint !== undefined && endpoint.aliases.length > 0 ? endpoint.aliases : (spec?.aliases ?? []);
   const hasAddress =

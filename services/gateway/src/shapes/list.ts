@@ -1,4 +1,4 @@
-import type { Container } from "../rpc/types.ts";
+import type { ContainerSummary } from "../rpc/types.ts";
 import { ContainerStatus } from "../rpc/types.ts";
 import { mountsJson, networksJson, statusName } from "./inspect.ts";
 import { humanDuration, toMillis } from "./time.ts";
@@ -8,28 +8,28 @@ import { humanDuration, toMillis } from "./time.ts";
  * @param image how to show the image: as the user named it, or its id when that name means another one now
  */
 export function summaryJson(
-  container: Container,
+  container: ContainerSummary,
   image: string,
   minor: number,
   now = Date.now(),
 ): Record<string, unknown> {
-  const host = container.spec?.hostConfig;
+  const { annotations, networkMode } = container;
   return {
     Id: container.id,
     Names: [container.name, ...container.linkNames].map((name) => `/${name}`).sort(),
     Image: image,
-    ImageID: container.spec?.imageId ?? "",
+    ImageID: container.imageId,
     Command: commandText(container),
     Created: container.created?.seconds ?? 0,
     Ports: container.ports.map(portJson),
     ...(container.sizeRw === undefined || container.sizeRw === 0 ? {} : { SizeRw: container.sizeRw }),
     ...(container.sizeRootFs === undefined ? {} : { SizeRootFs: container.sizeRootFs }),
-    Labels: container.spec?.config?.labels ?? {},
+    Labels: container.labels,
     State: statusName(container.state),
     Status: statusText(container, now),
     HostConfig: {
-      NetworkMode: host?.networkMode || "bridge",
-      ...(Object.keys(host?.annotations ?? {}).length === 0 || minor < 46 ? {} : { Annotations: host?.annotations }),
+      NetworkMode: networkMode || "bridge",
+      ...(Object.keys(annotations).length === 0 || minor < 46 ? {} : { Annotations: annotations }),
     },
     NetworkSettings: { Networks: networksJson(container) },
     // Where a volume lies is told by inspect alone.
@@ -38,7 +38,7 @@ export function summaryJson(
 }
 
 /** The command as Docker prints it: arguments with a blank inside in single quotes. */
-export function commandText(container: Container): string {
+export function commandText(container: ContainerSummary): string {
   const args = container.args.map((argument) => (argument.includes(" ") ? `'${argument}'` : argument));
   return [container.path, ...args].join(" ");
 }
@@ -50,7 +50,7 @@ interface PortJson {
   Type: string;
 }
 
-function portJson(port: Container["ports"][number]): PortJson {
+function portJson(port: ContainerSummary["ports"][number]): PortJson {
   const [number, protocol = "tcp"] = port.containerPort.split("/");
   const privatePort = { PrivatePort: Number(number), Type: protocol };
   if (port.hostPort === 0) return privatePort;
@@ -63,7 +63,7 @@ function healthText(status: string | undefined): string {
 }
 
 /** "Up 3 minutes (Paused)", "Exited (137) 2 hours ago", "Created" … */
-export function statusText(container: Container, now: number): string {
+export function statusText(container: ContainerSummary, now: number): string {
   const state = container.state;
   const up = humanDuration(now - toMillis(state?.startedAt));
   const ago = humanDuration(now - toMillis(state?.finishedAt));

@@ -19,7 +19,7 @@ import { notRunning } from "../domain/errors.ts";
 import { findExec } from "../domain/exec/exec.ts";
 import { fromNano } from "../domain/time.ts";
 import { decodeResources, decodeSpec } from "./decode.ts";
-import { encodeContainer, nanoOf } from "./encode.ts";
+import { encodeContainer, encodeSummary, nanoOf } from "./encode.ts";
 
 const conditions: Partial<Record<number, WaitCondition>> = {
   [WaitConditionNumber.NEXT_EXIT]: "next-exit",
@@ -106,7 +106,12 @@ export function containerCalls(engine: Engine): Implementation<typeof Supervisor
         createdAfter: decodeTime(createdAfter),
       });
       const sizes = await Promise.all(found.map(({ record }) => (size ? sizesOf(parts, record) : undefined)));
-      return { containers: found.map((container, index) => view(container, sizes[index])) };
+      const { nodeId } = parts;
+      return {
+        containers: found.map(({ id, record }, index) =>
+          encodeSummary({ record, nodeId, linkNames: linkNames(parts, id), sizes: sizes[index] }),
+        ),
+      };
     },
     async resize({ container, exec, rows, columns }) {
       if (exec === "") {

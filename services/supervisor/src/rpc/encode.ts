@@ -1,6 +1,7 @@
 import {
   type Container as ContainerMessage,
   ContainerStatus,
+  type ContainerSummary,
   type DeepPartial,
   type Health,
   type ContainerState as StateMessage,
@@ -61,6 +62,38 @@ export function encodeContainer(view: View): DeepPartial<ContainerMessage> {
     ...(view.sizes && { sizeRw: view.sizes.rw, sizeRootFs: view.sizes.rootFs }),
     driver: "overlay2",
     upperDir: record.layerDirs[0] ?? "",
+  };
+}
+
+export type SummaryView = Pick<View, "record" | "nodeId" | "linkNames" | "sizes">;
+
+/** What a list shows of a container. */
+export function encodeSummary({ record, nodeId, linkNames, sizes }: SummaryView): DeepPartial<ContainerSummary> {
+  const { spec, state } = record;
+  const { config, hostConfig } = spec;
+  // The log of its health checks is inspect's.
+  const { health, ...rest } = state;
+  return {
+    id: record.id,
+    name: record.name,
+    image: config.image,
+    imageId: spec.imageId,
+    mountedImageIds: hostConfig.mounts.flatMap(({ imageId }) => (imageId === "" ? [] : [imageId])),
+    path: record.path,
+    args: record.args,
+    created: timestamp(record.created),
+    labels: config.labels,
+    state: { ...encodeState(rest), ...(health && { health: { status: health.status } }) },
+    ports: record.ports,
+    mounts: record.mounts,
+    networkMode: hostConfig.networkMode,
+    networkDisabled: config.networkDisabled,
+    endpoints: record.endpoints,
+    endpointSpecs: spec.endpoints,
+    annotations: hostConfig.annotations,
+    linkNames,
+    ...(sizes && { sizeRw: sizes.rw, sizeRootFs: sizes.rootFs }),
+    nodeId,
   };
 }
 
