@@ -105,7 +105,7 @@ test("published ports: from outside, from the host, by 127.0.0.1, from other con
     spec: node.spec(httpd(80, "x"), { exposedPorts: ["80/tcp"] }, { ...bridge, ...binding("", "8080") }),
   });
   expect((await failure(node.supervisor.start({ container: taken.id }))).message).toMatch(
-    /^failed to set up container networking: driver failed programming external connectivity on endpoint late \([0-9a-f]{64}\): Bind for :::8080 failed: port is already allocated$/,
+    /^failed to set up container networking: driver failed programming external connectivity on endpoint late \([0-9a-f]{64}\): Bind for 0\.0\.0\.0:8080 failed: port is already allocated$/,
   );
   await node.supervisor.remove({ container: all.id, force: true });
   await node.supervisor.start({ container: taken.id });

@@ -74,8 +74,7 @@ export class PortAllocator {
 
   /** All or none. */
   async #holdAll(protocol: Protocol, addresses: readonly string[], port: number, target: Target): Promise<Hold[]> {
-    // The last one first: where both kinds of address are taken Docker names IPv6.
-    for (const ip of addresses.toReversed()) {
+    for (const ip of addresses) {
       const owner = this.#owner(protocol, ip, port);
       if (owner !== undefined) throw new PortTaken("port is already allocated", owner);
     }
