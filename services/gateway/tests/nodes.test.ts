@@ -105,5 +105,6 @@ describe("a list over several nodes", () => {
   it("leaves out a node that does not answer, unless none does", async () => {
     expect(ids(await cluster(two, ["b"]).containers.list({ all: true }))).toEqual([id("a")]);
     await expect(cluster(two, ["a", "b"]).containers.list({ all: true })).rejects.toThrow("is down");
+    await expect(cluster(two, ["b"]).containers.list({ all: true }, undefined, true)).rejects.toThrow("is down");
   });
 });

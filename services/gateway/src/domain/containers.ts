@@ -115,15 +115,22 @@ export class Containers {
     this.nodes.forget(container);
   }
 
-  /** Containers of all nodes, newest first. A node that does not answer is left out unless none answers. */
-  async list(request: Parameters<Supervisor["list"]>[0], signal?: AbortSignal): Promise<ContainerSummary[]> {
+  /**
+   * Containers of all nodes, newest first. A node that does not answer is left out unless none answers, or `whole` is asked
+   * for: what is done to things that no container uses must know of all of them.
+   */
+  async list(
+    request: Parameters<Supervisor["list"]>[0],
+    signal?: AbortSignal,
+    whole = false,
+  ): Promise<ContainerSummary[]> {
     const nodes = await this.nodes.some(signal);
     const first = nodes[0] as Node;
     if (nodes.length === 1) return (await first.supervisor.list(request, options(signal))).containers;
     const answers = await Promise.allSettled(nodes.map(({ supervisor }) => supervisor.list(request, options(signal))));
     const lists = answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value.containers] : []));
     const failed = answers.find((answer) => answer.status === "rejected");
-    if (lists.length === 0 && failed?.status === "rejected") throw failed.reason;
+    if ((whole || lists.length === 0) && failed?.status === "rejected") throw failed.reason;
     const merged = lists.flat().sort((a, b) => (b.created?.seconds ?? 0) - (a.created?.seconds ?? 0));
     for (const { id, nodeId } of merged) this.nodes.remember(id, nodeId);
     const limit = request.limit ?? 0;

@@ -200,7 +200,7 @@ function removals(untagged: readonly string[], deleted: readonly string[]): Reco
 
 /** What containers use. Without a supervisor nobody knows, so nothing may be removed. */
 async function imageUses(containers: Containers, signal: AbortSignal): Promise<ImageUse[]> {
-  const found = await containers.list({ all: true }, signal);
+  const found = await containers.list({ all: true }, signal, true);
   return found.flatMap(({ id: containerId, imageId: own, mountedImageIds, state }) => {
     const running =
       state?.status === ContainerStatus.RUNNING ||

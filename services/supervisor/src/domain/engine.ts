@@ -3,8 +3,8 @@ import type { Container } from "./containers/container.ts";
 import { type Created, type CreateOptions, create, type PendingCreates } from "./containers/create.ts";
 import type { Parts } from "./containers/parts.ts";
 import { isRunning } from "./containers/state.ts";
-import { within } from "./containers/stop.ts";
 import { closing } from "./health/probe.ts";
+import { within } from "./within.ts";
 
 /** ms; the launcher waits some seconds longer than this and the calls' own time together. */
 const restMs = 3_000;

@@ -120,6 +120,8 @@ test("killed while containers run: one goes on, one ends, one is killed with its
   for await (const _ of node.supervisor.startExec(detached(exec.id)));
   const brief = await node.supervisor.createExec({ container: counting.id, cmd: ["sh", "-c", "sleep 0.6; exit 5"] });
   for await (const _ of node.supervisor.startExec(detached(brief.id)));
+  const lost = await node.supervisor.createExec({ container: doomed.id, cmd: ["sleep", "1000"] });
+  for await (const _ of node.supervisor.startExec(detached(lost.id)));
   await node.end("supervisor", "SIGKILL");
   const monitor = await parentOf(container?.state?.pid ?? 0);
   process.kill(monitor, "SIGKILL");
@@ -133,6 +135,7 @@ test("killed while containers run: one goes on, one ends, one is killed with its
   expect(await readdir("/sys/fs/cgroup/memory/berth")).not.toContain(doomed.id);
   expect(await node.supervisor.inspectExec({ exec: exec.id })).toMatchObject({ running: true });
   expect(await node.supervisor.inspectExec({ exec: brief.id })).toMatchObject({ running: false, exitCode: 5 });
+  expect(await node.supervisor.inspectExec({ exec: lost.id })).toMatchObject({ running: false, exitCode: 137 });
   await eventually("the restart policy is obeyed", async () => {
     const found = (await node.supervisor.inspect({ container: unwilling.id })).container;
     if ((found?.restartCount ?? 0) < 1) throw new Error("not yet");

@@ -134,7 +134,8 @@ export async function handleExit(parts: Parts, container: Container, exit: ExitR
  */
 async function endExecs(parts: Parts, container: Container): Promise<void> {
   const open = [...container.openExecs];
-  const lost = open.filter((id) => parts.registry.execs.get(id)?.running);
+  // Begun is enough: that one ran is known only of those whose start this very process has heard of.
+  const lost = open.filter((id) => parts.registry.execs.get(id)?.started);
   const ended = await Promise.allSettled(lost.map((id) => execExited(parts, container, id, 137)));
   const failed = ended.find((result) => result.status === "rejected");
   if (failed) parts.log.error({ err: failed.reason, container: container.id }, "cannot record the end of an exec");

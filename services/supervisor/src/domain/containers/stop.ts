@@ -2,6 +2,7 @@ import { BerthError, isBerthError } from "@berth/errors";
 import { notRunning } from "../errors.ts";
 import { MonitorError, MonitorGone } from "../monitor/client.ts";
 import { parseSendableSignal, parseSignal, SIGKILL, SIGTERM } from "../validate/signals.ts";
+import { within } from "../within.ts";
 import type { Container, WaitCondition, WaitResult } from "./container.ts";
 import { containerEvent } from "./events.ts";
 import { cancelRestart } from "./exit.ts";
@@ -122,21 +123,6 @@ async function sendStop(parts: Parts, container: Container, number: number): Pro
     await signalContainer(parts, container, number, true);
     return true;
   });
-}
-
-/** Timers know no longer ones: 24 days. */
-const maxTimerMs = 2 ** 31 - 1;
-
-/** False when the time, in ms, is over first; one that no timer can measure is never over. */
-export async function within(done: Promise<unknown>, ms: number): Promise<boolean> {
-  if (ms > maxTimerMs) return done.then(() => true);
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => resolve(false), ms);
-  try {
-    return await Promise.race([done.then(() => true), promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** Kills and waits for the end, also of what is just being started; nothing to do when it does not run. */

@@ -1,10 +1,11 @@
 import { errorMessage } from "@berth/errors";
 import type { ContainerRecord } from "../model.ts";
 import { parseSignal, SIGKILL, SIGTERM } from "../validate/signals.ts";
+import { within } from "../within.ts";
 import type { Container } from "./container.ts";
 import type { Parts } from "./parts.ts";
 import { isRunning } from "./state.ts";
-import { defaultStopTimeout, killTimeoutMs, signalContainer, withEnd, within } from "./stop.ts";
+import { defaultStopTimeout, killTimeoutMs, signalContainer, withEnd } from "./stop.ts";
 
 /** A label, or an annotation of the HostConfig: asks for a restart of a container that its health check finds unhealthy. */
 const key = "berth.restart-unhealthy";

@@ -8,6 +8,7 @@ import type { HealthResult } from "../model.ts";
 import { MonitorError, MonitorGone } from "../monitor/client.ts";
 import { now } from "../time.ts";
 import { SIGKILL } from "../validate/signals.ts";
+import { within } from "../within.ts";
 import { ProbeOutput } from "./output.ts";
 import { goDuration, type HealthPlan } from "./plan.ts";
 
@@ -103,19 +104,5 @@ export async function killProbe(parts: Parts, container: Container, id: string):
   } catch (error) {
     if (error instanceof MonitorGone || (error instanceof MonitorError && error.failure.code === "ESRCH")) return;
     parts.log.warn({ container: container.id, err: errorMessage(error) }, "cannot kill a health check");
-  }
-}
-
-/** False when the time is over, or called off, first. */
-async function within(done: Promise<unknown>, ms: number, signal?: AbortSignal): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const giveUp = () => resolve(false);
-  const timer = setTimeout(giveUp, Math.min(ms, 2 ** 31 - 1));
-  signal?.addEventListener("abort", giveUp, { once: true });
-  try {
-    return await Promise.race([done.then(() => true), promise]);
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", giveUp);
   }
 }
