@@ -13,19 +13,23 @@ export function statsRoutes(api: Api, containers: Containers): void {
     const isOneShot = query.flag("one-shot");
     if (follow && isOneShot) throw new BerthError("INVALID_ARGUMENT", "cannot have stream=true and one-shot=true");
     const supervisor = await containers.supervisorOf(name, signal);
-    // One answer with something to compare it with takes two readings, a second apart.
-    const needsTwo = !follow && !isOneShot;
+    if (isOneShot) {
+      const stats = await supervisor.readStats({ container: name }, { signal });
+      const { name: shown, id, ...reading } = statsJson(stats, undefined);
+      // As Docker: a reading without a look back does not say whose it is.
+      sendJson(res, 200, stats.onlineCpus > 0 ? reading : { name: shown, id, ...reading });
+      return;
+    }
     let previous: StatsResponse | undefined;
-    for await (const stats of supervisor.stats({ container: name, follow: follow || needsTwo }, { signal })) {
+    for await (const stats of supervisor.stats({ container: name, follow: true }, { signal })) {
       const isRunning = stats.onlineCpus > 0;
-      if (needsTwo && previous === undefined && isRunning) {
+      // One answer with something to compare it with takes two readings, a second apart.
+      if (!follow && previous === undefined && isRunning) {
         previous = stats;
         continue;
       }
       if (!follow) {
-        const { name: _name, id: _id, ...reading } = statsJson(stats, previous);
-        // As Docker: a reading without a look back does not say whose it is.
-        sendJson(res, 200, isOneShot && isRunning ? reading : { name: _name, id: _id, ...reading });
+        sendJson(res, 200, statsJson(stats, previous));
         return;
       }
       if (!res.headersSent) startStream(res, "application/json");

@@ -4,7 +4,7 @@ import type { Container } from "../domain/containers/container.ts";
 import { isRunning } from "../domain/containers/state.ts";
 import type { Engine } from "../domain/engine.ts";
 import { nodeInfo } from "../domain/node.ts";
-import { type Sample, sampleStats } from "../domain/stats/stats.ts";
+import { type Sample, sample, sampleStats } from "../domain/stats/stats.ts";
 import { top } from "../domain/stats/top.ts";
 import { timestamp } from "./encode.ts";
 
@@ -16,10 +16,14 @@ export function nodeCalls(engine: Engine): Implementation<typeof SupervisorDefin
       const { titles, rows } = await top(parts, engine.find(container), psArgs);
       return { titles, processes: rows.map((columns) => ({ columns })) };
     },
+    async readStats({ container }) {
+      const found = engine.find(container);
+      return encodeSample(found, await sample(parts, found), parts.facts.memory);
+    },
     async *stats({ container, follow }, { signal }) {
       const found = engine.find(container);
-      for await (const sample of sampleStats(parts, found, follow, signal))
-        yield encodeSample(found, sample, parts.facts.memory);
+      for await (const reading of sampleStats(parts, found, follow, signal))
+        yield encodeSample(found, reading, parts.facts.memory);
     },
     async listNetworks() {
       // Its subnet is chosen when the bridge is made; who lists networks wants to see it.

@@ -36,7 +36,8 @@ export async function* sampleStats(
   }
 }
 
-async function sample(parts: Parts, container: Container): Promise<Sample> {
+/** One sample, which is empty when the container does not run. */
+export async function sample(parts: Parts, container: Container): Promise<Sample> {
   const { record } = container;
   const empty: Sample = { read: 0n, counters: undefined, systemCpu: 0, onlineCpus: 0, interfaces: [] };
   if (!isRunning(record)) return empty;
