@@ -32,10 +32,9 @@ const ELSEWHERE: Readonly<Record<string, readonly RegExp[]>> = {
   "moby-cli": [
     /DockerCLIBuildSuite|DockerHubPullSuite|DockerRegistry|DockerSchema1|DockerSwarmSuite|DockerNetworkSuite/,
     new RegExp(`/Test(${BUILD_OR_CONNECT.join("|")})$`),
-    /DockerCLI(Push|Pull|Login|Logout|Search|Plugins|PluginLogDriver|ServiceCreate|Network|ByDigest)/,
+    /DockerCLI(Push|Pull|Plugins|PluginLogDriver|ServiceCreate|Network|ByDigest)/,
     // They build, or make networks, by the API.
-    /DockerAPISuite\/Test(Build|APINetwork)|\/TestAPI(CreateDelete|Network)\w*Networks$/,
-    /\/TestContainersAPICreateMountsCreate$/,
+    /DockerAPISuite\/Test(Build|APINetwork(ConnectDisconnect|IPAM|InspectUserDefined)|ContainersAPICreateMountsCreate$)/,
     // They start engines of their own, by Docker's program and with its flags.
     /\/TestDocker(Daemon|ExternalVolume)Suite\//,
   ],
@@ -49,11 +48,7 @@ const ELSEWHERE: Readonly<Record<string, readonly RegExp[]>> = {
     /api_network_test|models_networks_test|test_run_with_network/,
     /[Bb]uild|::test_(pull|push)/,
   ],
-  dockerode: [
-    /build image/,
-    /^test\/(swarm|plugin|networks)\.js/,
-    /#buildImage|#pull|#push|#distribution|#searchImages|#checkAuth/,
-  ],
+  dockerode: [/build image/, /^test\/(swarm|plugin|networks)\.js/, /#buildImage|#pull|#push/],
 };
 
 /** Whether `test` of suite `name` counts for another part of the engine than the one judged here. */
