@@ -385,6 +385,8 @@ export interface ContainerRecord {
   ports: PublishedPort[];
   /** --link: of the default bridge. Absent in records from before there were any. */
   links?: LinkRecord[];
+  /** Whose files in /etc it has, since its last start: of the container that made the network it joined. Absent: its own. */
+  etcFilesOf?: string;
   idempotencyKey: string;
   /** Of the request that made it, when that had a key of the client's. */
   requestDigest?: string;

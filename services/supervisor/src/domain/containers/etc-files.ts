@@ -17,8 +17,8 @@ const names = { resolvConf: "resolv.conf", hostname: "hostname", hosts: "hosts" 
 const maxHosts = 1 << 20;
 
 /** Files on the host that are bound over those in /etc. Whose network is joined, his files are shared too. */
-export const etcFiles = (paths: Paths, { id, spec }: Pick<ContainerRecord, "id" | "spec">): NetworkFilesMade =>
-  ownEtcFiles(paths, containerOf(spec.hostConfig.networkMode) ?? id);
+export const etcFiles = (paths: Paths, { id, etcFilesOf }: ContainerRecord): NetworkFilesMade =>
+  ownEtcFiles(paths, etcFilesOf ?? id);
 
 /** Those of one that joins no other's network. */
 export function ownEtcFiles(paths: Paths, id: string): NetworkFilesMade {

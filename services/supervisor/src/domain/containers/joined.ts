@@ -9,6 +9,8 @@ import { isRunning } from "./state.ts";
 /** Namespaces of other containers, as paths of their first process's. */
 export interface Joined {
   network: string | null;
+  /** Id of the container whose files in /etc come with the network. */
+  etcFilesOf: string | null;
   ipc: string | null;
   /** The donor's /dev/shm: it is part of what --ipc shares. */
   shm: string | null;
@@ -25,6 +27,8 @@ export function joinedContainers(parts: Parts, record: ContainerRecord): Joined 
     donor === undefined ? null : `/proc/${donor.record.state.pid}/${file}`;
   return {
     network: path(network, "ns/net"),
+    // It may have joined another's itself.
+    etcFilesOf: network === undefined ? null : (network.record.etcFilesOf ?? network.id),
     ipc: path(ipc, "ns/ipc"),
     shm: path(ipc, "root/dev/shm"),
     pid: path(pid, "ns/pid"),

@@ -83,6 +83,7 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
   try {
     checkStart(record.spec);
     const joined = joinedContainers(parts, record);
+    if (joined.etcFilesOf !== null) record.etcFilesOf = joined.etcFilesOf;
     const linked = linkedOf(parts, record);
     const devices = await requestedDevices(record.spec.hostConfig.resources.deviceRequests ?? [], parts.cdiDirs);
     await beginShipping(parts, container);
