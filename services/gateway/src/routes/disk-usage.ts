@@ -46,7 +46,6 @@ async function diskUsage({ res, query, minor, signal }: Call, parts: DiskUsagePa
     Volumes: volumes?.map(volumeJson) ?? null,
     // Nothing is built here yet, so nothing is kept of builds.
     BuildCache: wants("build-cache") ? [] : null,
-    ...(minor < 42 ? { BuilderSize: 0 } : {}),
   });
 }
 

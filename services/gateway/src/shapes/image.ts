@@ -27,11 +27,11 @@ export function imageSummary(
     Id: image.id,
     Labels: Object.keys(image.labels).length === 0 ? null : image.labels,
     ParentId: image.parent,
-    RepoDigests: named ? image.repoDigests : ["<none>@<none>"],
+    RepoDigests: named ? (minor < 43 ? orNull(image.repoDigests) : image.repoDigests) : ["<none>@<none>"],
     RepoTags: named ? image.repoTags : ["<none>:<none>"],
     SharedSize: sharedSize,
     Size: size,
-    ...(minor < 44 ? { VirtualSize: size } : {}),
+    ...(minor < 44 && size > 0 ? { VirtualSize: size } : {}),
   };
 }
 
@@ -68,7 +68,7 @@ export function imageInspect(image: Image, size: number, minor: number): Record<
     Parent: image.parent,
     Comment: comment,
     Created: image.created === undefined ? "" : rfc3339(image.created),
-    ...(minor < 45 ? { Container: raw.container ?? "", ContainerConfig: raw.container_config ?? null } : {}),
+    ...(minor < 45 ? madeBy(raw) : {}),
     DockerVersion: raw.docker_version ?? "",
     Author: raw.author ?? "",
     Architecture: raw.architecture ?? "",
@@ -76,28 +76,50 @@ export function imageInspect(image: Image, size: number, minor: number): Record<
     Os: raw.os ?? "",
     ...(raw["os.version"] ? { OsVersion: raw["os.version"] } : {}),
     Size: size,
-    ...(minor < 44 ? { VirtualSize: size } : {}),
+    ...(minor < 44 && size > 0 ? { VirtualSize: size } : {}),
     GraphDriver: { Data: null, Name: "overlay2" },
     RootFS: { Type: "layers", Layers: raw.rootfs?.diff_ids ?? [] },
     Metadata: { LastTagTime: image.lastTagged === undefined ? zeroTime : rfc3339(image.lastTagged) },
     ...(minor >= 48 && image.manifestDigest !== "" ? { Descriptor: undefined } : {}),
-    Config: imageConfig(raw.config ?? {}),
+    Config: imageConfig(raw.config ?? {}, minor),
   };
 }
 
-/** Docker fills the fields that clients always read. */
-function imageConfig(config: Record<string, unknown>): Record<string, unknown> {
+/** The container that an image was committed from, as old clients know it. */
+function madeBy({ container, container_config: config }: RawConfig): Record<string, unknown> {
   return {
-    Cmd: null,
-    Entrypoint: null,
-    Env: null,
-    Labels: null,
-    OnBuild: null,
-    User: "",
-    Volumes: null,
-    WorkingDir: "",
-    ...config,
+    ...(container ? { Container: container } : {}),
+    ContainerConfig: { ...containerFields, ...imageFields, ...config },
   };
+}
+
+/** Fields of a container's config that an image has no use for: they were shown empty until 1.50. */
+const containerFields = {
+  AttachStderr: false,
+  AttachStdin: false,
+  AttachStdout: false,
+  Domainname: "",
+  Hostname: "",
+  Image: "",
+  OpenStdin: false,
+  StdinOnce: false,
+  Tty: false,
+};
+
+/** Fields that clients always read. */
+const imageFields = {
+  Cmd: null,
+  Entrypoint: null,
+  Env: null,
+  Labels: null,
+  OnBuild: null,
+  User: "",
+  Volumes: null,
+  WorkingDir: "",
+};
+
+function imageConfig(config: Record<string, unknown>, minor: number): Record<string, unknown> {
+  return { ...(minor < 50 ? containerFields : {}), ...imageFields, ...config };
 }
 
 /** GET /images/{name}/history: newest first; only steps that made a layer have a size. */

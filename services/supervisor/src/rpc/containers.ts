@@ -31,7 +31,8 @@ export function containerCalls(engine: Engine): Implementation<typeof Supervisor
   const { parts } = engine;
   const view = (container: Container, sizes?: { rw: number; rootFs: number }) => {
     const { id, record, openExecs } = container;
-    const execIds = [...openExecs].filter((exec) => parts.registry.execs.get(exec)?.running);
+    // Those that were made and never started are among them, as in Docker.
+    const execIds = [...openExecs];
     const paths = {
       logPath: record.spec.hostConfig.logConfig.type === "none" ? "" : parts.paths.log(id),
       etc: shownEtcFiles(parts.paths, record),
