@@ -2,7 +2,7 @@
 import { type Container, ContainerStatus } from "@berth/api/containers";
 import { eventually } from "@berth/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Node } from "./harness.ts";
+import { Node, textOf } from "./harness.ts";
 
 let node: Node;
 
@@ -155,12 +155,15 @@ test("an unhealthy container is started anew when its label asks for it, and a u
 test("an init is the first process: it reaps, hands signals on and exits as its child did", async () => {
   const { id } = await node.supervisor.create({
     spec: node.spec(
-      ["sh", "-c", "trap 'exit 5' USR1; (sleep 0.1 &); while :; do sleep 0.05; done"],
+      ["sh", "-c", "trap 'exit 5' USR1; (sleep 0.1 &); echo ready; while :; do sleep 0.05; done"],
       {},
       { init: true },
     ),
   });
   await node.supervisor.start({ container: id });
+  await eventually("its trap is set", async () =>
+    (await textOf(node.supervisor.logs({ container: id, stdout: true }))).includes("ready") ? true : undefined,
+  );
   const lines = await eventually("the orphan has gone", async () => {
     const found = await commands(id);
     return found.some((line) => line.includes("defunct") || line === "[sleep]") ? undefined : found;
