@@ -9,7 +9,6 @@ import { PluginDriver } from "./driver.ts";
 const activateTimeout = 10_000;
 
 interface Known {
-  url: string;
   client: PluginClient;
   /** Undefined: it is a plugin, and no volume driver. */
   driver: PluginDriver | undefined;
@@ -19,7 +18,7 @@ interface Known {
 export class Plugins {
   readonly #directories: PluginDirectories;
   readonly #log: Logger;
-  readonly #known = new Map<string, Promise<Known>>();
+  readonly #known = new Map<string, { url: string; asking: Promise<Known> }>();
 
   constructor(directories: PluginDirectories, log: Logger) {
     this.#directories = directories;
@@ -61,21 +60,23 @@ export class Plugins {
     for (const name of [...this.#known.keys()]) await this.#forget(name);
   }
 
-  async #activate(name: string, address: PluginAddress): Promise<Known> {
-    const known = await this.#known.get(name)?.catch(() => undefined);
-    if (known !== undefined && known.url === address.url) return known;
-    await this.#forget(name);
+  /** Callers that come at once ask together. */
+  #activate(name: string, address: PluginAddress): Promise<Known> {
+    const known = this.#known.get(name);
+    if (known?.url === address.url) return known.asking;
+    void this.#forget(name);
     const asking = ask(name, address);
-    this.#known.set(name, asking);
+    this.#known.set(name, { url: address.url, asking });
     // It may be there the next time.
-    asking.catch(() => this.#known.get(name) === asking && this.#known.delete(name));
+    asking.catch(() => this.#known.get(name)?.asking === asking && this.#known.delete(name));
     return asking;
   }
 
+  /** Never throws. */
   async #forget(name: string): Promise<void> {
     const known = this.#known.get(name);
     this.#known.delete(name);
-    (await known?.catch(() => undefined))?.client.close();
+    (await known?.asking.catch(() => undefined))?.client.close();
   }
 }
 
@@ -84,7 +85,7 @@ async function ask(name: string, address: PluginAddress): Promise<Known> {
   try {
     const { Implements } = await client.call("Plugin.Activate", undefined, activateTimeout);
     const drives = Array.isArray(Implements) && Implements.includes("VolumeDriver");
-    return { url: address.url, client, driver: drives ? new PluginDriver(name, client) : undefined };
+    return { client, driver: drives ? new PluginDriver(name, client) : undefined };
   } catch (error) {
     client.close();
     throw error;
