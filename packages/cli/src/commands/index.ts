@@ -13,6 +13,7 @@ const entry = (summary: string, load: Load): Entry => ({ summary, load });
 const container = {
   attach: entry("Join a running container's terminal or streams", () => import("./attach.ts")),
   commit: entry("Make an image of a container", () => import("./commit.ts")),
+  cp: entry("Copy files between a container and here", () => import("./cp.ts")),
   create: entry("Make a container without starting it", () => import("./create.ts")),
   diff: entry("Show what a container changed in its image's files", () => import("./diff.ts")),
   exec: entry("Run a command in a running container", () => import("./exec.ts")),
