@@ -22,6 +22,8 @@ export interface Bed {
   readonly registry: string;
   /** Pushes a standard image into the bed's registry; Debian's is built once. */
   push(image: "busybox" | "debian"): Promise<string>;
+  /** The same, and has the engine pull it; gives its name. */
+  pull(image: "busybox" | "debian"): Promise<string>;
   /** Removes every container, stops all, and fails if anything is left behind. `look` sees what the stopped engine keeps. */
   close(look?: (bed: Bed) => Promise<void>): Promise<void>;
 }
@@ -53,6 +55,11 @@ export async function openBed(): Promise<Bed> {
       const script = join(import.meta.dirname, "push-image.ts");
       await must([...netns.enter, process.execPath, script, image, registry.host, debianLayer], { timeoutMs: 300_000 });
       return image === "busybox" ? `${registry.host}/busybox:latest` : `${registry.host}/debian:bookworm`;
+    },
+    pull: async (image) => {
+      const name = await bed.push(image);
+      await docker.must(["pull", "-q", name], { timeoutMs: 120_000 });
+      return name;
     },
     close: async (look) => {
       const ids = (await docker.must(["ps", "-aq", "--no-trunc"])).split("\n").filter(Boolean);

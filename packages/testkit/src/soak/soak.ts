@@ -33,8 +33,7 @@ export async function soak({ seconds, clients, seed }: SoakOptions): Promise<Soa
   try {
     const killed = new Map<string, number>();
     const gatewayDeaths = () => killed.get("gateway") ?? 0;
-    const image = await bed.push("busybox");
-    await bed.docker.must(["pull", "-q", image]);
+    const image = await bed.pull("busybox");
     const work = (until: number, from: number) =>
       Promise.all(
         Array.from({ length: clients }, (_, index) => {

@@ -15,8 +15,7 @@ afterAll(async () => {
 }, 120_000);
 
 it("runs Debian: users, shell, package database", async () => {
-  const debian = await bed.push("debian");
-  await bed.docker.must(["pull", debian], { timeoutMs: 120_000 });
+  const debian = await bed.pull("debian");
   expect(await bed.docker.must(["run", "--rm", debian, "cat", "/etc/debian_version"])).toMatch(/^12\./);
   expect(await bed.docker.must(["run", "--rm", "-u", "nobody", debian, "id", "-un"])).toBe("nobody\n");
   const listed = await bed.docker.must(["run", "--rm", debian, "dpkg-query", "-W", "-f", "$" + "{Status}", "bash"]);

@@ -6,8 +6,7 @@ let bed: Bed;
 
 beforeAll(async () => {
   bed = await openBed();
-  const busybox = await bed.push("busybox");
-  await bed.docker.must(["pull", busybox]);
+  const busybox = await bed.pull("busybox");
   await bed.docker.must(["run", "-d", "--name", "box", busybox, "sleep", "1000"]);
 }, 300_000);
 

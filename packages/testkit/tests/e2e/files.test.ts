@@ -28,8 +28,7 @@ let work: string;
 
 beforeAll(async () => {
   bed = await openBed();
-  busybox = await bed.push("busybox");
-  await bed.docker.must(["pull", busybox]);
+  busybox = await bed.pull("busybox");
   work = mkdtempSync(join(tmpdir(), "berth-files-"));
 }, 300_000);
 

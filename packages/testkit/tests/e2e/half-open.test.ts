@@ -8,8 +8,7 @@ let bed: Bed;
 
 beforeAll(async () => {
   bed = await openBed();
-  const busybox = await bed.push("busybox");
-  await bed.docker.must(["pull", busybox]);
+  const busybox = await bed.pull("busybox");
   const talk = "while sleep 0.1; do echo talk; done & exec cat";
   await bed.docker.must(["run", "-di", "--name", "talker", busybox, "sh", "-c", talk]);
 }, 300_000);

@@ -7,8 +7,7 @@ let busybox: string;
 
 beforeAll(async () => {
   bed = await openBed();
-  busybox = await bed.push("busybox");
-  await bed.docker.must(["pull", busybox]);
+  busybox = await bed.pull("busybox");
 }, 300_000);
 
 afterAll(async () => {

@@ -56,8 +56,7 @@ describe("create and inspect, as Docker", () => {
   let image: string;
   beforeAll(async () => {
     bed = await openBed();
-    image = await bed.push("busybox");
-    await bed.docker.must(["pull", "-q", image]);
+    image = await bed.pull("busybox");
   });
   afterAll(() => bed?.close());
 

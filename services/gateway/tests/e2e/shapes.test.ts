@@ -75,8 +75,7 @@ describe("an engine's answers", () => {
 
   beforeAll(async () => {
     bed = await openBed();
-    image = await bed.push("busybox");
-    await bed.docker.must(["pull", "-q", image]);
+    image = await bed.pull("busybox");
     id = await bed.docker.must(["run", "-d", "--name", "web", "-p", "8080:80", "-e", "A=b", image, "sleep", "1000"]);
     id = id.trim();
   });

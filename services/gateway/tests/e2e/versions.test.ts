@@ -126,8 +126,7 @@ describe("answers to API versions 1.24 to 1.51", () => {
 
   beforeAll(async () => {
     bed = await openBed();
-    const image = await bed.push("busybox");
-    await bed.docker.must(["pull", "-q", image]);
+    const image = await bed.pull("busybox");
     await bed.docker.must(["tag", image, "busybox:latest"]);
     berth = new Subject(bed.engine.socket);
     await berth.prepare();
