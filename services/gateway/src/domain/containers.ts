@@ -77,6 +77,8 @@ export class Containers {
     checkName(name);
     const merged = mergeImage(body, image === undefined ? {} : defaultsOf(image));
     const spec = specOf(body, merged, image);
+    // Read-only did not reach what is mounted below a bind until 1.44.
+    if (spec.hostConfig !== undefined) spec.hostConfig.readOnlyNonRecursive = minor < 44;
     await resolveImages(spec.hostConfig?.mounts ?? [], (source) => this.#images.get(source));
     const node = await this.nodes.forNew(once?.key);
     // Without a key of the client's, one of our own: a call that is tried again must not make two.

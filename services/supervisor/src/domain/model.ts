@@ -197,6 +197,8 @@ export interface HostConfig {
   init?: boolean | undefined;
   givenEmpty: string[];
   nullPortBindings: string[];
+  /** A read-only bind leaves what is mounted below it writable. Absent in records from before it was asked. */
+  readOnlyNonRecursive?: boolean;
 }
 
 export interface EndpointSpec {

@@ -120,6 +120,7 @@ function hostConfigOf(host: HostConfigBody): HostConfig {
     init: host.Init,
     givenEmpty: emptyPaths(host),
     nullPortBindings: nullPortBindings(host),
+    readOnlyNonRecursive: false,
   };
 }
 

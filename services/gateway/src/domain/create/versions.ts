@@ -59,14 +59,6 @@ function endpointsOf(body: CreateBody): Endpoints {
   return body.NetworkingConfig.EndpointsConfig;
 }
 
-const noBindOptions = {
-  Propagation: undefined,
-  NonRecursive: undefined,
-  CreateMountpoint: undefined,
-  ReadOnlyNonRecursive: undefined,
-  ReadOnlyForceRecursive: undefined,
-};
-
 function adaptMounts(host: HostConfigBody, minor: number): void {
   for (const mount of host.Mounts ?? []) {
     const { BindOptions: bind, VolumeOptions: volume } = mount;
@@ -81,10 +73,7 @@ function adaptMounts(host: HostConfigBody, minor: number): void {
     require(minor >= 44 ||
       mount.Type !== "bind" ||
       bind?.ReadOnlyForceRecursive !== true, "BindOptions.ReadOnlyForceRecursive needs API v1.44 or newer");
-    // Read-only did not reach what is mounted below a bind until then.
-    if (minor < 44 && mount.Type === "bind" && mount.ReadOnly === true) {
-      mount.BindOptions = { ...noBindOptions, ...bind, ReadOnlyNonRecursive: true };
-    }
+    if (minor < 44 && bind !== undefined) bind.ReadOnlyNonRecursive = false;
     require(minor >= 45 || !volume?.Subpath, "VolumeOptions.Subpath needs API v1.45 or newer");
     require(minor >= 48 || mount.Type !== "image", 'Mount type "Image" needs API v1.48 or newer');
   }

@@ -66,8 +66,12 @@ export function parseRequests(host: HostConfig): MountRequest[] {
     add(destination, destination);
   }
   for (const [index, { destination }] of mounts.entries()) add(destination, host.mounts[index]?.target ?? destination);
-  return [...binds, ...mounts];
+  const all = [...binds, ...mounts];
+  return host.readOnlyNonRecursive === true ? all.map(withoutRecursion) : all;
 }
+
+const withoutRecursion = (request: MountRequest): MountRequest =>
+  request.kind === "bind" && request.readOnlyRecursion === "" ? { ...request, readOnlyRecursion: "no" } : request;
 
 /** A volume that an image or -v /path asks for. What is odd about it (no slash, a colon) Docker takes as well. */
 export function anonymousVolume(destination: string, driver: string): MountRequest {
