@@ -34,6 +34,9 @@ export const mount = ({ source, target, type, flags = 0, data }: MountOptions): 
 /** umount2(2); `flags` of MNT. The last name of the path is not followed if it is a link. */
 export const umount = (target: string, flags: number = MNT.NOFOLLOW): Promise<void> => native.umount(target, flags);
 
+/** Takes a mount out of sight at once; it goes when the last one who uses it has gone. */
+export const detach = (target: string): Promise<void> => umount(target, MNT.DETACH | MNT.NOFOLLOW);
+
 export interface OverlayOptions {
   readonly target: string;
   /** Top first. */

@@ -200,7 +200,7 @@ async function settle(parts: Parts, container: Container, exit: ExitRecord | und
     else if (record.starting) {
       record.starting = false;
       await parts.records.commitLazily({ put: record, events: await unmountVolumes(parts, record) });
-      tidy(parts, record.id);
+      await tidy(parts, record);
     }
     return false;
   }

@@ -1,5 +1,5 @@
 // HostConfig as a container sees it: groups, devices, shared IPC, links, CDI, limits that are hit.
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Node, runToEnd } from "./harness.ts";
@@ -66,7 +66,18 @@ test("shared IPC comes with its /dev/shm; private IPC is not shared", async () =
   expect((await sh("echo here > /dev/shm/file", {}, { ipcMode: `container:${donor}` })).exitCode).toBe(0);
   expect((await sh("cat /dev/shm/file", {}, { ipcMode: `container:${donor}` })).out).toBe("here\n");
   expect((await sh("cat /dev/shm/file")).exitCode).toBe(1);
+  // The host sees it while its container runs, whichever supervisor sees the end.
+  const onHost = async () => (await readFile("/proc/self/mountinfo", "utf8")).includes(`/${donor}/mounts/shm `);
+  expect(await onHost()).toBe(true);
+  await node.supervisor.restart({ container: donor, timeout: 0 });
+  expect(await onHost()).toBe(true);
+  expect((await sh("cat /dev/shm/file", {}, { ipcMode: `container:${donor}` })).exitCode).toBe(1);
+  await node.end("supervisor", "SIGKILL");
+  node.startService("supervisor");
+  await node.serving();
+  expect(await onHost()).toBe(true);
   await node.supervisor.remove({ container: donor, force: true });
+  expect(await onHost()).toBe(false);
   const closed = await startOf({}, {});
   expect(await refusal({}, { ipcMode: `container:${closed}` })).toMatch(/non-shareable IPC/);
   await node.supervisor.remove({ container: closed, force: true });

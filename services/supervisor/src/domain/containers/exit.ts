@@ -16,6 +16,7 @@ import { containerEvent, networkEvent } from "./events.ts";
 import type { Parts } from "./parts.ts";
 import { remove } from "./remove.ts";
 import { restartDelay } from "./restart-policy.ts";
+import { unmountShm } from "./shm.ts";
 import { launch } from "./start.ts";
 import { isRunning, transit } from "./state.ts";
 
@@ -125,7 +126,7 @@ export async function handleExit(parts: Parts, container: Container, exit: ExitR
   if (delay !== undefined) scheduleRestart(parts, container, delay);
   await saved;
   parts.fault("exit.recorded");
-  tidy(parts, record.id);
+  await tidy(parts, record);
 }
 
 /**
@@ -159,10 +160,12 @@ async function exitEvents(parts: Parts, container: Container, exit: ExitRecord):
   ];
 }
 
-/** Bundle and socket of a run that is over; in memory, so without a thread. */
-export function tidy(parts: Parts, id: string): void {
+/** Bundle and socket of a run that is over (in memory, so without a thread), and a /dev/shm that was for others, too. */
+export async function tidy(parts: Parts, record: ContainerRecord): Promise<void> {
+  const { id } = record;
   rmSync(parts.paths.bundle(id), { recursive: true, force: true });
   rmSync(parts.paths.socket(id), { force: true });
+  await unmountShm(parts, record);
 }
 
 /** --rm, outside the mutex as removing takes it itself. */

@@ -23,6 +23,7 @@ import { type Joined, joinedContainers } from "./joined.ts";
 import { type Linked, linkedOf } from "./links.ts";
 import type { Parts } from "./parts.ts";
 import { remove } from "./remove.ts";
+import { mountShm } from "./shm.ts";
 import { startFailure } from "./start-failure.ts";
 import { isRunning, transit } from "./state.ts";
 
@@ -102,10 +103,11 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
     const network = { endpoint, ...value(connected) };
     const volumes = await mountVolumes(parts, record);
     mounted = true;
+    const shm = joined.shm ?? (await mountShm(parts, record));
     const propagation = await settlePropagation(record.mounts, parts.paths.stateDir);
     await writeBundle(parts, record, {
       network,
-      joined,
+      joined: { ...joined, shm },
       linked,
       devices,
       volumes,
@@ -252,7 +254,7 @@ async function recordFailure(
   // Docker tells of the end of a place in a network whose begin it has not told of.
   const events = endpoint ? [networkEvent(parts.nodeId, "disconnect", id, endpoint)] : [];
   if (mounted) events.push(...(await unmountVolumes(parts, record)));
-  tidy(parts, id);
+  await tidy(parts, record);
   const exitCode = isBerthError(error) ? Number(error.details.exitCode ?? 128) : 128;
   Object.assign(record.state, { exitCode, error: errorMessage(error), pid: 0, monitorPid: 0 });
   record.starting = false;
