@@ -69,6 +69,7 @@ export interface NativeView {
   readonly binds: readonly { source: string; destination: string; readOnly: boolean; recursive: boolean }[];
   readonly at: string;
   readonly throwaway: boolean;
+  readonly alone: boolean;
 }
 
 export interface NativePathStatus {

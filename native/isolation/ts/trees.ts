@@ -6,7 +6,13 @@ export type PathStatus = NativePathStatus;
 /** Where a container's root file system is to be had. */
 export type View =
   /** A running container: its first process, and that one's parent (process ids are used again, a pair of them is not). */
-  | { readonly kind: "process"; readonly pid: number; readonly parentPid: number }
+  | {
+      readonly kind: "process";
+      readonly pid: number;
+      readonly parentPid: number;
+      /** Its root file system alone: what is mounted in it shows as what it hides. Needs Linux 5.2 (ENOSYS). */
+      readonly alone?: boolean;
+    }
   /** One that does not run: mounted for the moment, in a mount namespace that nobody else sees. */
   | {
       readonly kind: "mounts";
@@ -20,8 +26,24 @@ export type View =
 
 const toNative = (view: View): NativeView =>
   view.kind === "process"
-    ? { process: view.pid, parent: view.parentPid, rootfs: [], binds: [], at: "", throwaway: false }
-    : { process: 0, parent: 0, rootfs: view.rootfs, binds: view.binds, at: view.at, throwaway: view.throwaway };
+    ? {
+        process: view.pid,
+        parent: view.parentPid,
+        rootfs: [],
+        binds: [],
+        at: "",
+        throwaway: false,
+        alone: view.alone ?? false,
+      }
+    : {
+        process: 0,
+        parent: 0,
+        rootfs: view.rootfs,
+        binds: view.binds,
+        at: view.at,
+        throwaway: view.throwaway,
+        alone: false,
+      };
 
 /** lstat(2) inside; `target` is where a link leads to in the end. @throws ENOENT, ENOTDIR, ELOOP; ESRCH when the process has gone */
 export const statPath = (view: View, path: string): Promise<PathStatus> => native.statPath(toNative(view), path);

@@ -23,9 +23,25 @@ pid_t parent_in(const std::string& stat) {
   return static_cast<pid_t>(std::strtol(stat.c_str() + end + 4, nullptr, 10));
 }
 
+/// A copy of the mount that is the root of a process's mount namespace, without what is mounted in it, and whatever the process has taken
+/// for its root since. A mount can be copied in its own namespace alone, so a thread goes there for it.
+Result<UniqueFd> root_mount_of(int directory, const std::string& path) {
+  const UniqueFd mounts(::openat(directory, "ns/mnt", O_RDONLY | O_CLOEXEC));
+  if (!mounts) return Error{ESRCH, "open", path, "the container's process has gone"};
+  UniqueFd copy;
+  BERTH_TRY(run_on_own_thread([&]() -> Result<void> {
+    if (::unshare(CLONE_FS) != 0) return sys_error("unshare", "CLONE_FS");
+    if (::setns(mounts.get(), CLONE_NEWNS) != 0) return sys_error("setns", path);
+    copy.reset(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
+    if (!copy) return sys_error("open_tree", path);
+    return {};
+  }));
+  return copy;
+}
+
 /// Process ids are used again. A directory of /proc stays with its process and fails once that has gone, so the check holds for the
 /// root that is opened from it after.
-Result<UniqueFd> root_of(pid_t process, pid_t parent) {
+Result<UniqueFd> root_of(pid_t process, pid_t parent, bool alone) {
   const std::string path = "/proc/" + std::to_string(process);
   const auto gone = [&] { return Error{ESRCH, "open", path, "the container's process has gone"}; };
   const UniqueFd directory(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -34,6 +50,7 @@ Result<UniqueFd> root_of(pid_t process, pid_t parent) {
   if (!stat) return gone();
   const auto text = read_fd(stat.get(), path);
   if (!text.ok() || parent_in(text.value()) != parent) return gone();
+  if (alone) return root_mount_of(directory.get(), path);
   UniqueFd root(::openat(directory.get(), "root", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root && (errno == ENOENT || errno == ESRCH)) return gone();
   if (!root) return sys_error("open", path + "/root");
@@ -85,6 +102,7 @@ ViewOptions read_view(Napi::Env env, Args& args) {
   options.parent = static_cast<pid_t>(args.integer("parent", 0, INT32_MAX));
   options.at = args.string("at");
   options.throwaway = args.boolean("throwaway");
+  options.alone = args.boolean("alone");
   const auto each = [&](const char* name, auto&& read) {
     const Napi::Value list = args.raw(name);
     if (!args.ok()) return;
@@ -105,7 +123,7 @@ ViewOptions read_view(Napi::Env env, Args& args) {
 }
 
 Result<UniqueFd> open_view(const ViewOptions& options) {
-  if (options.process != 0) return root_of(options.process, options.parent);
+  if (options.process != 0) return root_of(options.process, options.parent, options.alone);
   BERTH_TRY(own_mounts());
   if (options.throwaway) BERTH_TRY(make_throwaway(options.at));
   const std::string target = options.throwaway ? options.at + "/root" : options.at;

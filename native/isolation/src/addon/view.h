@@ -27,9 +27,11 @@ struct ViewOptions {
   std::string at;
   /// First a tmpfs on `at`, with directories "upper", "work" and "root": what is written to the view is gone with it.
   bool throwaway = false;
+  /// Of a running container its root mount, without what is mounted in it.
+  bool alone = false;
 };
 
-/// Reads { process, parent, rootfs: [{ type, source, base, options }], binds: [{ source, destination, readOnly, recursive }], at, throwaway }.
+/// Reads { process, parent, rootfs: [{ type, source, base, options }], binds: [{ source, destination, readOnly, recursive }], at, throwaway, alone }.
 ViewOptions read_view(Napi::Env env, Args& args);
 
 /// O_PATH of the root, for this thread alone, which must end soon after. For a container that does not run the thread gets a mount

@@ -320,7 +320,12 @@ describe("export, diff, commit, sizes", () => {
     for (const state of [stopped, running]) {
       const id = (await state?.make("-v", "/volume")) ?? "";
       await cp(at("plain"), `${id}:/volume`);
+      const mark = `berth export ${id}`;
+      writeFileSync("/dev/kmsg", mark);
       await bed.docker.must(["export", "-o", at("export.tar"), id]);
+      // It warns of a second mount of directories that are being written.
+      const kernel = execFileSync("dmesg", { maxBuffer: 2 ** 26 }).toString();
+      expect(kernel.slice(kernel.lastIndexOf(mark))).not.toMatch(/overlayfs: .*in-use/);
       const names = execFileSync("tar", ["tf", at("export.tar")])
         .toString()
         .split("\n");
