@@ -92,8 +92,10 @@ export async function createContext(
     ...overrides,
   };
   const engine = new Engine(parts);
-  await recover(parts);
+  const closing = new AbortController();
+  await recover(parts, closing.signal);
   const close = async () => {
+    closing.abort();
     await engine.close();
     await plugins.close();
     await store.close();

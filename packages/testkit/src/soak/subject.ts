@@ -1,7 +1,7 @@
 // One container under test, and what it must be like.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Api } from "../api.ts";
-import { attempt, insist, isInterrupted, patienceMs, retryEveryMs, unframe } from "./calls.ts";
+import { attempt, insist, isInterrupted, type Outcome, patienceMs, retryEveryMs, unframe } from "./calls.ts";
 
 export type Status = "created" | "running" | "paused" | "exited";
 
@@ -14,6 +14,8 @@ const version = "/v1.44";
 export class WrongAnswer extends Error {
   override readonly name = "WrongAnswer";
 }
+
+const isTaken = (outcome: Outcome): boolean => !isInterrupted(outcome) && outcome.status === 409;
 
 export interface Surroundings {
   readonly api: Api;
@@ -42,17 +44,22 @@ export class Subject {
 
   async create(): Promise<void> {
     const body = { Image: this.#image, Cmd: ["sh", "-c", program], Labels: { "berth.soak": this.name } };
-    const deadline = Date.now() + patienceMs;
+    let takenSince: number | undefined;
     for (;;) {
       const outcome = await attempt(this.#api, "POST", `${version}/containers/create?name=${this.name}`, body);
+      if (!isTaken(outcome)) takenSince = undefined;
       if (isInterrupted(outcome)) {
         this.interrupted++;
         if ((await this.look()) !== undefined) return;
         continue;
       }
       // The call before this one is carried out after all, or still holds the name and will give it back.
-      if (outcome.status === 409 && this.interrupted > 0 && Date.now() < deadline) {
+      if (isTaken(outcome) && this.interrupted > 0) {
         if ((await this.look()) !== undefined) return;
+        takenSince ??= Date.now();
+        const seconds = (Date.now() - takenSince) / 1000;
+        if (seconds * 1000 > patienceMs)
+          throw new WrongAnswer(`${this.name} is taken for ${seconds} s by no container`);
         await sleep(retryEveryMs);
         continue;
       }

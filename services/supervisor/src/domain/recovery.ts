@@ -29,7 +29,7 @@ export const bridgeSubnetKey = "bridge.subnet";
  * we were away is recorded with its true code and time; a container that vanished with its monitor has exited with 137. Then
  * what no record names is swept, and after a boot of the host the restart policies are obeyed.
  */
-export async function recover(parts: Parts): Promise<void> {
+export async function recover(parts: Parts, signal: AbortSignal): Promise<void> {
   const { containers, execs, volumes, shipped } = await parts.records.load();
   const booted = await isNewBoot(parts);
   for (const record of containers) parts.registry.add(new Container(record, parts.paths.socket(record.id)));
@@ -52,7 +52,7 @@ export async function recover(parts: Parts): Promise<void> {
   for (const { container, state } of found) if (state) await endCommitPause(parts, container);
   const { local } = parts.volumes.parts.drivers;
   await local.settle(parts.volumes.records().flatMap(({ name, driver }) => (driver === local.name ? [name] : [])));
-  await sweep(parts);
+  await sweep(parts, signal);
   await startAgain(parts, booted, ended);
   resumeShipping(parts);
   // --rm: also of those whose exit was recorded just before we died.

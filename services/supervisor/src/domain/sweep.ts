@@ -1,14 +1,15 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { errorMessage } from "@berth/errors";
 import { sweepGroups } from "./cgroups.ts";
 import type { Parts } from "./containers/parts.ts";
 
 /**
  * Removes what no record names: creates that a crash cut short, directories, sockets, writable layers, names, empty cgroups.
- * What cannot be swept now (the snapshotter or NATS is away) is swept in the background, or at the next start.
+ * What other services hold is swept in the background, until they have been reached or `signal` aborts.
  */
-export async function sweep(parts: Parts): Promise<void> {
+export async function sweep(parts: Parts, signal: AbortSignal): Promise<void> {
   const { paths, registry } = parts;
   const known = new Set(registry.all().map(({ id }) => id));
   const volumes = parts.volumes.names;
@@ -28,9 +29,33 @@ export async function sweep(parts: Parts): Promise<void> {
     sweepGroups([...ours].filter((id) => !running.has(id))),
   ]);
   // Not waited for: a service that is away must not keep this one from serving.
-  void sweepRemote(parts).catch((error: unknown) => {
-    parts.log.warn({ err: errorMessage(error) }, "the sweep goes on at the next start");
-  });
+  for (const step of [sweepNames, sweepSnapshots]) {
+    void untilDone(
+      () => step(parts),
+      signal,
+      (error) => parts.log.warn({ err: errorMessage(error) }, "the sweep is tried again"),
+    );
+  }
+}
+
+const firstPauseMs = 200;
+const longestPauseMs = 10_000;
+
+/** Repeats `step` until it works, with growing pauses between; `failed` is told of the first failure. Never throws. */
+export async function untilDone(
+  step: () => Promise<void>,
+  signal: AbortSignal,
+  failed: (error: unknown) => void,
+): Promise<void> {
+  for (let pause = firstPauseMs; !signal.aborted; pause = Math.min(2 * pause, longestPauseMs)) {
+    try {
+      await step();
+      return;
+    } catch (error) {
+      if (pause === firstPauseMs && !signal.aborted) failed(error);
+    }
+    await sleep(pause, undefined, { signal, ref: false }).catch(() => undefined);
+  }
 }
 
 async function sweepDirectory(path: string, keep: (name: string) => boolean): Promise<void> {
@@ -49,15 +74,20 @@ async function sweepSockets({ paths }: Parts, running: ReadonlySet<string>): Pro
 
 const namesIn = (path: string): Promise<string[]> => readdir(path).catch(() => []);
 
-async function sweepRemote(parts: Parts): Promise<void> {
-  const isOurs = (id: string) => parts.registry.get(id) !== undefined || parts.registry.creating.has(id);
+const isOurs = ({ registry }: Parts, id: string): boolean =>
+  registry.get(id) !== undefined || registry.creating.has(id);
+
+async function sweepNames(parts: Parts): Promise<void> {
   for (const { name, containerId } of await parts.names.own()) {
-    if (!isOurs(containerId)) await parts.names.release(name, containerId);
+    if (!isOurs(parts, containerId)) await parts.names.release(name, containerId);
     else await releaseOther(parts, name, containerId);
   }
+}
+
+async function sweepSnapshots(parts: Parts): Promise<void> {
   for (const key of await parts.snapshots.keys()) {
     // A view on an image has its container's id and more for a key.
-    if (!isOurs(key.slice(0, 64))) await parts.snapshots.remove(key);
+    if (!isOurs(parts, key.slice(0, 64))) await parts.snapshots.remove(key);
   }
 }
 
