@@ -18,7 +18,7 @@ import { type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { gzipSync } from "node:zlib";
+import { gunzipSync, gzipSync, inflateRawSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Bed, eventually, openBed } from "../../src/index.ts";
 
@@ -302,6 +302,28 @@ describe("the archive calls", () => {
     leaving.destroy();
     await eventually("the end of the copy", async () => inboxes().length === 0 || undefined);
     await bed.docker.must(["rm", "-f", id]);
+  });
+
+  it("are compressed for whom wants it, as Docker does", async () => {
+    const id = (await bed.docker.must(["create", busybox, "true"])).trim();
+    const plain = (await bed.api.call("GET", archive(id, "/bin"))).bytes;
+    for (const [coding, decode] of [
+      ["gzip", gunzipSync],
+      ["deflate", inflateRawSync],
+    ] as const) {
+      const call = request({
+        socketPath: bed.docker.socket,
+        path: archive(id, "/bin"),
+        headers: { "accept-encoding": coding },
+      });
+      call.end();
+      const [answer] = (await once(call, "response")) as [IncomingMessage];
+      expect(answer.headers["content-encoding"]).toBe(coding);
+      const parts: Buffer[] = [];
+      for await (const part of answer) parts.push(part as Buffer);
+      expect(decode(Buffer.concat(parts)).equals(plain)).toBe(true);
+    }
+    await bed.docker.must(["rm", id]);
   });
 
   it("give copies to the container's user with -a", async () => {

@@ -8,6 +8,7 @@ import type { Node } from "../domain/nodes.ts";
 import { commonHeaders, sendEmpty, sendJson, startStream } from "../http/answer.ts";
 import { decodeBody, readBody } from "../http/body.ts";
 import type { Call, UploadCall } from "../http/call.ts";
+import { encoded, encodingFor } from "../http/encoding.ts";
 import { pieces } from "../http/pieces.ts";
 import type { Api } from "../http/server.ts";
 import { ChangeKind, markEnd } from "../rpc/types.ts";
@@ -54,18 +55,25 @@ async function hostOf(call: Call, node: Node, hostId: string): Promise<string> {
 }
 
 async function getArchive(call: Call, containers: Containers, own: string): Promise<void> {
-  const { name, res, signal } = call;
+  const { name, req, res, signal } = call;
   const path = pathOf(call);
   const node = await containers.nodes.of(name, signal);
-  const request = { container: name, path, hostId: await hostOf(call, node, own) };
-  for await (const { message } of node.supervisor.readArchive(request, { signal })) {
+  const encoding = encodingFor(req.headers["accept-encoding"]);
+  const hostId = encoding === undefined ? await hostOf(call, node, own) : "";
+  let encoder: ReturnType<typeof encoded> | undefined;
+  for await (const { message } of node.supervisor.readArchive({ container: name, path, hostId }, { signal })) {
     if (message?.$case === "stat") {
       const headers = { [statHeader]: pathStatHeader(message.value), "Content-Type": "application/x-tar" };
-      res.writeHead(200, { ...commonHeaders, ...headers });
-    } else if (message?.$case === "data") await write(res, message.value);
+      const coding = encoding === undefined ? {} : { "Content-Encoding": encoding };
+      res.writeHead(200, { ...commonHeaders, ...headers, ...coding });
+      if (encoding !== undefined) encoder = encoded(encoding, res);
+      // A client that leaves ends the call too, which says so.
+      encoder?.done.catch(() => {});
+    } else if (message?.$case === "data") await write(encoder?.input ?? res, message.value);
     else if (message?.$case === "handover") await handOverAnswer(message.value.socket, res);
   }
-  res.end();
+  (encoder?.input ?? res).end();
+  await encoder?.done;
 }
 
 function startOf(call: Pick<Call, "name" | "query">): ArchiveStart {
