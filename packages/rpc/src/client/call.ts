@@ -110,7 +110,11 @@ export class CallScope {
   }
 }
 
-/** grpc-js calls a connection that breaks while it writes (EPIPE) an internal error, and has nothing but words to tell it by. */
+/**
+ * What ends a call without a word of the server's, whose errors all have a reason. grpc-js calls a connection that breaks while it
+ * writes (EPIPE) an internal error, and has nothing but words to tell it by; a session that its server destroys is "cancelled".
+ */
 function isLoss(code: number, message: string): boolean {
-  return code === GrpcCode.UNAVAILABLE || (code === GrpcCode.INTERNAL && message.startsWith("Received RST_STREAM"));
+  if (code === GrpcCode.INTERNAL) return message.startsWith("Received RST_STREAM");
+  return code === GrpcCode.UNAVAILABLE || code === GrpcCode.CANCELLED;
 }
