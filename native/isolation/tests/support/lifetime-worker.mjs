@@ -18,6 +18,9 @@ const options = {
   sync: false,
   deferLinks: false,
 };
+const ignore = (promises) => {
+  for (const promise of [promises.opened, promises.done]) promise.catch(() => {});
+};
 const push = new native.LayerApply({ ...options, source: { kind: "push", path: null } });
 push.start().catch(() => {});
 push.write(Buffer.alloc(700));
@@ -34,13 +37,21 @@ const diff = new native.LayerDiff({
 });
 diff.read().catch(() => {});
 // Of this process: its root is a container's as good as any.
-const view = { process: process.pid, parent: process.ppid, rootfs: [], binds: [], at: "", throwaway: false };
-const tree = new native.TreeRead(view, "/usr/include");
+const view = { process: process.pid, parent: process.ppid, rootfs: [], binds: [], at: "", throwaway: false, alone: false };
+const tree = new native.TreeRead(view, "/usr/include", null);
 tree.start().catch(() => {});
 tree.read().catch(() => {});
-const write = new native.TreeWrite(view, { directory: target, keepKind: false, user: null });
-write.start().catch(() => {});
+const write = new native.TreeWrite(view, { directory: target, keepKind: false, user: null, inbox: null });
+ignore(write.start());
 write.write(Buffer.alloc(700));
+// Nobody ever hands a connection over to these.
+const inbox = (name) => join(target, name);
+const waitingRead = new native.TreeRead(view, "/usr/include", inbox("read"));
+waitingRead.start().catch(() => {});
+waitingRead.read().catch(() => {});
+ignore(new native.TreeWrite(view, { directory: target, keepKind: false, user: null, inbox: inbox("write") }).start());
+const log = { compact: false, stdout: true, stderr: true, timestamps: false, details: false, framed: true };
+ignore(new native.LogSend({ ...log, files: [], since: "", until: "", inbox: inbox("log") }).start());
 const [read] = native.pipe();
 native.watchReport(read, -1).promise.catch(() => {});
 native.diskUsage("/usr/include").catch(() => {});

@@ -44,19 +44,19 @@ async function killAndWait(subject: Subject): Promise<void> {
   }
 }
 
-/** Goes on until `until` (ms since epoch), with what `random` says; `subjectOf` names each life's container. Throws WrongAnswer. */
+/** Goes on until `isOver`, with what `random` says; `subjectOf` names each life's container. Throws WrongAnswer. */
 export async function liveLives(
   bed: Bed,
   subjectOf: (life: number) => Subject,
   random: Random,
-  until: number,
+  isOver: () => boolean,
   tally: Tally,
 ): Promise<void> {
-  for (let life = 0; Date.now() < until; life++) {
+  for (let life = 0; !isOver(); life++) {
     const subject = subjectOf(life);
     await subject.create();
     if (random.next() < 0.9) await subject.change("start", [204], "running");
-    for (let step = random.between(0, 12); step > 0 && Date.now() < until; step--) {
+    for (let step = random.between(0, 12); step > 0 && !isOver(); step--) {
       if (subject.status === "paused") await subject.change("unpause", [204], "running");
       if (subject.status !== "running") {
         if (random.next() < 0.5) break;

@@ -34,26 +34,35 @@ export async function soak({ seconds, clients, seed }: SoakOptions): Promise<Soa
     const killed = new Map<string, number>();
     const gatewayDeaths = () => killed.get("gateway") ?? 0;
     const image = await bed.pull("busybox");
-    const work = (until: number, from: number) =>
-      Promise.all(
-        Array.from({ length: clients }, (_, index) => {
-          const subject = (life: number) =>
-            new Subject(`soak-${from + index}-${life}`, { api: bed.api, image, gatewayDeaths });
-          return liveLives(bed, subject, new Random(seed + (from + index) * 7919), until, tally);
-        }),
-      );
-    await work(Date.now() + warmUpMs, 0);
+    const work = async (ms: number, from: number) => {
+      const until = Date.now() + ms;
+      const isOver = () => calm.signal.aborted || Date.now() >= until;
+      const live = async (index: number) => {
+        const subject = (life: number) => new Subject(`soak-${index}-${life}`, { api: bed.api, image, gatewayDeaths });
+        try {
+          await liveLives(bed, subject, new Random(seed + index * 7919), isOver, tally);
+        } catch (error) {
+          calm.abort();
+          throw error;
+        }
+      };
+      // Each is waited for: what one still makes while the engine is stopped would stay.
+      const ends = await Promise.allSettled(Array.from({ length: clients }, (_, index) => live(from + index)));
+      const failure = ends.find((end) => end.status === "rejected");
+      if (failure) throw failure.reason;
+    };
+    await work(warmUpMs, 0);
     await sleep(restMs);
     const before = await holding(bed.engine);
     const killing = killServices(bed.engine, new Random(seed), calm.signal, killed);
-    const worked = work(Date.now() + seconds * 1000, clients);
+    const worked = work(seconds * 1000, clients);
     try {
       await Promise.race([worked, killing]);
     } finally {
       calm.abort();
+      await Promise.allSettled([worked, killing]);
     }
     await killing;
-    await worked;
     await sleep(restMs);
     const after = await holding(bed.engine);
     const grown = growth(before, after);
