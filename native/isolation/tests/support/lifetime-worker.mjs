@@ -37,7 +37,15 @@ const diff = new native.LayerDiff({
 });
 diff.read().catch(() => {});
 // Of this process: its root is a container's as good as any.
-const view = { process: process.pid, parent: process.ppid, rootfs: [], binds: [], at: "", throwaway: false, alone: false };
+const view = {
+  process: process.pid,
+  parent: process.ppid,
+  rootfs: [],
+  binds: [],
+  at: "",
+  throwaway: false,
+  alone: false,
+};
 const tree = new native.TreeRead(view, "/usr/include", null);
 tree.start().catch(() => {});
 tree.read().catch(() => {});
