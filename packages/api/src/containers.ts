@@ -7,5 +7,6 @@ export {
   protobufPackage,
 } from "./gen/berth/containers/v1/containers.ts";
 export * from "./gen/berth/containers/v1/files.ts";
+export * from "./gen/berth/containers/v1/node.ts";
 export * from "./gen/berth/containers/v1/spec.ts";
 export * from "./gen/berth/containers/v1/stats.ts";
