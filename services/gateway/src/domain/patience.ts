@@ -1,8 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { isBerthError } from "@berth/errors";
 
-/** ms without a service after which a stream is given up; one that is restarted is back within 2 s. */
-const patienceMs = 30_000;
+/**
+ * ms without a service after which a stream is given up. One that is restarted is back within 2 s, but one that dies again and again
+ * is given longer and longer pauses by its launcher, and an upgrade may take a minute.
+ */
+const patienceMs = 120_000;
 const retryMs = 100;
 
 /** For a stream that is taken up again when the service behind it comes back. */
