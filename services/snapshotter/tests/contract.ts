@@ -166,13 +166,13 @@ export function snapshotterContract(name: string, factory: () => Promise<Subject
         reason: "INVALID_ARGUMENT",
       });
       for (const call of [
-        snapshotter.stat("no"),
-        snapshotter.mounts("no"),
-        snapshotter.usage("no"),
-        snapshotter.commit("no", "x"),
-        collect(snapshotter.diff("no")),
+        () => snapshotter.stat("no"),
+        () => snapshotter.mounts("no"),
+        () => snapshotter.usage("no"),
+        () => snapshotter.commit("no", "x"),
+        () => collect(snapshotter.diff("no")),
       ]) {
-        await expect(call).rejects.toMatchObject({ reason: "NOT_FOUND" });
+        await expect(call()).rejects.toMatchObject({ reason: "NOT_FOUND" });
       }
     });
 
