@@ -6,6 +6,7 @@
 
 #include "addon/addon.h"
 #include "addon/job.h"
+#include "addon/opening.h"
 #include "logs/format.h"
 #include "stream/handover.h"
 #include "stream/http_output.h"
@@ -17,8 +18,6 @@ namespace {
 constexpr size_t kRead = 256 * 1024;
 /// Bytes of output that make a chunk.
 constexpr size_t kChunk = 128 * 1024;
-/// ms that a connection may take to come, once its inbox has been told of.
-constexpr int kHandoverTimeout = 10'000;
 /// Docker's own bound for the number of files, and far more than anybody has.
 constexpr uint32_t kMaxFiles = 10'000;
 
@@ -75,17 +74,12 @@ struct SendState {
   std::string inbox;
   stream::Interrupt interrupt;
   Result<void> result;
-  std::optional<Napi::Promise::Deferred> opening;  // JavaScript thread only
-
-  void opened(bool yes) {
-    const auto deferred = std::exchange(opening, std::nullopt);
-    if (deferred) deferred->Resolve(Napi::Boolean::New(deferred->Env(), yes));
-  }
+  Opening opening;  // JavaScript thread only
 
   Result<void> run(Job& job) {
     BERTH_ASSIGN(stream::Inbox clients, stream::Inbox::open(inbox));
-    job.post([this](Napi::Env) { opened(true); });
-    BERTH_ASSIGN(const stream::Connection client, clients.take(interrupt, kHandoverTimeout));
+    job.post([this](Napi::Env) { opening.tell(true); });
+    BERTH_ASSIGN(const stream::Connection client, clients.take(interrupt, stream::kHandoverTimeout));
     stream::HttpOutput output(client.fd.get(), interrupt);
     logs::Formatter formatter(format);
     std::string formatted;
@@ -187,16 +181,13 @@ class LogSend final : public Napi::ObjectWrap<LogSend> {
       return env.Undefined();
     }
     const auto deferred = Napi::Promise::Deferred::New(env);
-    state_->opening = Napi::Promise::Deferred::New(env);
-    Napi::Object promises = Napi::Object::New(env);
-    promises.Set("opened", state_->opening->Promise());
-    promises.Set("done", deferred.Promise());
+    const Napi::Object promises = state_->opening.begin(env, deferred.Promise());
     const auto state = state_;
     Job::start(
         env, "berth log send", [state](Job& job) { state->result = state->run(job); },
         [state, deferred](Napi::Env js) {
           state->parts.clear();
-          state->opened(false);
+          state->opening.tell(false);
           if (!state->result.ok()) return deferred.Reject(to_js_error(js, state->result.error()).Value());
           deferred.Resolve(js.Undefined());
         },

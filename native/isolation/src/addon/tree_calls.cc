@@ -16,9 +16,6 @@
 namespace berth::addon {
 namespace {
 
-/// ms that a connection may take to come, once its inbox has been told of.
-constexpr int kHandoverTimeout = 10'000;
-
 Napi::Value to_js(Napi::Env env, const tar::PathStatus& path) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("size", static_cast<double>(path.status.st_size));
@@ -127,7 +124,7 @@ class ClientOutput {
  private:
   Result<void> open() {
     if (http_) return {};
-    BERTH_ASSIGN(client_, inbox_.take(interrupt_, kHandoverTimeout));
+    BERTH_ASSIGN(client_, inbox_.take(interrupt_, stream::kHandoverTimeout));
     http_.emplace(client_.fd.get(), interrupt_);
     return {};
   }

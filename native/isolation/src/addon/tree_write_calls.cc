@@ -5,6 +5,7 @@
 
 #include "addon/addon.h"
 #include "addon/job.h"
+#include "addon/opening.h"
 #include "addon/view.h"
 #include "container/users.h"
 #include "stream/handover.h"
@@ -15,8 +16,6 @@ namespace berth::addon {
 namespace {
 
 constexpr size_t kMaxQueued = 4u << 20;  // bytes that write() takes before it makes the caller wait
-/// ms that a connection may take to come, once its inbox has been told of.
-constexpr int kHandoverTimeout = 10'000;
 /// Of a body that nobody wants: what is worth reading before the answer, so that a client that still writes reads why, and ms for that.
 constexpr uint64_t kSkimmed = 256 * 1024;
 constexpr int kSkimTimeout = 1'000;
@@ -53,12 +52,8 @@ struct WriteState {
   Job* job = nullptr;     // valid while the job's thread runs
   std::vector<Napi::Promise::Deferred> waiting;    // JavaScript thread only
   bool settled = false;                            // JavaScript thread only
-  std::optional<Napi::Promise::Deferred> opening;  // JavaScript thread only
+  Opening opening;  // JavaScript thread only
 
-  void opened(bool yes) {
-    const auto deferred = std::exchange(opening, std::nullopt);
-    if (deferred) deferred->Resolve(Napi::Boolean::New(deferred->Env(), yes));
-  }
   void release_writers() {
     for (const auto& deferred : std::exchange(waiting, {})) deferred.Resolve(deferred.Env().Undefined());
   }
@@ -78,7 +73,7 @@ struct WriteState {
     // The umask belongs to the process unless the thread leaves the shared one.
     if (::unshare(CLONE_FS) != 0) return sys_error("unshare", "CLONE_FS");
     ::umask(0);
-    job->post([this](Napi::Env) { opened(true); });
+    job->post([this](Napi::Env) { opening.tell(true); });
     return clients ? receive(root.get(), *clients) : unpack(root.get(), *source);
   }
 
@@ -91,7 +86,7 @@ struct WriteState {
   }
 
   Result<void> receive(int root, stream::Inbox& clients) {
-    BERTH_ASSIGN(stream::Connection client, clients.take(interrupt, kHandoverTimeout));
+    BERTH_ASSIGN(stream::Connection client, clients.take(interrupt, stream::kHandoverTimeout));
     BERTH_ASSIGN(stream::HttpInput input, stream::HttpInput::create(client.fd.get(), interrupt, std::move(client.head)));
     ClientSource archive(input, interrupt);
     const auto unpacked = unpack(root, archive);
@@ -149,11 +144,7 @@ class TreeWrite final : public Napi::ObjectWrap<TreeWrite> {
       return env.Undefined();
     }
     const auto deferred = Napi::Promise::Deferred::New(env);
-    state_->opening = Napi::Promise::Deferred::New(env);
-    // Now: a deferred knows its promise only as long as the call lasts that made it.
-    Napi::Object promises = Napi::Object::New(env);
-    promises.Set("opened", state_->opening->Promise());
-    promises.Set("done", deferred.Promise());
+    const Napi::Object promises = state_->opening.begin(env, deferred.Promise());
     const auto state = state_;
     Job::start(
         env, "berth tree write",
@@ -163,7 +154,7 @@ class TreeWrite final : public Napi::ObjectWrap<TreeWrite> {
         },
         [state, deferred](Napi::Env js) {
           state->settled = true;
-          state->opened(false);
+          state->opening.tell(false);
           state->release_writers();  // they learn of a failure by the result
           if (!state->result.ok()) return deferred.Reject(to_js_error(js, state->result.error()).Value());
           deferred.Resolve(Napi::Boolean::New(js, state->reusable));

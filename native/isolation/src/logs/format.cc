@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/hex.h"
+
 namespace berth::logs {
 namespace {
 
@@ -35,12 +37,6 @@ std::string padded(std::string_view time) {
   text.resize(kSeconds + 1 + kDigits, '0');
   text += 'Z';
   return text;
-}
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
 /// Four hexadecimal digits; -1 when they are none.

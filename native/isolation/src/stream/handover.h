@@ -38,6 +38,8 @@ class Inbox {
 /// Sends `fd` and `head` (at most kMaxHead bytes, at least one) to the inbox at `path`. The caller keeps its own descriptor.
 Result<void> hand_over(const std::string& path, int fd, std::string_view head);
 
+/// ms that a connection may take to come, once its inbox has been told of.
+constexpr int kHandoverTimeout = 10'000;
 /// What a process may have read from a connection before it gives it away.
 constexpr size_t kMaxHead = 160 * 1024;
 

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <vector>
 
+#include "base/hex.h"
+
 namespace berth::stream {
 namespace {
 
@@ -20,16 +22,10 @@ constexpr size_t kLengthDigits = 16;
 
 Error malformed(const char* what) { return Error{EPROTO, "http", "body", what}; }
 
-int digit_of(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /// Hexadecimal digits at the front; `count` is how many. Nothing longer than 15 of them fits a size.
 uint64_t hexadecimal(std::string_view text, size_t& count) {
   uint64_t value = 0;
-  for (count = 0; count < text.size() && digit_of(text[count]) >= 0; ++count) value = value << 4 | static_cast<uint64_t>(digit_of(text[count]));
+  for (count = 0; count < text.size() && hex_digit(text[count]) >= 0; ++count) value = value << 4 | static_cast<uint64_t>(hex_digit(text[count]));
   return value;
 }
 

@@ -56,7 +56,7 @@ export function renderDetails({ Images, Containers, Volumes }: Usage): string {
 function imageRows(image: ImageUsage): Row[] {
   const tags = image.RepoTags ?? [];
   return (tags.length === 0 ? ["<none>:<none>"] : tags).map((text) => {
-    const { name, tag } = text === "<none>:<none>" ? { name: "<none>", tag: "<none>" } : splitReference(text);
+    const { name, tag } = splitReference(text);
     return {
       REPOSITORY: name,
       TAG: tag,

@@ -56,7 +56,7 @@ export class UnaryCalls {
     if (lane === undefined) {
       lane = new Lane(channel, (unknown) => {
         this.#lanes.delete(channel);
-        // A server that has no lanes is not asked again until there is another connection's worth of calls.
+        // A server that has no lanes is not asked again.
         this.#before.set(channel, unknown ? Number.NEGATIVE_INFINITY : 0);
       });
       this.#lanes.set(channel, lane);

@@ -6,6 +6,7 @@ import { endGently } from "./unread.ts";
 
 /** bytes; below it a body of known length is read here sooner than it is given away. */
 const worthGiving = 1024 * 1024;
+
 /**
  * A request that looks like one for an upgrade where `isUpload` says so: the server then stops reading behind its head and hands over the
  * connection, which is the only way to leave a body unread.
