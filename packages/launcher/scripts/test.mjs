@@ -1,9 +1,9 @@
 // Everything that must hold, in the order of its cost: types, lint, native, unit, root, end to end. Goes on after a
-// failure, so that one run tells all; the last line is the sum.
+// failure, so that one run tells all; the last lines name what failed and give the sum.
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
@@ -21,7 +21,7 @@ try {
 } finally {
   rmSync(reports, { recursive: true, force: true });
 }
-if (failures.length > 0) console.log(`failed: ${failures.join(", ")}`);
+if (failures.length > 0) console.log(`\n== failed\n${failures.join("\n")}`);
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
 process.exitCode = totals.failed > 0 ? 1 : 0;
 
@@ -51,9 +51,21 @@ async function vitest(project) {
 /** A file that did not even load has no failed test in the report, and still fails the run. */
 function readReport(report, status) {
   if (!existsSync(report)) return { passed: 0, failed: status === 0 ? 0 : 1 };
-  const { numPassedTests: passed, numFailedTests: failed } = JSON.parse(readFileSync(report, "utf8"));
-  return { passed, failed: status !== 0 && failed === 0 ? 1 : failed };
+  const { numPassedTests: passed, numFailedTests: failed, testResults } = JSON.parse(readFileSync(report, "utf8"));
+  return { passed, failed: status !== 0 && failed === 0 ? 1 : failed, names: failedTests(testResults) };
 }
+
+/** A line for each failed test and each file that did not load: its file, its name, how its message begins. */
+function failedTests(files) {
+  return files.flatMap(({ name, status, message, assertionResults }) => {
+    const file = relative(root, name);
+    const tests = assertionResults.filter((test) => test.status === "failed");
+    if (status === "failed" && tests.length === 0) return [`${file}: ${firstLine(message)}`];
+    return tests.map(({ fullName, failureMessages: [why = ""] }) => `${file} > ${fullName}: ${firstLine(why)}`);
+  });
+}
+
+const firstLine = (text) => text.split("\n", 1)[0];
 
 /** Native workspaces bring their own runner as the script test:native, which says "N passed, N failed". */
 function nativeWorkspaces() {
@@ -80,10 +92,11 @@ function heading(name) {
   console.log(`\n== ${name} (after ${Math.round(performance.now() / 1000)} s)`);
 }
 
-function count(name, { passed, failed }) {
+/** `names`: of what failed, where more is known than that something did. */
+function count(name, { passed, failed, names = [] }) {
   totals.passed += passed;
   totals.failed += failed;
-  if (failed > 0) failures.push(name);
+  if (failed > 0) failures.push(name, ...names.map((line) => `  ${line}`));
 }
 
 function run([command, ...args], { cwd = root, keep = false } = {}) {

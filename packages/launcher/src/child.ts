@@ -21,7 +21,15 @@ export interface ChildEvents {
 
 /** A process that ran this long is no crash loop: its next restart is at once again. */
 const healthyAfterMs = 10_000;
-const maxPauseMs = 10_000;
+/** Between starts of a process that never came to serve: it lacks something, which more starts don't bring. */
+const maxStartPauseMs = 10_000;
+/** Between starts of one that served before it died: its clients wait for it, 5 s for a call. */
+const maxServedPauseMs = 1_000;
+
+/** ms before the start that follows the `failures`-th death in a row of a process, that `served` before it died or did not. */
+export function pauseBefore(failures: number, served: boolean): number {
+  return failures === 1 ? 0 : Math.min(served ? maxServedPauseMs : maxStartPauseMs, 125 * 2 ** failures);
+}
 
 /** One process that is kept running: the first restart comes at once, repeated ones after growing pauses. */
 export class Child {
@@ -32,6 +40,7 @@ export class Child {
   #process: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
   #startedAt = 0;
+  #served = false;
   #failures = 0;
   #stopping = false;
   #restart: NodeJS.Timeout | undefined;
@@ -52,10 +61,16 @@ export class Child {
     return this.#failures;
   }
 
+  /** It has been seen serving since its last start. */
+  served(): void {
+    this.#served = true;
+  }
+
   start(): void {
     const { command, args } = this.#spec;
     const log = this.#logs.open(this.name);
     this.#startedAt = performance.now();
+    this.#served = false;
     const child = spawn(command, args, this.#options(log));
     closeSync(log);
     this.#process = child;
@@ -102,7 +117,7 @@ export class Child {
     this.#process = undefined;
     if (this.#stopping) return;
     this.#failures = performance.now() - this.#startedAt > healthyAfterMs ? 1 : this.#failures + 1;
-    const pause = this.#failures === 1 ? 0 : Math.min(maxPauseMs, 125 * 2 ** this.#failures);
+    const pause = pauseBefore(this.#failures, this.#served);
     this.#events.died(this.name, how, pause);
     this.#restart = setTimeout(() => this.start(), pause);
   }

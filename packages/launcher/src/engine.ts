@@ -179,6 +179,7 @@ export class Engine {
         if (!current()) return;
         this.#serving.set(name, pid);
         this.#state?.setServing(name, pid);
+        this.#children.find((child) => child.name === name)?.served();
         return;
       }
       await pause(pollMs);

@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { pauseBefore } from "../src/child.ts";
 import { identify, isRunning, lockDirectory } from "../src/lock.ts";
 import { LogDirectory } from "../src/logs.ts";
 import { readOptions } from "../src/options.ts";
@@ -13,6 +14,14 @@ beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), "berth-launcher-"));
 });
 afterEach(() => rmSync(dir, { recursive: true }));
+
+describe("the pause before a restart", () => {
+  it("grows with deaths in a row, for what has served to a second, so that nobody's call gives up meanwhile", () => {
+    const pauses = (served: boolean) => [1, 2, 3, 4, 5, 6, 7, 100].map((failures) => pauseBefore(failures, served));
+    expect(pauses(true)).toEqual([0, 500, 1_000, 1_000, 1_000, 1_000, 1_000, 1_000]);
+    expect(pauses(false)).toEqual([0, 500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000]);
+  });
+});
 
 describe("options", () => {
   it("come from flags, then the environment, then defaults", () => {

@@ -194,7 +194,7 @@ it("who waits for a container that ends and goes while the supervisor is dead is
     async () => (await bed.docker.must(["ps", "-q", "--filter", "name=rm-"])).split("\n").length > 2,
   );
   await restart("supervisor", "SIGKILL");
-  expect(await waiting).toMatchObject({ code: 0, stdout: "8\n" });
+  expect(await waiting).toMatchObject({ code: 0, stdout: "8\n", stderr: "" });
   expect(await client).toMatchObject({ code: 9, stdout: "up\n", stderr: "" });
   await bed.docker.must(["rm", "rm-kept"]);
 }, 60_000);

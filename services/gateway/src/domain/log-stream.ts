@@ -1,5 +1,5 @@
 import type { LogPlace, LogsRequest, Supervisor } from "../rpc/types.ts";
-import { Patience } from "./patience.ts";
+import { beginningMs, Patience } from "./patience.ts";
 
 /**
  * A container's log in pieces, over restarts of its supervisor: what an answer brought is not asked for again. The first piece of
@@ -23,9 +23,7 @@ export async function* readLog(
       }
       return;
     } catch (error) {
-      // Before the first answer the caller is told, and asks again if it likes.
-      if (from === undefined) throw error;
-      await patience.after(error, signal);
+      await patience.after(error, signal, from === undefined ? beginningMs : undefined);
     }
   }
 }

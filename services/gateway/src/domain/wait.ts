@@ -2,7 +2,7 @@ import { BerthError, isBerthError } from "@berth/errors";
 import type { Supervisor, WaitCondition } from "../rpc/types.ts";
 import type { Containers } from "./containers.ts";
 import type { EventFeed } from "./events.ts";
-import { Patience } from "./patience.ts";
+import { beginningMs, Patience } from "./patience.ts";
 
 export interface Exit {
   exitCode: number;
@@ -44,10 +44,10 @@ export async function waitForExit(
       }
       throw new BerthError("UNAVAILABLE", "the supervisor ended the wait without an exit code");
     } catch (error) {
-      if (lastExit === undefined) throw error;
-      if (isBerthError(error) && error.reason === "NO_SUCH_CONTAINER")
+      const isRegistered = lastExit !== undefined;
+      if (isRegistered && isBerthError(error) && error.reason === "NO_SUCH_CONTAINER")
         return await exitOfRemoved(feed, container, begun - clockSlack, error, signal);
-      await patience.after(error, signal);
+      await patience.after(error, signal, isRegistered ? undefined : beginningMs);
     }
   }
 }
