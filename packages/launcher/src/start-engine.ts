@@ -15,6 +15,8 @@ export interface StartEngineOptions {
   netns?: string;
   /** Engine API endpoints; unix://RUN_DIR/berth.sock unless given. */
   hosts?: readonly string[];
+  /** Further words for the launcher. */
+  args?: readonly string[];
   /** Beside this process' own. */
   env?: NodeJS.ProcessEnv;
 }
@@ -86,13 +88,14 @@ async function untilHealthy(runDir: string, service: string, timeoutMs: number):
   }
 }
 
-function launch({ root, runDir, services, netns, hosts, env }: StartEngineOptions): ChildProcess {
+function launch({ root, runDir, services, netns, hosts, args: more = [], env }: StartEngineOptions): ChildProcess {
   const main = join(projectDir, "packages/launcher/dist/main.js");
   if (!existsSync(main)) throw new BerthError("NOT_FOUND", "the launcher is not built (npm run build)");
   const args = [
     ...["--root", root, "--run-dir", runDir, "--no-hello"],
     ...(services === undefined ? [] : ["--services", services.join(",")]),
     ...(hosts ?? []).flatMap((host) => ["--host", host]),
+    ...more,
   ];
   // nsenter becomes the program it starts: the pid is the launcher's.
   const [command, ...before] =
