@@ -1,6 +1,6 @@
 import type { Store } from "@berth/store";
 import { Connection, type ConnectionOptions } from "./connection.ts";
-import { type EventsQuery, readEvents, type SequencedEvent } from "./events.ts";
+import { type EventsQuery, type EventsRange, eventsRange, readEvents, type SequencedEvent } from "./events.ts";
 import { JetStream } from "./jetstream.ts";
 import { makeNames, type Names } from "./names.ts";
 import { makeOutbox, type Outbox } from "./outbox.ts";
@@ -27,6 +27,8 @@ export interface Bus {
   /** The outbox kept in a service's store; one a store. */
   outbox(store: Store): Outbox;
   events(query: EventsQuery): AsyncIterable<SequencedEvent>;
+  /** @throws UNAVAILABLE */
+  eventsRange(): Promise<EventsRange>;
   readonly names: Names;
 }
 
@@ -72,6 +74,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
       return outbox;
     },
     events: (query) => readEvents(connection, jetstream, query),
+    eventsRange: () => eventsRange(connection, jetstream),
     names,
   };
 }

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { errorMessage } from "@berth/errors";
 import { type Consumer, DeliverPolicy, type JsMsg } from "@nats-io/jetstream";
 import { type Connection, sleep } from "./connection.ts";
-import { eventsStream, type JetStream } from "./jetstream.ts";
+import { eventsStream, type JetStream, withinDeadline } from "./jetstream.ts";
 
 /** One thing that happened, as Docker's /events tells it (Engine API, "Monitor events"). */
 export interface EventRecord {
@@ -27,8 +27,10 @@ export interface EventsQuery {
   until?: bigint | undefined;
   /** From this sequence of the stream on, wins over `since`. */
   fromSequence?: number | undefined;
-  /** Events of this type alone; the server leaves out the others. */
-  type?: EventRecord["type"] | undefined;
+  /** The last sequence that is given; then, or when there is no event before it, the iteration ends. */
+  through?: number | undefined;
+  /** Events of these types alone; the server leaves out the others. */
+  types?: readonly EventRecord["type"][] | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -73,10 +75,13 @@ export async function* readEvents(
       if (!up) source.interrupt();
     });
     try {
+      if (query.through !== undefined && source.isEmpty) return;
       for await (const message of source) {
+        if (query.through !== undefined && message.seq > query.through) return;
         position = { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: message.seq + 1 };
         const event = decode(message);
         if (event !== undefined && inRange(event, query)) yield event;
+        if (query.through !== undefined && (message.seq === query.through || message.info.pending === 0)) return;
       }
       if (source.finished) return;
     } catch (error) {
@@ -87,6 +92,26 @@ export async function* readEvents(
     }
     if (!signal?.aborted && !connection.up) await attempt(() => connection.whenUp(signal), connection, signal);
   }
+}
+
+/** What there is of events. */
+export interface EventsRange {
+  /** Sequence of the oldest one kept; of the next one, where none is. */
+  oldest: number;
+  /** What the next one's will be, at least. */
+  next: number;
+}
+
+/** ms */
+const rangePatienceMs = 5_000;
+
+/** @throws UNAVAILABLE when NATS does not answer */
+export function eventsRange(connection: Connection, jetstream: JetStream): Promise<EventsRange> {
+  return withinDeadline(connection, rangePatienceMs, "events are out of reach", async () => {
+    const { state } = await (await jetstream.manager()).streams.info(eventsStream);
+    // A stream that has never had a message begins at nought.
+    return { oldest: Math.max(1, state.first_seq), next: state.last_seq + 1 };
+  });
 }
 
 type Start = {
@@ -119,20 +144,25 @@ async function firstPosition(connection: Connection, jetstream: JetStream, query
 /** One consumer's run. `finished` tells an end that was asked for from one that the connection made. */
 class EventSource implements AsyncIterable<JsMsg> {
   finished = false;
+  /** Nothing was there to be read when it was opened. */
+  readonly isEmpty: boolean;
   readonly #messages: Awaited<ReturnType<Consumer["consume"]>>;
   readonly #query: EventsQuery;
   #caughtUp: boolean;
+  #iterated = false;
   #timer: NodeJS.Timeout | undefined;
 
   private constructor(messages: Awaited<ReturnType<Consumer["consume"]>>, caughtUp: boolean, query: EventsQuery) {
     this.#messages = messages;
     this.#caughtUp = caughtUp;
+    this.isEmpty = caughtUp;
     this.#query = query;
   }
 
   static async open(jetstream: JetStream, start: Start, query: EventsQuery): Promise<EventSource> {
     await jetstream.manager();
-    const filter = query.type === undefined ? {} : { filter_subjects: `berth.events.${query.type}.>` };
+    const { types = [] } = query;
+    const filter = types.length === 0 ? {} : { filter_subjects: types.map((type) => `berth.events.${type}.>`) };
     const consumer = await jetstream.client.consumers.get(eventsStream, { ...start, ...filter });
     const { num_pending: pending } = await consumer.info();
     const messages = await consumer.consume({ max_messages: 256 });
@@ -140,6 +170,7 @@ class EventSource implements AsyncIterable<JsMsg> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<JsMsg> {
+    this.#iterated = true;
     const { signal, until } = this.#query;
     const finish = () => {
       this.finished = true;
@@ -166,7 +197,9 @@ class EventSource implements AsyncIterable<JsMsg> {
   }
 
   async close(): Promise<void> {
-    await this.#messages.close();
+    const closed = this.#messages.close();
+    // The end is told to whoever iterates: with nobody there it never comes.
+    if (this.#iterated) await closed;
   }
 
   /** Looks at `until` and then every minute at most: timers can't wait longer than 24 days, and clocks are set. */

@@ -1,6 +1,13 @@
 /** NATS for the services: presence, the stream of events, names that all hosts agree on. The only package that knows NATS. */
 export { type Bus, type BusOptions, connectBus } from "./bus.ts";
-export { type EventRecord, type EventsQuery, newEventId, nowNano, type SequencedEvent } from "./events.ts";
+export {
+  type EventRecord,
+  type EventsQuery,
+  type EventsRange,
+  newEventId,
+  nowNano,
+  type SequencedEvent,
+} from "./events.ts";
 export type { NameEntry, Names, NameValue } from "./names.ts";
 export type { Outbox } from "./outbox.ts";
 export type { Presence } from "./presence.ts";

@@ -89,8 +89,29 @@ it("gives events of one type alone where that is asked for", async () => {
   const image = { ...event("of an image"), type: "image" as const };
   await store.write([outbox.op(event("of a container")), outbox.op(image), outbox.op(event("of another"))]);
   await outbox.flushed();
-  const read = await Array.fromAsync(bus.events({ since, until: nowNano(), type: "image" }));
+  const read = await Array.fromAsync(bus.events({ since, until: nowNano(), types: ["image"] }));
   expect(read.map(({ actorId }) => actorId)).toEqual(["of an image"]);
+});
+
+it("ends a replay behind the last event that was asked for, whatever comes meanwhile and of whatever type", async () => {
+  const [bus, store] = [await bench.bus(), await bench.store("through")];
+  const outbox = bus.outbox(store);
+  const before = await bus.eventsRange();
+  const image = { ...event("image"), type: "image" as const };
+  await store.write([outbox.op(event("one")), outbox.op(event("two")), outbox.op(image)]);
+  await outbox.flushed();
+  const { oldest, next } = await bus.eventsRange();
+  expect([oldest, next]).toEqual([before.oldest, before.next + 3]);
+  const ids = async (query: Parameters<Bus["events"]>[0]) =>
+    (await Array.fromAsync(bus.events({ fromSequence: before.next, ...query }))).map(({ actorId }) => actorId);
+  expect(await ids({ through: next - 1 })).toEqual(["one", "two", "image"]);
+  expect(await ids({ through: before.next })).toEqual(["one"]);
+  expect(await ids({ through: before.next - 1 })).toEqual([]);
+  expect(await ids({ through: next - 1, types: ["container"] })).toEqual(["one", "two"]);
+  expect(await ids({ through: next - 1, types: ["volume"] })).toEqual([]);
+  expect(await ids({ through: next - 1, types: ["image", "container"] })).toEqual(["one", "two", "image"]);
+  // Nothing is there from the next one on.
+  expect(await ids({ fromSequence: next, through: next - 1 })).toEqual([]);
 });
 
 it("ends a replay at `until`, and a live stream when that time comes", async () => {

@@ -1,5 +1,7 @@
+import type { BerthError } from "@berth/errors";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CompatServiceDefinition, ServiceDefinition } from "nice-grpc";
+import { malformed } from "./wire.ts";
 
 /** ts-proto's generic definition, as far as it is used here. */
 interface GeneratedDefinition {
@@ -31,6 +33,32 @@ let writer = new BinaryWriter();
  * the cut: five times the memory of each message, which for streams of 256 KiB chunks is nearly all their time.
  */
 export function withLeanCodec(definition: CompatServiceDefinition): ServiceDefinition {
+  return withCodec(definition, ({ requestType, responseType }) => ({
+    requestSerialize: serializer(requestType),
+    requestDeserialize: (bytes) => decodeRequest(requestType, bytes),
+    responseSerialize: serializer(responseType),
+    responseDeserialize: (bytes) => responseType.decode(bytes),
+  }));
+}
+
+/** The definition for whoever passes messages on: each is its bytes, both ways. */
+export function withRawCodec(definition: CompatServiceDefinition): ServiceDefinition {
+  return withCodec(definition, () => ({
+    requestSerialize: bytesOf,
+    requestDeserialize: (bytes) => bytes,
+    responseSerialize: bytesOf,
+    responseDeserialize: (bytes) => bytes,
+  }));
+}
+
+interface Codec {
+  requestSerialize(message: unknown): Uint8Array;
+  requestDeserialize(bytes: Uint8Array): unknown;
+  responseSerialize(message: unknown): Uint8Array;
+  responseDeserialize(bytes: Uint8Array): unknown;
+}
+
+function withCodec(definition: CompatServiceDefinition, codecOf: (method: GeneratedMethod) => Codec) {
   const { fullName, methods } = definition as unknown as GeneratedDefinition;
   return Object.fromEntries(
     Object.entries(methods).map(([key, method]) => [
@@ -39,14 +67,35 @@ export function withLeanCodec(definition: CompatServiceDefinition): ServiceDefin
         path: `/${fullName}/${method.name}`,
         requestStream: method.requestStream,
         responseStream: method.responseStream,
-        requestSerialize: serializer(method.requestType),
-        requestDeserialize: (bytes: Uint8Array) => method.requestType.decode(bytes),
-        responseSerialize: serializer(method.responseType),
-        responseDeserialize: (bytes: Uint8Array) => method.responseType.decode(bytes),
+        ...codecOf(method),
         options: method.options,
       },
     ]),
   ) as unknown as ServiceDefinition;
+}
+
+/** A request whose bytes are no message of its type. grpc-js calls what a decoder throws the server's own fault. */
+export class Malformed {
+  readonly error: BerthError;
+
+  constructor(cause: unknown) {
+    this.error = malformed(cause);
+  }
+}
+
+function decodeRequest(type: MessageType, bytes: Uint8Array): unknown {
+  try {
+    return type.decode(bytes);
+  } catch (error) {
+    return new Malformed(error);
+  }
+}
+
+/** Spares nice-grpc's copy (see below) where the bytes are all of their memory. */
+function bytesOf(message: unknown): Uint8Array {
+  const bytes = message as Buffer;
+  const isWhole = bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength;
+  return isWhole ? (bytes.buffer as unknown as Uint8Array) : bytes;
 }
 
 function serializer(type: MessageType): (message: unknown) => Uint8Array {

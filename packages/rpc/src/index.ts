@@ -2,8 +2,17 @@
 
 export type { CallContext } from "nice-grpc";
 export type { CallOptions } from "./client/call.ts";
-export { type Client, type Clients, type ClientsOptions, createClients, type Target } from "./client/clients.ts";
+export {
+  type Client,
+  type Clients,
+  type ClientsOptions,
+  createClients,
+  type RawClient,
+  type RawMethod,
+  type Target,
+} from "./client/clients.ts";
 export { createRpcServer, type RpcServer, type RpcServerOptions } from "./server/server.ts";
-export type { Implementation } from "./server/wrap.ts";
+export type { Implementation, RawHandler, RawImplementation } from "./server/wrap.ts";
 export { createServiceContext, runService, type ServiceContext, type ServiceParts } from "./service.ts";
 export { markEnd, untilEnd } from "./whole.ts";
+export { decodeMessage, encodeMessage, type MessageCodec, readText, withText } from "./wire.ts";

@@ -8,6 +8,7 @@ import { Nodes } from "./domain/nodes.ts";
 import { Volumes } from "./domain/volumes.ts";
 import { Api } from "./http/server.ts";
 import { addRoutes } from "./routes/index.ts";
+import type { ServicesParts } from "./rpc/services.ts";
 import {
   ImageStoreDefinition,
   RegistryProxyDefinition,
@@ -21,6 +22,7 @@ const snapshotterPatienceMs = 1_000;
 
 export interface GatewayContext extends ServiceContext {
   api: Api;
+  services: ServicesParts;
 }
 
 /** Builds every part once. The gateway keeps nothing on disk: what it remembers it can ask for again. */
@@ -67,7 +69,7 @@ export async function createContext(config: GatewayConfig, signal: AbortSignal):
     hostId,
     builtAt: builtAt(),
   });
-  return { ...base, api };
+  return { ...base, api, services: { bus, feed, clients, nodes, containers, volumes, images } };
 }
 
 /** When this program was bundled: the bundle's own time. */

@@ -3,12 +3,14 @@ import type { RpcServer } from "@berth/rpc";
 import type { GatewayConfig } from "./config.ts";
 import type { GatewayContext } from "./context.ts";
 import { listen } from "./http/listen.ts";
+import { addServices } from "./rpc/services.ts";
 
 /** ms that answers under way are given when the gateway is asked to end. Streams are cut: their clients reconnect. */
 const drainMs = 3_000;
 
-/** Opens every address of the Engine API. The gRPC server beside it has health, reflection and metrics. */
-export async function serve(_server: RpcServer, context: GatewayContext, config: GatewayConfig): Promise<void> {
+/** Opens every address of the Engine API. The gRPC server beside it has the services of the nodes, as if it were one. */
+export async function serve(server: RpcServer, context: GatewayContext, config: GatewayConfig): Promise<void> {
+  addServices(server, context.services);
   const servers: Server[] = [];
   context.close = () => closeAll(servers);
   for (const address of config.addresses) {

@@ -24,7 +24,7 @@ export async function followImages(bus: Bus, changed: () => void, signal: AbortS
   changed();
   try {
     const since = BigInt(Date.now()) * 1_000_000n - skewNs;
-    for await (const _ of bus.events({ since, type: "image", signal })) changed();
+    for await (const _ of bus.events({ since, types: ["image"], signal })) changed();
   } finally {
     for (const stop of stops) stop();
   }

@@ -1,8 +1,14 @@
 import type { Bus, Instance, Role } from "@berth/bus";
 import { BerthError } from "@berth/errors";
 import type { Logger } from "@berth/log";
-import { type Channel, type CompatServiceDefinition, createClient, type Client as NiceClient } from "nice-grpc";
-import { withLeanCodec } from "../codec.ts";
+import {
+  type Channel,
+  type CompatServiceDefinition,
+  createClient,
+  type Client as NiceClient,
+  type ServiceDefinition,
+} from "nice-grpc";
+import { withLeanCodec, withRawCodec } from "../codec.ts";
 import type { ServiceShape } from "../server/wrap.ts";
 import type { TlsFiles } from "../tls.ts";
 import { type CallOptions, CallScope, defaultTimeoutMs } from "./call.ts";
@@ -27,12 +33,27 @@ export interface Target {
 /** As nice-grpc's, with `timeoutMs`; every failure is a BerthError. */
 export type Client<D extends CompatServiceDefinition> = NiceClient<D, CallOptions>;
 
+/** One method whose messages stay encoded: for one answer a promise, for a stream of them an iterable. */
+export type RawMethod = (
+  request: Buffer | AsyncIterable<Buffer>,
+  options?: CallOptions,
+) => Promise<Buffer> | AsyncIterable<Buffer>;
+
+/** As {@link Client}, for whoever passes messages on. */
+export type RawClient<D extends { methods: object }> = Record<keyof D["methods"], RawMethod>;
+
 export interface Clients {
   /**
    * Calls go to a live instance picked anew for each: on this host first, then of this site, then any. A call whose
    * service is away waits for it a little (a restart takes under 2 s), then throws UNAVAILABLE.
    */
   client<D extends CompatServiceDefinition>(definition: D, role: Role, target?: Target): Client<D>;
+  /** The same for messages that are passed on as they are. */
+  raw<D extends CompatServiceDefinition & { methods: object }>(
+    definition: D,
+    role: Role,
+    target?: Target,
+  ): RawClient<D>;
   /** A client of one address, for a caller that has no bus (a CLI, the launcher). */
   at<D extends CompatServiceDefinition>(definition: D, address: string): Client<D>;
   close(): void;
@@ -47,27 +68,32 @@ export function createClients(bus: Bus | undefined, options: ClientsOptions): Cl
   const channels = new Channels(options, (channel) => unary.leave(channel));
   const stop = bus?.onInstances(() => channels.retain(liveAddresses(bus)));
 
+  const connectTo = (role: Role, target: Target): Connect => {
+    if (bus === undefined) throw new BerthError("INTERNAL", "a client by role needs a bus");
+    const pick = makePicker(bus, role, target, hostId, site);
+    const connected = async (address: string | undefined, signal: AbortSignal) => {
+      const channel = channels.get(address ?? (await waitForInstance(bus, role, pick, patienceMs, signal)));
+      if (!isReady(channel)) await waitReady(channel, patienceMs, `the ${role}`, signal);
+      return channel;
+    };
+    return (scope) => {
+      const address = pick();
+      const channel = address === undefined ? undefined : channels.get(address);
+      return channel !== undefined && isReady(channel) ? channel : connected(address, scope.signal);
+    };
+  };
+
   return {
-    client(definition, role, target = {}) {
-      if (bus === undefined) throw new BerthError("INTERNAL", "a client by role needs a bus");
-      const pick = makePicker(bus, role, target, hostId, site);
-      const connected = async (address: string | undefined, signal: AbortSignal) => {
-        const channel = channels.get(address ?? (await waitForInstance(bus, role, pick, patienceMs, signal)));
-        if (!isReady(channel)) await waitReady(channel, patienceMs, `the ${role}`, signal);
-        return channel;
-      };
-      return makeClient(definition, unary, (scope) => {
-        const address = pick();
-        const channel = address === undefined ? undefined : channels.get(address);
-        return channel !== undefined && isReady(channel) ? channel : connected(address, scope.signal);
-      });
-    },
-    at(definition, address) {
-      return makeClient(definition, unary, async ({ signal }) => {
+    client: <D extends CompatServiceDefinition>(definition: D, role: Role, target: Target = {}) =>
+      makeClient(definition, withLeanCodec(definition), unary, connectTo(role, target)) as Client<D>,
+    raw: <D extends CompatServiceDefinition & { methods: object }>(definition: D, role: Role, target: Target = {}) =>
+      makeClient(definition, withRawCodec(definition), unary, connectTo(role, target)) as unknown as RawClient<D>,
+    at<D extends CompatServiceDefinition>(definition: D, address: string) {
+      return makeClient(definition, withLeanCodec(definition), unary, async ({ signal }) => {
         const channel = channels.get(address);
         if (!isReady(channel)) await waitReady(channel, patienceMs, address, signal);
         return channel;
-      });
+      }) as Client<D>;
     },
     close() {
       stop?.();
@@ -137,14 +163,18 @@ async function waitForInstance(
 
 type Method = (request: unknown, options?: CallOptions) => unknown;
 
-function makeClient<D extends CompatServiceDefinition>(definition: D, unary: UnaryCalls, connect: Connect): Client<D> {
+function makeClient(
+  definition: CompatServiceDefinition,
+  codec: ServiceDefinition,
+  unary: UnaryCalls,
+  connect: Connect,
+): Record<string, Method> {
   const shape = definition as unknown as ServiceShape;
-  const lean = withLeanCodec(definition);
   const raw = new WeakMap<Channel, Record<string, Method>>();
   const on = (channel: Channel): Record<string, Method> => {
     let client = raw.get(channel);
     if (client === undefined) {
-      client = createClient(lean, channel) as unknown as Record<string, Method>;
+      client = createClient(codec, channel) as unknown as Record<string, Method>;
       raw.set(channel, client);
     }
     return client;
@@ -154,9 +184,9 @@ function makeClient<D extends CompatServiceDefinition>(definition: D, unary: Una
     const name = `${shape.fullName.split(".").at(-1)}.${method.name}`;
     if (method.responseStream) methods[key] = streamMethod(key, name, connect, on);
     else if (method.requestStream) methods[key] = uploadMethod(key, name, connect, on);
-    else methods[key] = unaryMethod(lean[key] as UnaryCodec, name, connect, unary);
+    else methods[key] = unaryMethod(codec[key] as UnaryCodec, name, connect, unary);
   }
-  return methods as unknown as Client<D>;
+  return methods;
 }
 
 type On = (channel: Channel) => Record<string, Method>;

@@ -1,7 +1,6 @@
 import type { LaneCall, LaneDefinition, LaneServiceImplementation } from "@berth/api/lane";
 import { GrpcCode } from "@berth/errors";
-import { type CallContext, type CompatServiceDefinition, Metadata, ServerError } from "nice-grpc";
-import { withLeanCodec } from "../codec.ts";
+import { type CallContext, Metadata, ServerError, type ServiceDefinition } from "nice-grpc";
 import { maxMessageBytes } from "../options.ts";
 import { detailsKey, type Handler, reasonKey, type ServiceShape } from "./wrap.ts";
 
@@ -26,10 +25,9 @@ export class Lanes {
   #stopping = false;
 
   /** Adds the unary methods of a service whose handlers are `wrapped`. */
-  add(definition: ServiceShape, wrapped: Record<string, Handler>): void {
-    const lean = withLeanCodec(definition as unknown as CompatServiceDefinition);
-    for (const [key, { requestStream, responseStream }] of Object.entries(definition.methods)) {
-      const codec = lean[key];
+  add(shape: ServiceShape, codecs: ServiceDefinition, wrapped: Record<string, Handler>): void {
+    for (const [key, { requestStream, responseStream }] of Object.entries(shape.methods)) {
+      const codec = codecs[key];
       const handle = wrapped[key];
       if (requestStream || responseStream || codec === undefined || handle === undefined) continue;
       this.#methods.set(codec.path, {

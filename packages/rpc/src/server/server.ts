@@ -4,16 +4,22 @@ import { LaneDefinition } from "@berth/api/lane";
 import { ServerReflectionDefinition } from "@berth/api/reflection";
 import type { CommonConfig } from "@berth/config";
 import type { Logger } from "@berth/log";
-import { type CompatServiceDefinition, createServer, type Server } from "nice-grpc";
+import { type CompatServiceDefinition, createServer, type Server, type ServiceDefinition } from "nice-grpc";
 import { grpcTarget, parseAddress, protectSocket, takeOverSocket } from "../address.ts";
-import { withLeanCodec } from "../codec.ts";
+import { withLeanCodec, withRawCodec } from "../codec.ts";
 import { serverOptions } from "../options.ts";
 import { serverCredentials } from "../tls.ts";
 import { OpenCalls } from "./calls.ts";
 import { Health } from "./health.ts";
 import { Lanes } from "./lanes.ts";
 import { Metrics, serveMetrics } from "./metrics.ts";
-import { type Handler, type Implementation, type ServiceShape, wrapImplementation } from "./wrap.ts";
+import {
+  type Handler,
+  type Implementation,
+  type RawImplementation,
+  type ServiceShape,
+  wrapImplementation,
+} from "./wrap.ts";
 
 export interface RpcServerOptions {
   config: Pick<CommonConfig, "listen" | "metricsListen"> & Partial<Pick<CommonConfig, "tlsCa" | "tlsCert" | "tlsKey">>;
@@ -26,6 +32,11 @@ export interface RpcServer {
   readonly metrics: Metrics;
   /** Adds a service; before listen(). */
   add<D extends CompatServiceDefinition>(definition: D, implementation: Implementation<D>): void;
+  /** The same for one whose messages are passed on as they are. */
+  addRaw<D extends CompatServiceDefinition & { methods: object }>(
+    definition: D,
+    implementation: RawImplementation<D>,
+  ): void;
   /**
    * Binds every address of the configuration, /metrics included, and reports SERVING. Throws IN_USE when a live process
    * has a socket already, INVALID_ARGUMENT for TCP beyond loopback without certificates.
@@ -39,13 +50,20 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   return new NiceServer(options);
 }
 
+/** A service with its handlers, and how its messages are read and written. */
+interface Served {
+  shape: ServiceShape;
+  codec: ServiceDefinition;
+  handlers: Record<string, Handler>;
+}
+
 class NiceServer implements RpcServer {
   readonly metrics = new Metrics();
   readonly #options: RpcServerOptions;
   readonly #health = new Health();
   readonly #calls = new OpenCalls();
   readonly #lanes = new Lanes();
-  readonly #services: [ServiceShape, Record<string, Handler>][] = [];
+  readonly #services: Served[] = [];
   readonly #servers: Server[] = [];
   #metricsServer: HttpServer | undefined;
 
@@ -56,22 +74,32 @@ class NiceServer implements RpcServer {
   }
 
   add<D extends CompatServiceDefinition>(definition: D, implementation: Implementation<D>): void {
+    this.#add(definition, withLeanCodec(definition), implementation);
+  }
+
+  addRaw<D extends CompatServiceDefinition & { methods: object }>(
+    definition: D,
+    implementation: RawImplementation<D>,
+  ): void {
+    this.#add(definition, withRawCodec(definition), implementation);
+  }
+
+  #add(definition: CompatServiceDefinition, codec: ServiceDefinition, implementation: object): void {
     const shape = definition as unknown as ServiceShape;
     const { log } = this.#options;
     this.#health.addService(shape.fullName);
-    this.#services.push([
-      shape,
-      wrapImplementation(shape, implementation, { log, metrics: this.metrics, calls: this.#calls }),
-    ]);
+    const handlers = wrapImplementation(shape, implementation, { log, metrics: this.metrics, calls: this.#calls });
+    this.#services.push({ shape, codec, handlers });
   }
 
   async listen(): Promise<void> {
     const { config, log } = this.#options;
-    for (const [definition, wrapped] of this.#services) this.#lanes.add(definition, wrapped);
+    for (const { shape, codec, handlers } of this.#services) this.#lanes.add(shape, codec, handlers);
     // As it is: a lane is no call, but what calls come through, and lives until the last of them has ended.
-    this.#services.push([LaneDefinition, this.#lanes.implementation as unknown as Record<string, Handler>]);
-    this.#addOwn(HealthDefinition as unknown as ServiceShape, this.#health.implementation);
-    this.#addOwn(ServerReflectionDefinition as unknown as ServiceShape, this.#reflection());
+    const lanes = this.#lanes.implementation as unknown as Record<string, Handler>;
+    this.#services.push({ shape: LaneDefinition, codec: withLeanCodec(LaneDefinition), handlers: lanes });
+    this.#addOwn(HealthDefinition, this.#health.implementation);
+    this.#addOwn(ServerReflectionDefinition, this.#reflection());
     for (const address of config.listen) await this.#bind(address);
     if (config.metricsListen !== undefined) {
       this.#metricsServer = await serveMetrics(config.metricsListen, this.metrics.registry);
@@ -90,21 +118,18 @@ class NiceServer implements RpcServer {
   }
 
   /** Health checks and reflection are not counted: they would be most of what the metrics tell. */
-  #addOwn(definition: ServiceShape, implementation: object): void {
+  #addOwn(definition: CompatServiceDefinition, implementation: object): void {
+    const shape = definition as unknown as ServiceShape;
     const { log } = this.#options;
-    this.#services.push([
-      definition,
-      wrapImplementation(definition, implementation, { log, metrics: new Metrics(), calls: this.#calls }),
-    ]);
+    const handlers = wrapImplementation(shape, implementation, { log, metrics: new Metrics(), calls: this.#calls });
+    this.#services.push({ shape, codec: withLeanCodec(definition), handlers });
   }
 
   async #bind(address: string): Promise<void> {
     const parsed = parseAddress(address);
     const credentials = serverCredentials(parsed, this.#options.config);
     const server = createServer(serverOptions);
-    for (const [definition, implementation] of this.#services) {
-      server.add(withLeanCodec(definition as unknown as CompatServiceDefinition), implementation as never);
-    }
+    for (const { codec, handlers } of this.#services) server.add(codec, handlers as never);
     if (parsed.kind === "unix") await takeOverSocket(parsed.path);
     await server.listen(grpcTarget(parsed), credentials);
     if (parsed.kind === "unix") protectSocket(parsed.path);
@@ -113,7 +138,7 @@ class NiceServer implements RpcServer {
 
   /** The descriptors are parsed at the first question: few processes ever get one. */
   #reflection(): object {
-    const names = () => this.#services.map(([{ fullName }]) => fullName);
+    const names = () => this.#services.map(({ shape }) => shape.fullName);
     return {
       async *serverReflectionInfo(requests: never) {
         const { answerReflection } = await import("./reflection.ts");

@@ -2,6 +2,7 @@ import { BerthError, encodeDetails, GrpcCode, type GrpcFailure, toGrpc } from "@
 import type { Logger } from "@berth/log";
 import type { CompatServiceDefinition, ServiceImplementation } from "nice-grpc";
 import { type CallContext, ServerError } from "nice-grpc";
+import { Malformed } from "../codec.ts";
 import type { OpenCall, OpenCalls } from "./calls.ts";
 import type { MethodMetrics, Metrics } from "./metrics.ts";
 
@@ -15,6 +16,18 @@ export interface ServiceShape {
 
 export type Handler = (request: unknown, context: CallContext) => unknown;
 
+/**
+ * Handles a method whose messages stay encoded: a request, or all of a stream's, for an answer (in a promise) or a stream of them, as
+ * the method has it.
+ */
+export type RawHandler = (
+  request: Buffer | AsyncIterable<Buffer>,
+  context: CallContext,
+) => Promise<Buffer> | AsyncIterable<Buffer>;
+
+/** As {@link Implementation}, for whoever passes messages on. */
+export type RawImplementation<D extends { methods: object }> = Partial<Record<keyof D["methods"], RawHandler>>;
+
 export const reasonKey = "berth-reason";
 export const detailsKey = "berth-details-bin";
 
@@ -27,7 +40,7 @@ export function wrapImplementation(
   const wrapped: Record<string, Handler> = {};
   for (const [key, { name, responseStream, requestStream }] of Object.entries(definition.methods)) {
     const found = (implementation as Record<string, Handler | undefined>)[key];
-    const handler = found?.bind(implementation) ?? unimplemented(name);
+    const handler = checking(found?.bind(implementation) ?? unimplemented(name), requestStream);
     const streaming = responseStream || requestStream;
     const measured = metrics.method(definition.fullName, name);
     const where = { service: definition.fullName, method: name };
@@ -35,6 +48,20 @@ export function wrapImplementation(
     wrapped[key] = responseStream ? wrapStream(handler, begin) : wrapUnary(handler, begin);
   }
   return wrapped;
+}
+
+/** Refuses what is no message of the method's. @throws INVALID_ARGUMENT */
+function checking(handler: Handler, requestStream: boolean): Handler {
+  const checked = (request: unknown) => {
+    if (request instanceof Malformed) throw request.error;
+    return request;
+  };
+  async function* checkedAll(requests: AsyncIterable<unknown>) {
+    for await (const request of requests) yield checked(request);
+  }
+  return requestStream
+    ? (requests, context) => handler(checkedAll(requests as AsyncIterable<unknown>), context)
+    : (request, context) => handler(checked(request), context);
 }
 
 /** One call under way, as its handler's context: the transport's, but with the call's own signal. */

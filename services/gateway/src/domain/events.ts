@@ -1,4 +1,4 @@
-import type { Bus, EventRecord, SequencedEvent } from "@berth/bus";
+import type { Bus, EventRecord, EventsQuery, SequencedEvent } from "@berth/bus";
 import type { Logger } from "@berth/log";
 
 export interface FeedOptions {
@@ -52,6 +52,16 @@ export class EventFeed {
     try {
       if (since === undefined && until === undefined) yield* this.#live(signal);
       else yield* this.#bus.events({ since: since ?? 0n, until, signal });
+    } finally {
+      this.followers -= 1;
+    }
+  }
+
+  /** What the stream keeps and then what happens, by sequences. */
+  async *replay(query: EventsQuery): AsyncGenerator<SequencedEvent> {
+    this.followers += 1;
+    try {
+      yield* this.#bus.events(query);
     } finally {
       this.followers -= 1;
     }

@@ -29,7 +29,8 @@ export class Volumes {
 
   /** @throws NO_SUCH_VOLUME */
   async inspect(name: string, signal: AbortSignal): Promise<Volume> {
-    const { volume } = await (await this.#of(name, signal)).inspect({ name }, options(signal));
+    const nodeId = await this.nodeOf(name, signal);
+    const { volume } = await this.#client(nodeId).inspect({ name }, options(signal));
     return given(volume);
   }
 
@@ -58,9 +59,8 @@ export class Volumes {
 
   /** @throws NO_SUCH_VOLUME, IN_USE */
   async remove(name: string, force: boolean): Promise<void> {
-    const clients = await this.#all();
-    const client = clients.length === 1 ? (clients[0] as VolumesClient) : await this.#of(name).catch(missing(force));
-    await client?.remove({ name, force }, { timeoutMs: slow });
+    const nodeId = await this.nodeOf(name).catch(missing(force));
+    if (nodeId !== undefined) await this.#client(nodeId).remove({ name, force }, { timeoutMs: slow });
   }
 
   async prune(filters: VolumeFilters, signal: AbortSignal): Promise<{ names: string[]; reclaimed: number }> {
@@ -78,13 +78,14 @@ export class Volumes {
     return (await this.#nodes.some(signal)).map(({ nodeId }) => this.#client(nodeId));
   }
 
-  /** The node that has it; with one node that one, unasked. */
-  async #of(name: string, signal?: AbortSignal): Promise<VolumesClient> {
-    const clients = await this.#all(signal);
-    if (clients.length === 1) return clients[0] as VolumesClient;
-    const answers = await Promise.allSettled(clients.map((client) => client.inspect({ name }, options(signal))));
+  /** The node that has it; with one node that one, unasked. @throws NO_SUCH_VOLUME */
+  async nodeOf(name: string, signal?: AbortSignal): Promise<string> {
+    const nodeIds = (await this.#nodes.some(signal)).map(({ nodeId }) => nodeId);
+    if (nodeIds.length === 1) return nodeIds[0] as string;
+    const asked = nodeIds.map((nodeId) => this.#client(nodeId).inspect({ name }, options(signal)));
+    const answers = await Promise.allSettled(asked);
     const index = answers.findIndex(({ status }) => status === "fulfilled");
-    if (index >= 0) return clients[index] as VolumesClient;
+    if (index >= 0) return nodeIds[index] as string;
     // A node that could not be asked might have it: say so rather than "no such volume".
     const failed = answers.flatMap((answer) => (answer.status === "rejected" ? [answer.reason as unknown] : []));
     throw failed.find((error) => !isMissing(error)) ?? failed[0];

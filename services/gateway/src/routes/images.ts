@@ -1,6 +1,7 @@
 import { BerthError, isBerthError } from "@berth/errors";
 import { familiarName, matchReference, parseAnyReference, parsePlatform, parseReference } from "@berth/oci";
 import type { Containers } from "../domain/containers.ts";
+import { imageUses } from "../domain/image-uses.ts";
 import type { Images } from "../domain/images.ts";
 import { passesLabels, untilFilter } from "../domain/prune-filter.ts";
 import { sendEmpty, sendJson } from "../http/answer.ts";
@@ -8,8 +9,7 @@ import type { Call } from "../http/call.ts";
 import { parseMoment } from "../http/moment.ts";
 import { type Filters, filterFlag, type Query } from "../http/query.ts";
 import type { Api } from "../http/server.ts";
-import type { Image, ImageUse } from "../rpc/types.ts";
-import { ContainerStatus } from "../rpc/types.ts";
+import type { Image } from "../rpc/types.ts";
 import { imageHistory, imageInspect, imageSummary } from "../shapes/image.ts";
 import { toMillis } from "../shapes/time.ts";
 import { toFilterValues } from "./containers.ts";
@@ -196,19 +196,6 @@ async function remove({ name, query, res, signal }: Call, images: Images, contai
 
 function removals(untagged: readonly string[], deleted: readonly string[]): Record<string, string>[] {
   return [...untagged.map((name) => ({ Untagged: name })), ...deleted.map((id) => ({ Deleted: id }))];
-}
-
-/** What containers use. Without a supervisor nobody knows, so nothing may be removed. */
-async function imageUses(containers: Containers, signal: AbortSignal): Promise<ImageUse[]> {
-  const found = await containers.list({ all: true }, signal, true);
-  return found.flatMap(({ id: containerId, imageId: own, mountedImageIds, state }) => {
-    const running =
-      state?.status === ContainerStatus.RUNNING ||
-      state?.status === ContainerStatus.PAUSED ||
-      state?.status === ContainerStatus.RESTARTING;
-    // Its own, and those that it mounts.
-    return [own, ...mountedImageIds].map((imageId) => ({ imageId, containerId, running }));
-  });
 }
 
 /** Removes images that no container uses: those without a tag, or with dangling=false all of them. */

@@ -1,5 +1,6 @@
 import { BerthError } from "@berth/errors";
 import type { Containers } from "../domain/containers.ts";
+import { listNetworks } from "../domain/networks.ts";
 import { sendJson } from "../http/answer.ts";
 import { readJson } from "../http/body.ts";
 import type { Api } from "../http/server.ts";
@@ -23,7 +24,7 @@ export function networkRoutes(api: Api, containers: Containers): void {
       (filters.get("type") ?? ["builtin"]).includes(predefined.includes(network.name) ? "builtin" : "custom") &&
       (filters.get("label") ?? []).every((label) => hasLabel(network, label)) &&
       (filters.get("dangling") ?? ["false"]).every((value) => value === "false" || value === "0");
-    const networks = await listNetworks(containers, signal);
+    const networks = await listNetworks(containers.nodes, signal);
     // Listings leave the members out.
     sendJson(
       res,
@@ -66,21 +67,8 @@ function hasLabel(network: Network, label: string): boolean {
   return Object.hasOwn(network.labels, key) && (value === undefined || network.labels[key] === value);
 }
 
-/** Every node has the same three; their members are joined. */
-async function listNetworks(containers: Containers, signal: AbortSignal): Promise<Network[]> {
-  const nodes = await containers.nodes.some(signal);
-  const answers = await Promise.all(nodes.map(({ supervisor }) => supervisor.listNetworks({}, { signal })));
-  const byName = new Map<string, Network>();
-  for (const network of answers.flatMap(({ networks }) => networks)) {
-    const known = byName.get(network.name);
-    if (known === undefined) byName.set(network.name, { ...network });
-    else known.containers = [...known.containers, ...network.containers];
-  }
-  return [...byName.values()];
-}
-
 async function find(containers: Containers, name: string, signal: AbortSignal): Promise<Network> {
-  const networks = await listNetworks(containers, signal);
+  const networks = await listNetworks(containers.nodes, signal);
   const exact = networks.find((network) => network.name === name || network.id === name);
   const byPrefix = networks.filter(({ id }) => name.length > 0 && id.startsWith(name));
   const found = exact ?? (byPrefix.length === 1 ? byPrefix[0] : undefined);

@@ -1,0 +1,1 @@
+export * from "./gen/berth/events/v1/events.ts";

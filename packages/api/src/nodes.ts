@@ -1,0 +1,1 @@
+export * from "./gen/berth/nodes/v1/nodes.ts";
