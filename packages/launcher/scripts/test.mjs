@@ -65,7 +65,9 @@ function failedTests(files) {
   });
 }
 
-const firstLine = (text) => text.split("\n", 1)[0];
+function firstLine(text) {
+  return text.split("\n", 1)[0];
+}
 
 /** Native workspaces bring their own runner as the script test:native, which says "N passed, N failed". */
 function nativeWorkspaces() {

@@ -4,7 +4,7 @@ import type { GatewayConfig } from "./config.ts";
 import { Containers } from "./domain/containers.ts";
 import { EventFeed } from "./domain/events.ts";
 import { Images } from "./domain/images.ts";
-import { Nodes } from "./domain/nodes.ts";
+import { Nodes } from "./domain/nodes/nodes.ts";
 import { Volumes } from "./domain/volumes.ts";
 import { Api } from "./http/server.ts";
 import { addRoutes } from "./routes/index.ts";

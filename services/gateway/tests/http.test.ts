@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Containers } from "../src/domain/containers.ts";
 import { EventFeed } from "../src/domain/events.ts";
 import { Images } from "../src/domain/images.ts";
-import { Nodes } from "../src/domain/nodes.ts";
+import { Nodes } from "../src/domain/nodes/nodes.ts";
 import { Volumes } from "../src/domain/volumes.ts";
 import { addRoutes } from "../src/routes/index.ts";
 import { TestGateway } from "./support.ts";

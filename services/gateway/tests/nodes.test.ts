@@ -4,7 +4,7 @@ import { createLogger } from "@berth/log";
 import { describe, expect, it } from "vitest";
 import { Containers } from "../src/domain/containers.ts";
 import { Images } from "../src/domain/images.ts";
-import { Nodes } from "../src/domain/nodes.ts";
+import { Nodes } from "../src/domain/nodes/nodes.ts";
 import type { ContainerSummary, Supervisor } from "../src/rpc/types.ts";
 
 const id = (letter: string) => letter.repeat(64);

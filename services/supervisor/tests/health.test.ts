@@ -38,6 +38,14 @@ test("the start interval holds while it starts within its start period", () => {
   expect(nextDelay(plan, "healthy", 1)).toBe(30_000);
 });
 
+test("without a start period no start interval holds, though the start seem yet to come by our clock", () => {
+  const plan = planOf({ test: ["CMD", "a"] });
+  if (!plan) throw new Error("no plan");
+  expect(nextDelay(plan, "starting", -0.4)).toBe(30_000);
+  const failed = { start: "", end: "", exitCode: 1, output: "" };
+  expect(judged({ status: "starting", failingStreak: 0, log: [] }, plan, failed, -0.4).failingStreak).toBe(1);
+});
+
 test("what a result makes of the health", () => {
   const plan = { retries: 2, startPeriodMs: 1000 };
   const result = (exitCode: number, output = "") => ({ start: "", end: "", exitCode, output });

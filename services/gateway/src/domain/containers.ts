@@ -11,7 +11,7 @@ import { checkBeforeAll, checkCreate, checkName } from "./create/validate.ts";
 import { adaptToVersion } from "./create/versions.ts";
 import type { IdempotentRequest } from "./idempotency.ts";
 import type { Images } from "./images.ts";
-import { type Node, type Nodes, options } from "./nodes.ts";
+import { type Node, type Nodes, options } from "./nodes/nodes.ts";
 
 export interface CreateCall {
   name: string;

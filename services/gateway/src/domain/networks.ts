@@ -1,5 +1,5 @@
 import type { Network } from "../rpc/types.ts";
-import type { Nodes } from "./nodes.ts";
+import type { Nodes } from "./nodes/nodes.ts";
 
 /** Networks of all nodes. Every node has the same three; their members are joined. */
 export async function listNetworks(nodes: Nodes, signal: AbortSignal): Promise<Network[]> {

@@ -1,6 +1,6 @@
 import { BerthError, isBerthError } from "@berth/errors";
 import type { Volume, VolumesClient } from "../rpc/types.ts";
-import { type Nodes, options } from "./nodes.ts";
+import { type Nodes, options } from "./nodes/nodes.ts";
 
 export interface VolumesOptions {
   nodes: Nodes;

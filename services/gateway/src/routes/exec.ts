@@ -1,6 +1,6 @@
 import { BerthError, execFailureText, isBerthError } from "@berth/errors";
 import type { Containers } from "../domain/containers.ts";
-import type { Node } from "../domain/nodes.ts";
+import type { Node } from "../domain/nodes/nodes.ts";
 import { sendEmpty, sendJson } from "../http/answer.ts";
 import { decodeBody, readJson } from "../http/body.ts";
 import type { HijackCall } from "../http/call.ts";

@@ -4,7 +4,7 @@ import { commitReference, committedConfig } from "../domain/commit.ts";
 import type { Containers } from "../domain/containers.ts";
 import { createRequest } from "../domain/create/body.ts";
 import type { Images } from "../domain/images.ts";
-import type { Node } from "../domain/nodes.ts";
+import type { Node } from "../domain/nodes/nodes.ts";
 import { commonHeaders, sendEmpty, sendJson, startStream } from "../http/answer.ts";
 import { decodeBody, readBody } from "../http/body.ts";
 import type { Call, UploadCall } from "../http/call.ts";

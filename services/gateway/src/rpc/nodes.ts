@@ -2,7 +2,7 @@ import { type DeepPartial, type Node as NodeMessage, NodeState, type NodesDefini
 import { type Bus, type Instance, roles } from "@berth/bus";
 import { BerthError } from "@berth/errors";
 import type { Implementation } from "@berth/rpc";
-import type { Node, Nodes } from "../domain/nodes.ts";
+import type { Node, Nodes } from "../domain/nodes/nodes.ts";
 import type { NodeInfoResponse } from "./types.ts";
 
 /** ms; a node that does not answer soon is shown without its capacity. */

@@ -1,7 +1,7 @@
 import { ListRequest, ListResponse, PruneRequest, PruneResponse } from "@berth/api/volumes";
 import { isBerthError } from "@berth/errors";
 import { decodeMessage, encodeMessage, readText } from "@berth/rpc";
-import type { Nodes } from "../domain/nodes.ts";
+import type { Nodes } from "../domain/nodes/nodes.ts";
 import type { Volumes } from "../domain/volumes.ts";
 import type { Gathered, Hop, Passed, Routes } from "./proxy.ts";
 import type { VolumesDefinition } from "./types.ts";

@@ -5,7 +5,7 @@ import type { Clients, RawClient, RpcServer } from "@berth/rpc";
 import type { Containers } from "../domain/containers.ts";
 import type { EventFeed } from "../domain/events.ts";
 import type { Images } from "../domain/images.ts";
-import type { Nodes } from "../domain/nodes.ts";
+import type { Nodes } from "../domain/nodes/nodes.ts";
 import type { Volumes } from "../domain/volumes.ts";
 import { eventCalls } from "./events.ts";
 import { nodeCalls } from "./nodes.ts";

@@ -40,8 +40,12 @@ function commandOf({ test }: Healthcheck, shell: readonly string[]): string[] | 
 
 /** Milliseconds until the next probe; `ranForMs` since the container's start. */
 export function nextDelay(plan: HealthPlan, status: Health["status"], ranForMs: number): number {
-  return status === "starting" && ranForMs < plan.startPeriodMs ? plan.startIntervalMs : plan.intervalMs;
+  return status === "starting" && inStartPeriod(plan, ranForMs) ? plan.startIntervalMs : plan.intervalMs;
 }
+
+/** The start is timed by the monitor's clock, which may be a moment ahead of ours: without a start period nothing is within it. */
+const inStartPeriod = ({ startPeriodMs }: Pick<HealthPlan, "startPeriodMs">, ranForMs: number): boolean =>
+  startPeriodMs > 0 && ranForMs < startPeriodMs;
 
 const maxResults = 5;
 
@@ -54,7 +58,7 @@ export function judged(
 ): Health {
   const log = [...health.log, result].slice(-maxResults);
   if (result.exitCode === 0) return { status: "healthy", failingStreak: 0, log };
-  if (health.status === "starting" && ranForMs < plan.startPeriodMs) return { ...health, log };
+  if (health.status === "starting" && inStartPeriod(plan, ranForMs)) return { ...health, log };
   const failingStreak = health.failingStreak + 1;
   return { status: failingStreak >= plan.retries ? "unhealthy" : health.status, failingStreak, log };
 }

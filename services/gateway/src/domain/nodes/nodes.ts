@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Bus, Instance } from "@berth/bus";
 import { BerthError, isBerthError } from "@berth/errors";
-import type { Supervisor } from "../rpc/types.ts";
+import type { Supervisor } from "../../rpc/types.ts";
 
 /** A node that runs containers, and the way to it. */
 export interface Node {
