@@ -8,6 +8,13 @@ export { type Algorithm, type Digest, digestHex, digestOf, isDigest, parseDigest
 export { matchReference } from "./match.ts";
 export { isIndexType, isManifestType, MediaType, manifestAccept } from "./media.ts";
 export {
+  type HealthcheckConfig,
+  type ImageDefaults,
+  type MergedConfig,
+  mergeImage,
+  type OwnSettings,
+} from "./merge.ts";
+export {
   formatPlatform,
   hostPlatform,
   matchesPlatform,

@@ -1,7 +1,7 @@
+import { mergeImage } from "@berth/oci";
 import { describe, expect, it } from "vitest";
 import { type CreateBody, createRequest } from "../src/domain/create/body.ts";
 import { checkEndpoints } from "../src/domain/create/endpoints.ts";
-import { mergeImage } from "../src/domain/create/merge.ts";
 import { specOf } from "../src/domain/create/spec.ts";
 import { checkBeforeAll, checkCreate, checkName } from "../src/domain/create/validate.ts";
 import { adaptToVersion } from "../src/domain/create/versions.ts";

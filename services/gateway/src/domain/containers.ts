@@ -1,10 +1,9 @@
 import { BerthError, isBerthError } from "@berth/errors";
 import type { Logger } from "@berth/log";
-import { matchesPlatform, parsePlatform } from "@berth/oci";
+import { type ImageDefaults, matchesPlatform, mergeImage, parsePlatform } from "@berth/oci";
 import type { Container, ContainerSummary, Image, Supervisor } from "../rpc/types.ts";
 import type { CreateBody } from "./create/body.ts";
 import { checkEndpoints } from "./create/endpoints.ts";
-import { type ImageDefaults, mergeImage } from "./create/merge.ts";
 import { mountWarnings, resolveImages } from "./create/mounts.ts";
 import { specOf } from "./create/spec.ts";
 import { checkBeforeAll, checkCreate, checkName } from "./create/validate.ts";

@@ -1,9 +1,9 @@
 import { BerthError } from "@berth/errors";
+import type { HealthcheckConfig, MergedConfig } from "@berth/oci";
 import type { ContainerConfig, ContainerSpec, Healthcheck, HostConfig, Image } from "../../rpc/types.ts";
-import type { CreateBody, HealthcheckBody, HostConfigBody } from "./body.ts";
+import type { CreateBody, HostConfigBody } from "./body.ts";
 import { endpointsOf } from "./endpoints.ts";
 import { emptyPaths, nullPortBindings } from "./given.ts";
-import type { MergedConfig } from "./merge.ts";
 import { mountOf } from "./mounts.ts";
 import { portBindings } from "./ports.ts";
 import { resourcesOf } from "./resources.ts";
@@ -62,7 +62,7 @@ function configOf(body: CreateBody, merged: MergedConfig): ContainerConfig {
   };
 }
 
-function healthOf(check: HealthcheckBody | undefined): Healthcheck | undefined {
+function healthOf(check: HealthcheckConfig | undefined): Healthcheck | undefined {
   if (check === undefined) return undefined;
   return {
     test: check.Test ?? [],

@@ -1,5 +1,14 @@
 import { posix } from "node:path";
-import type { CreateBody, HealthcheckBody } from "./body.ts";
+
+/** Docker's "Healthcheck" of an image or a container; times in nanoseconds. */
+export interface HealthcheckConfig {
+  Test?: string[] | undefined;
+  Interval?: number | undefined;
+  Timeout?: number | undefined;
+  StartPeriod?: number | undefined;
+  StartInterval?: number | undefined;
+  Retries?: number | undefined;
+}
 
 /** The "config" object of an image config (OCI image-spec, config.md, and Docker's additions), as the store has it. */
 export interface ImageDefaults {
@@ -12,10 +21,25 @@ export interface ImageDefaults {
   WorkingDir?: string;
   Labels?: Record<string, string> | null;
   StopSignal?: string;
-  Healthcheck?: HealthcheckBody | null;
+  Healthcheck?: HealthcheckConfig | null;
   Shell?: string[] | null;
   ArgsEscaped?: boolean;
   OnBuild?: string[] | null;
+}
+
+/** What whoever makes a container says of it. Ports and volumes are lists of names. */
+export interface OwnSettings {
+  User?: string | undefined;
+  ExposedPorts?: string[] | undefined;
+  Env?: string[] | undefined;
+  Entrypoint?: string[] | undefined;
+  Cmd?: string[] | undefined;
+  Volumes?: string[] | undefined;
+  WorkingDir?: string | undefined;
+  Labels?: Record<string, string> | undefined;
+  StopSignal?: string | undefined;
+  Healthcheck?: HealthcheckConfig | undefined;
+  Shell?: string[] | undefined;
 }
 
 /** What a container will run with: its own settings over its image's. */
@@ -29,7 +53,7 @@ export interface MergedConfig {
   workingDir: string;
   labels: Record<string, string>;
   stopSignal: string;
-  healthcheck: HealthcheckBody | undefined;
+  healthcheck: HealthcheckConfig | undefined;
   shell: string[];
 }
 
@@ -37,20 +61,20 @@ export interface MergedConfig {
  * Lays a container's settings over its image's: lists of ports, volumes, labels and variables are joined (the
  * container's win), an entrypoint of its own takes the image's command away, an empty one too ([""] resets it).
  */
-export function mergeImage(body: CreateBody, image: ImageDefaults): MergedConfig {
-  const { entrypoint, cmd } = mergeCommand(body, image);
+export function mergeImage(own: OwnSettings, image: ImageDefaults): MergedConfig {
+  const { entrypoint, cmd } = mergeCommand(own, image);
   return {
-    user: body.User || image.User || "",
-    exposedPorts: [...new Set([...(body.ExposedPorts ?? []), ...Object.keys(image.ExposedPorts ?? {})])],
-    env: mergeEnv(body.Env ?? [], image.Env ?? []),
+    user: own.User || image.User || "",
+    exposedPorts: [...new Set([...(own.ExposedPorts ?? []), ...Object.keys(image.ExposedPorts ?? {})])],
+    env: mergeEnv(own.Env ?? [], image.Env ?? []),
     entrypoint,
     cmd,
-    volumes: [...new Set([...(body.Volumes ?? []), ...Object.keys(image.Volumes ?? {})])],
-    workingDir: cleanPath(body.WorkingDir || image.WorkingDir || ""),
-    labels: { ...image.Labels, ...body.Labels },
-    stopSignal: body.StopSignal || image.StopSignal || "",
-    healthcheck: mergeHealth(body.Healthcheck, image.Healthcheck ?? undefined),
-    shell: body.Shell ?? image.Shell ?? [],
+    volumes: [...new Set([...(own.Volumes ?? []), ...Object.keys(image.Volumes ?? {})])],
+    workingDir: cleanPath(own.WorkingDir || image.WorkingDir || ""),
+    labels: { ...image.Labels, ...own.Labels },
+    stopSignal: own.StopSignal || image.StopSignal || "",
+    healthcheck: mergeHealth(own.Healthcheck, image.Healthcheck ?? undefined),
+    shell: own.Shell ?? image.Shell ?? [],
   };
 }
 
@@ -58,15 +82,15 @@ function cleanPath(path: string): string {
   return path === "" ? "" : posix.normalize(path).replace(/(.)\/$/, "$1");
 }
 
-function mergeCommand(body: CreateBody, image: ImageDefaults): { entrypoint: string[]; cmd: string[] } {
-  const own = body.Entrypoint ?? [];
+function mergeCommand(settings: OwnSettings, image: ImageDefaults): { entrypoint: string[]; cmd: string[] } {
+  const own = settings.Entrypoint ?? [];
   if (own.length === 0) {
-    const cmd = body.Cmd !== undefined && body.Cmd.length > 0 ? body.Cmd : (image.Cmd ?? []);
+    const cmd = settings.Cmd !== undefined && settings.Cmd.length > 0 ? settings.Cmd : (image.Cmd ?? []);
     return { entrypoint: image.Entrypoint ?? [], cmd };
   }
   // [""] is how clients write "no entrypoint at all".
   const reset = own.length === 1 && own[0] === "";
-  return { entrypoint: reset ? [] : own, cmd: body.Cmd ?? [] };
+  return { entrypoint: reset ? [] : own, cmd: settings.Cmd ?? [] };
 }
 
 function mergeEnv(own: readonly string[], image: readonly string[]): string[] {
@@ -80,9 +104,9 @@ function variableName(variable: string): string {
 }
 
 function mergeHealth(
-  own: HealthcheckBody | undefined,
-  image: HealthcheckBody | undefined,
-): HealthcheckBody | undefined {
+  own: HealthcheckConfig | undefined,
+  image: HealthcheckConfig | undefined,
+): HealthcheckConfig | undefined {
   if (own === undefined || image === undefined) return own ?? image;
   return {
     Test: (own.Test ?? []).length === 0 ? image.Test : own.Test,
