@@ -19,7 +19,7 @@ export interface ClientsOptions extends TlsFiles {
   /** Ours: unix addresses of instances with the same one are used. */
   hostId: string;
   site?: string | undefined;
-  log: Logger;
+  log?: Logger | undefined;
   /** How long a call waits for an instance that is away to come (back), ms. */
   patienceMs?: number | undefined;
 }
