@@ -10,8 +10,13 @@ export interface ProgramFailure {
   readonly message?: string;
 }
 
+/** The call of a failure that another OCI runtime tells of, in words of its own. */
+const otherRuntime = "runtime exec";
+const withoutCall = (message: string) => message.replace(/^runtime exec: /, "");
+
 /** Docker's words for an exec that could not be started; clients look for them. `program` is the first argument, as it was given. */
 export function execFailureText(program: string, failure: ProgramFailure): string {
+  if (failure.call === otherRuntime) return `OCI runtime exec failed: ${withoutCall(failure.message ?? "")}`;
   return `OCI runtime exec failed: exec failed: unable to start container process: ${reasonOf(program, failure)}`;
 }
 

@@ -1,10 +1,26 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type CommonConfig, type ConfigOf, type ConfigSpec, readServiceConfig, type Sources } from "@berth/config";
+import { BerthError } from "@berth/errors";
+import { type OciRuntime, ownRuntime, type RuntimeOptions } from "./domain/runtimes.ts";
 import type { PluginDirectories } from "./domain/volumes/plugins/discovery.ts";
 
 const spec = {
   runtime: { env: "BERTH_RUNTIME", flag: "runtime", type: "string", optional: true, doc: "path of berth-runtime" },
+  runtimes: {
+    env: "BERTH_RUNTIMES",
+    flag: "runtimes",
+    type: "list",
+    default: [],
+    doc: "other OCI runtimes that containers may ask for, NAME=/PATH or \"NAME=/PATH ARGUMENT …\"; one called runc takes the place of our own",
+  },
+  defaultRuntime: {
+    env: "BERTH_DEFAULT_RUNTIME",
+    flag: "default-runtime",
+    type: "string",
+    default: "runc",
+    doc: "runtime of containers that name none; runc is the name that Docker's clients know our own by",
+  },
   bridge: {
     env: "BERTH_BRIDGE",
     flag: "bridge",
@@ -68,6 +84,22 @@ export function pluginDirectories({ pluginSockets, pluginSpecs, runDir }: Superv
   const list = (text: string) => text.split(":").filter((path) => path !== "");
   const sockets = pluginSockets === "" ? [join(runDir, "plugins"), "/run/docker/plugins"] : list(pluginSockets);
   return { sockets, specs: list(pluginSpecs) };
+}
+
+/** The OCI runtimes that the operator offers beside our own. @throws INVALID_ARGUMENT naming the key */
+export function runtimeOptions(config: SupervisorConfig): Omit<RuntimeOptions, "log"> {
+  const configured = new Map(config.runtimes.map(parseRuntime));
+  const { defaultRuntime: defaultName, runDir } = config;
+  const searchPath = (process.env.PATH ?? "").split(":").filter((path) => path.startsWith("/"));
+  return { configured, defaultName, searchPath, directory: join(runDir, "runtimes") };
+}
+
+function parseRuntime(text: string): [string, OciRuntime] {
+  const [, name = "", command = ""] = /^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})=(\/.*)$/.exec(text) ?? [];
+  const [path = "", ...args] = command.split(/\s+/);
+  if (path !== "" && name !== ownRuntime) return [name, { path, args }];
+  const why = name === ownRuntime ? `${ownRuntime} is the name of the engine's own` : "expected NAME=/PATH";
+  throw new BerthError("INVALID_ARGUMENT", `BERTH_RUNTIMES: "${text}" is not valid, ${why}`);
 }
 
 /** The runtime as the native build leaves it, for a checkout; an installation names its own. */

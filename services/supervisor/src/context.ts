@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { net } from "@berth/isolation";
 import { createServiceContext, type ServiceContext } from "@berth/rpc";
 import { openStore } from "@berth/store";
-import { pluginDirectories, runtimePath, type SupervisorConfig } from "./config.ts";
+import { pluginDirectories, runtimeOptions, runtimePath, type SupervisorConfig } from "./config.ts";
 import type { NameRegistry, Parts, Records } from "./domain/containers/parts.ts";
 import { makePaths } from "./domain/containers/paths.ts";
 import { Registry } from "./domain/containers/registry.ts";
@@ -16,6 +16,7 @@ import { BridgeNetwork } from "./domain/network/bridge.ts";
 import type { NetworkDriver } from "./domain/network/driver.ts";
 import { Networks } from "./domain/network/networks.ts";
 import { bridgeSubnetKey, recover } from "./domain/recovery.ts";
+import { Runtimes } from "./domain/runtimes.ts";
 import { fromNano, nowNano } from "./domain/time.ts";
 import { Drivers } from "./domain/volumes/drivers.ts";
 import { LocalDriver } from "./domain/volumes/local-driver.ts";
@@ -42,6 +43,9 @@ export async function createContext(
     [paths.bundles, paths.sockets, paths.view].map((path) => mkdir(path, { recursive: true, mode: 0o700 })),
   );
   await Promise.all([paths.containers, paths.volumes].map((path) => mkdir(path, { recursive: true, mode: 0o711 })));
+  const runtimes = new Runtimes({ ...runtimeOptions(config), log });
+  // A default that there is not would fail every container: better to fail here.
+  await runtimes.find(runtimes.defaultName);
   const store = await openStore(join(config.stateDir, "db"));
   const records = makeRecords(store, bus.outbox(store), log);
   const { nodeId, nodeName, hostId } = config;
@@ -83,6 +87,7 @@ export async function createContext(
     launcher: nativeLauncher(runtimePath(config)),
     // The monitor, which binds it, has another working directory.
     initProgram: resolve(runtimePath(config)),
+    runtimes,
     networks,
     cdiDirs: config.cdiSpecDirs,
     registry: new Registry(),

@@ -27,6 +27,7 @@ async function bundle(
     initProgram: "/opt/berth-runtime",
     exitFile: "/e",
     logPaths: { json: "/l", compact: "/c" },
+    runtime: null,
     place: { endpoints: [], ports: [] },
   };
   return { ...(await bundleOf(record, input)), spec };

@@ -174,7 +174,6 @@ describe("refused", () => {
     [{ extraHosts: ["a:b"] }, {}, 'invalid IP address in add-host: "b"'],
     [{ logConfig: { type: "foo", config: {} } }, {}, 'error looking up logging plugin foo: plugin "foo" not found'],
     [{ logConfig: { type: "json-file", config: { foo: "1" } } }, {}, "unknown log opt 'foo' for json-file log driver"],
-    [{ runtime: "nope" }, {}, "unknown or invalid runtime name: nope"],
     [{ isolation: "hyperv" }, {}, "invalid isolation (hyperv): linux only supports 'default'"],
     [{ annotations: { "": "x" } }, {}, "invalid Annotations: the empty string is not permitted as an annotation key"],
     [{}, { cmd: [] }, "no command specified"],

@@ -40,16 +40,16 @@ struct Place {
 
 }  // namespace
 
-Result<UniqueFd> foreign_tree(const Setup& setup, const std::string& source, bool recursive) {
+Result<UniqueFd> foreign_tree(int proc, const std::string& source, bool recursive) {
   if (!source.starts_with(kProc)) return UniqueFd();
   char* end = nullptr;
   const long pid = std::strtol(source.c_str() + kProc.size(), &end, 10);
   if (pid <= 0 || !std::string_view(end).starts_with(kRoot)) return UniqueFd();
   const std::string path = end + kRoot.size() - 1;
   const UniqueFd theirs(
-      ::openat(setup.proc.get(), (std::to_string(pid) + "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC));
+      ::openat(proc, (std::to_string(pid) + "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC));
   if (!theirs) return sys_error("open", source);
-  BERTH_ASSIGN(const Place place, Place::here(setup.proc.get()));
+  BERTH_ASSIGN(const Place place, Place::here(proc));
   if (::setns(theirs.get(), CLONE_NEWNS) != 0) return sys_error("setns", source);
   UniqueFd tree(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, path.c_str(),
                                            OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0))));

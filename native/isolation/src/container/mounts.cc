@@ -141,7 +141,7 @@ Result<void> bind(Setup& setup, const Job& job) {
   }
   BERTH_ASSIGN(const bool copied, copied_symlink(setup, job, source));
   if (copied) return {};
-  BERTH_ASSIGN(const UniqueFd foreign, foreign_tree(setup, source, (job.options.flags & MS_REC) != 0));
+  BERTH_ASSIGN(const UniqueFd foreign, foreign_tree(setup.proc.get(), source, (job.options.flags & MS_REC) != 0));
   const int prepared = foreign                             ? foreign.get()
                        : job.index < setup.trees.size() ? setup.trees[job.index].get()
                                                         : -1;

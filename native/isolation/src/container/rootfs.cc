@@ -21,16 +21,6 @@ std::string parent_of(const std::string& path) {
   return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
 }
 
-/// The mount that holds `path` must not be shared: pivot_root and MS_MOVE refuse, and our mounts would show outside.
-Result<void> make_parent_private(const std::string& path) {
-  for (std::string at = path;;) {
-    if (::mount(nullptr, at.c_str(), nullptr, MS_PRIVATE, nullptr) == 0) return {};
-    if (errno != EINVAL) return sys_error("mount private", at);  // EINVAL: not a mount point, look above
-    if (at == "/") return {};
-    at = parent_of(at);
-  }
-}
-
 /// What the host's mounts are while the container's are made. rslave unless asked otherwise: what is mounted on the host
 /// later still appears below shared binds, nothing goes the other way. Unbindable comes last: it forbids our own binds.
 unsigned long first_propagation(unsigned long wanted) {
@@ -46,6 +36,15 @@ Result<void> bind_on_itself(const std::string& rootfs) {
 }
 
 }  // namespace
+
+Result<void> make_parent_private(const std::string& path) {
+  for (std::string at = path;;) {
+    if (::mount(nullptr, at.c_str(), nullptr, MS_PRIVATE, nullptr) == 0) return {};
+    if (errno != EINVAL) return sys_error("mount private", at);  // EINVAL: not a mount point, look above
+    if (at == "/") return {};
+    at = parent_of(at);
+  }
+}
 
 Result<void> prepare_rootfs(Setup& setup) {
   const bool own_mounts = setup.plan.own(CLONE_NEWNS);

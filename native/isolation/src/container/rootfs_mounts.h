@@ -19,6 +19,9 @@ Result<void> mount_rootfs(const std::vector<RootfsMount>& mounts, const std::str
 /// which could not read the host's directories itself.
 Result<UniqueFd> detached_rootfs(const RootfsMount& mount);
 
+/// The mount that holds `path` must not be shared: pivot_root and MS_MOVE refuse, and our mounts would show outside.
+Result<void> make_parent_private(const std::string& path);
+
 /// 1:3.
 dev_t makedev_null();
 

@@ -41,7 +41,8 @@ Result<void> seal_rootfs(const Setup& setup);  // read-only root, masked and rea
 
 // mounts.cc
 /// A copy of what is mounted at `source` when that leads into another process's root ("/proc/PID/root/…"); else invalid.
-Result<UniqueFd> foreign_tree(const Setup& setup, const std::string& source, bool recursive);
+/// `proc`: the host's /proc.
+Result<UniqueFd> foreign_tree(int proc, const std::string& source, bool recursive);
 Result<void> make_mounts(Setup& setup);
 /// Sets mount flags on what is mounted at `path` ("/proc/self/fd/N"), keeping those that the kernel has locked.
 Result<void> remount(const std::string& path, unsigned long flags, const std::string& name);

@@ -44,6 +44,14 @@ void read_staged(ObjectReader& in, container::StagedMount& staged) {
   if (staged.mount.type.empty()) in.fail("mount", "a mount");
 }
 
+void read_runtime(ObjectReader& in, external::Runtime& runtime) {
+  in.read("path", runtime.path);
+  in.read("args", runtime.args);
+  in.read("root", runtime.root);
+  if (runtime.path.empty() || runtime.path[0] != '/') in.fail("path", "an absolute path");
+  if (runtime.root.empty() || runtime.root[0] != '/') in.fail("root", "an absolute path");
+}
+
 }  // namespace
 
 Result<Config> parse_config(std::string_view text) {
@@ -66,6 +74,7 @@ Result<Config> parse_config(std::string_view text) {
   in.read("stdinOnce", config.stdin_once);
   in.read("rows", config.rows);
   in.read("cols", config.cols);
+  in.read_object("runtime", [&](ObjectReader& inner) { read_runtime(inner, config.runtime.emplace()); });
   std::string seccomp;
   in.read("seccomp", seccomp);
   if (!seccomp.empty() && seccomp != "default") in.fail("seccomp", "\"default\"");

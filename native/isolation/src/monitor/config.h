@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "container/launch.h"
+#include "external/command.h"
 #include "monitor/log_writer.h"
 
 namespace berth::monitor {
@@ -24,6 +25,7 @@ struct Config {
   bool stdin_open = false;
   bool stdin_once = false;
   uint16_t rows = 0, cols = 0;
+  std::optional<external::Runtime> runtime;  // none: our own
   bool default_seccomp = false;  // config.json names no profile: the built-in one
 };
 

@@ -13,6 +13,7 @@ constexpr int kKilled = 128 + 9;
 
 /// 127 for a program, or a working directory, that is not there; else 126.
 int exit_code_of(const Error& error) {
+  if (error.call == "runtime exec") return external::exit_code_of_text(error.detail);
   const bool missing = error.call == "exec" || error.call == "chdir to cwd";
   return missing ? container::exit_code_of_exec_failure(error) : kCannotRun;
 }
@@ -39,7 +40,8 @@ Result<Exec*> ExecTable::start(const Request& request, const ExecTarget& target,
   options.stdio = std::move(streams.theirs);
   options.rows = request.rows;
   options.cols = request.cols;
-  auto launched = container::exec(request.process, std::move(options));
+  auto launched = target.external != nullptr ? target.external->exec(request.line, request.process, std::move(options))
+                                             : container::exec(request.process, std::move(options));
   if (launched.ok()) {
     auto exec = std::make_unique<Exec>();
     exec->id = request.id;

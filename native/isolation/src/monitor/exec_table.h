@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "container/launch.h"
+#include "external/container.h"
 #include "monitor/answer.h"
 #include "monitor/process_io.h"
 #include "monitor/request.h"
@@ -43,6 +44,7 @@ struct ExecTarget {
   cgroup::Cgroup* group = nullptr;
   const oci::Spec* spec = nullptr;
   const std::vector<std::string>* groups = nullptr;  // the container's
+  external::Container* external = nullptr;           // whose runtime makes them; null: ours
 };
 
 class ExecTable {

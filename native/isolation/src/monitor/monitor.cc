@@ -30,6 +30,15 @@ ExitStatus status_of(const siginfo_t& info) {
   return {128 + info.si_status, info.si_status};
 }
 
+/// Whose fault it is that the container does not run. What another runtime has said is told as it is.
+StartFailure failure_of(const Error& error) {
+  if (error.call == "exec") return {"exec", container::exit_code_of_exec_failure(error), error};
+  if (error.call.starts_with("runtime "))
+    return {error.call == "runtime start" ? "runtime-start" : "runtime-create", external::exit_code_of_text(error.detail),
+            Error{0, "", "", error.detail}};
+  return {error.call == "config" ? "config" : "create", kNotCreated, error};
+}
+
 /// Over the limit: an answer, and no ECONNRESET in place of it because of a request that nobody has read.
 void turn_away(int client) {
   const std::string line =
@@ -122,6 +131,8 @@ Result<void> Monitor::watch_signals() {
 std::optional<StartFailure> Monitor::create() {
   if (!spec_.process) return StartFailure{"config", kNotCreated, bad_input("process", "an object")};
   const bool terminal = spec_.process->terminal;
+  if (config_.runtime)
+    external_ = std::make_unique<external::Container>(std::move(*config_.runtime), config_.id, bundle_ + "/oci");
   // Not this process's own, whatever that is: the one that Docker's containers start with.
   if (!spec_.process->user.umask) spec_.process->user.umask = 022;
   auto made = [&]() -> Result<void> {
@@ -138,7 +149,9 @@ std::optional<StartFailure> Monitor::create() {
     options.stdio = std::move(streams.theirs);
     options.rows = config_.rows;
     options.cols = config_.cols;
-    BERTH_ASSIGN(launched_, container::launch(spec_, std::move(options)));
+    auto launched =
+        external_ != nullptr ? external_->create(spec_, std::move(options)) : container::launch(spec_, std::move(options));
+    BERTH_ASSIGN(launched_, std::move(launched));
     pid_ = launched_->pid();
     if (terminal) streams.ours.in = launched_->take_terminal();
     io_ = std::make_unique<ProcessIo>(
@@ -146,9 +159,7 @@ std::optional<StartFailure> Monitor::create() {
     return io_->open(std::move(streams.ours));
   }();
   if (made.ok()) return std::nullopt;
-  const Error& error = made.error();
-  if (error.call == "exec") return StartFailure{"exec", container::exit_code_of_exec_failure(error), error};
-  return StartFailure{error.call == "config" ? "config" : "create", kNotCreated, error};
+  return failure_of(made.error());
 }
 
 std::optional<StartFailure> Monitor::release() {
@@ -157,12 +168,10 @@ std::optional<StartFailure> Monitor::release() {
     record_.started_ns = realtime_ns();
     status_ = Status::running;
     // The runtime-spec: what runs runs on, whatever these say.
-    (void)container::run_hooks(spec_.hooks.poststart, hook_state("running"), "poststart", bundle_);
+    if (external_ == nullptr) (void)container::run_hooks(spec_.hooks.poststart, hook_state("running"), "poststart", bundle_);
     return std::nullopt;
   }
-  const Error& error = released.error();
-  if (error.call == "exec") return StartFailure{"exec", container::exit_code_of_exec_failure(error), error};
-  return StartFailure{"create", kNotCreated, error};
+  return failure_of(released.error());
 }
 
 std::string Monitor::hook_state(const char* status) const {
@@ -302,8 +311,9 @@ void Monitor::conclude() {
   record_.oom_killed = was_oom_killed();
   if (Result<void> written = write_exit_record(config_.exit_file, record_); !written.ok())
     record_.error = "exit record: " + written.error().message();
+  if (external_ != nullptr) external_->remove();
   if (cgroup::Cgroup* const group = launched_->cgroup()) (void)group->remove();
-  (void)container::run_hooks(spec_.hooks.poststop, hook_state("stopped"), "poststop", bundle_);
+  if (external_ == nullptr) (void)container::run_hooks(spec_.hooks.poststop, hook_state("stopped"), "poststop", bundle_);
   execs_.container_gone();
   publish(exit_record_json(record_, true));
   close_down();

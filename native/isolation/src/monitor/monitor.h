@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "container/launch.h"
+#include "external/container.h"
 #include "monitor/answer.h"
 #include "monitor/config.h"
 #include "monitor/connection.h"
@@ -92,6 +93,7 @@ class Monitor final : public ConnectionOwner {
   ConnectionContext context_;
   Watch listener_watch_, signal_watch_, oom_watch_;
   std::unique_ptr<LogWriter> log_;
+  std::unique_ptr<external::Container> external_;  // null: our own runtime makes the processes
   std::unique_ptr<container::Launched> launched_;
   std::unique_ptr<ProcessIo> io_;
   ExecTable execs_;

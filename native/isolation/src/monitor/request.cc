@@ -98,6 +98,7 @@ Result<Request> parse_request(std::string_view line) {
   if (found == std::end(kOperations)) return bad_input("op", "one of those in PROTOCOL.md");
   Request request;
   request.operation = found->operation;
+  request.line = line;
   read_fields(in, request);
   if (in.error()) return *in.error();
   return request;

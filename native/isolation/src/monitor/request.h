@@ -16,6 +16,7 @@ enum class Operation { state, attach, exec, resize, kill, pause, resume, update,
 
 struct Request {
   Operation operation = Operation::state;
+  std::string_view line;            // as it came; as long as parse_request's argument lives
   Wants wants;                      // attach, exec
   bool attached = false;            // exec: its connection becomes the stream
   std::optional<std::string> exec;  // attach, resize, kill: which exec; empty: the container's own process

@@ -131,7 +131,7 @@ void Monitor::exec(Connection& connection, const Request& request) {
     BERTH_TRY(need_running("exec"));
     // A process put into a frozen cgroup stops at once, and with it this monitor, which waits for its execve.
     if (status_ == Status::paused) return Error{EBUSY, "exec", request.id, "the container is paused"};
-    return execs_.start(request, ExecTarget{pid_, cgroup_path(), launched_->cgroup(), &spec_, &config_.groups}, exit_code);
+    return execs_.start(request, ExecTarget{pid_, cgroup_path(), launched_->cgroup(), &spec_, &config_.groups, external_.get()}, exit_code);
   };
   Result<Exec*> started = start();
   if (!started.ok()) {
@@ -184,7 +184,8 @@ Result<void> Monitor::kill(const Request& request) {
     if (request.all) return signal_all(request.signal);
   }
   // The process is our child and has not been waited for, so the number is still its own.
-  if (::kill(pid, request.signal) != 0) return sys_error("kill", std::to_string(pid));
+  if (external_ != nullptr && !request.exec) BERTH_TRY(external_->kill(pid, request.signal));
+  else if (::kill(pid, request.signal) != 0) return sys_error("kill", std::to_string(pid));
   // A frozen process (cgroup v1) dies of it only when it runs again, and who kills wants it dead.
   if (request.signal == SIGKILL && status_ == Status::paused && !request.exec) return resume();
   return {};

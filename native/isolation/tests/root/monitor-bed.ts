@@ -63,6 +63,8 @@ export interface ContainerOptions extends ProcessOptions {
   readonly log?: { maxSize?: number; maxFiles?: number; path?: string } | null;
   readonly namespaces?: readonly string[];
   readonly resources?: Json;
+  /** Path of another OCI runtime. */
+  readonly runtime?: string;
   /** Runs when the socket listens and the monitor has not been started. */
   readonly before?: (container: Container) => Promise<void> | void;
 }
@@ -169,6 +171,9 @@ export class Container {
       stdinOnce: options.stdinOnce ?? true,
       rows: 24,
       cols: 80,
+      ...(options.runtime !== undefined && {
+        runtime: { path: options.runtime, args: [], root: join(this.directory, "state") },
+      }),
     };
     await writeFile(join(this.directory, "monitor.json"), JSON.stringify(monitor));
     const listener = listenUnix(this.socket);

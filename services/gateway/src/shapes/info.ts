@@ -17,19 +17,18 @@ export interface InfoExtras {
 export function mergeNodes(infos: readonly NodeInfoResponse[]): NodeInfoResponse | undefined {
   const [first, ...others] = infos;
   if (first === undefined) return undefined;
-  const sum = { ...first, warnings: [...first.warnings] };
+  const sum = { ...first, warnings: [...first.warnings], runtimes: [...first.runtimes] };
   for (const node of others) {
     sum.containersRunning += node.containersRunning;
     sum.containersPaused += node.containersPaused;
     sum.containersStopped += node.containersStopped;
     sum.cpus += node.cpus;
+    sum.runtimes.push(...node.runtimes);
     sum.memoryTotal += node.memoryTotal;
     sum.warnings.push(...node.warnings);
   }
   return sum;
 }
-
-const runtime = { path: "berth-runtime" };
 
 const machineNames: Record<string, string> = { amd64: "x86_64", arm64: "aarch64", "386": "i686" };
 
@@ -88,9 +87,8 @@ export function infoJson(node: NodeInfoResponse | undefined, extras: InfoExtras)
     Labels: [],
     ExperimentalBuild: false,
     ServerVersion: dockerVersion,
-    // One runtime, by the names that clients ask for: the first is what inspect shows.
-    Runtimes: { runc: runtime, "io.containerd.runc.v2": runtime, berth: runtime },
-    DefaultRuntime: "runc",
+    Runtimes: runtimes(node),
+    DefaultRuntime: node?.defaultRuntime || "runc",
     Swarm: {
       NodeID: "",
       NodeAddr: "",
@@ -112,6 +110,15 @@ export function infoJson(node: NodeInfoResponse | undefined, extras: InfoExtras)
     ...(extras.minor < 50 ? { BridgeNfIptables: false, BridgeNfIp6tables: false } : {}),
     Warnings: warnings(node, extras),
   };
+}
+
+/** By name; a node of an older version has but one, by the names that clients know. */
+function runtimes(node: NodeInfoResponse | undefined): Record<string, { path: string; runtimeArgs?: string[] }> {
+  const known = node?.runtimes ?? [];
+  if (known.length === 0) return { "io.containerd.runc.v2": { path: "berth-runtime" }, runc: { path: "berth-runtime" } };
+  const rows = known.map(({ name, path, args }) => [name, args.length > 0 ? { path, runtimeArgs: args } : { path }] as const);
+  // In Go's order, that of their names.
+  return Object.fromEntries(rows.toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function abilities(node: NodeInfoResponse | undefined, minor: number): Record<string, boolean> {

@@ -28,6 +28,8 @@ export async function nodeInfo(parts: Parts) {
     ],
     warnings: facts.cgroup.swap ? [] : ["WARNING: No swap limit support"],
     runtimeVersion: "0.1.0",
+    runtimes: (await parts.runtimes.list()).map(({ args, ...runtime }) => ({ ...runtime, args: [...args] })),
+    defaultRuntime: parts.runtimes.defaultName,
     rootDir: parts.paths.stateDir,
     volumeDrivers: await parts.volumes.parts.drivers.names(),
     ipv4Forwarding: forwarding.trim() === "1",

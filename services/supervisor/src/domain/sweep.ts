@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { errorMessage } from "@berth/errors";
 import { sweepGroups } from "./cgroups.ts";
 import type { Parts } from "./containers/parts.ts";
+import { cgroupPath } from "./spec/bundle.ts";
 
 /**
  * Removes what no record names: creates that a crash cut short, directories, sockets, writable layers, names, empty cgroups.
@@ -27,6 +28,7 @@ export async function sweep(parts: Parts, signal: AbortSignal): Promise<void> {
     sweepDirectory(paths.bundles, (name) => running.has(name)),
     sweepSockets(parts, running),
     sweepGroups([...ours].filter((id) => !running.has(id))),
+    parts.runtimes.sweep((id) => running.has(id), (id) => groupOf(parts, id)),
   ]);
   // Not waited for: a service that is away must not keep this one from serving.
   for (const step of [sweepNames, sweepSnapshots]) {
@@ -36,6 +38,12 @@ export async function sweep(parts: Parts, signal: AbortSignal): Promise<void> {
       (error) => parts.log.warn({ err: errorMessage(error) }, "the sweep is tried again"),
     );
   }
+}
+
+/** Of a container without a record only the usual place is known. */
+function groupOf({ registry }: Parts, id: string): string {
+  const record = registry.get(id)?.record;
+  return record === undefined ? `/berth/${id}` : cgroupPath(record);
 }
 
 const firstPauseMs = 200;

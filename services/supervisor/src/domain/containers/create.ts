@@ -86,11 +86,12 @@ async function createOnce(
 ): Promise<Created> {
   const wanted = name === "" ? "" : checkName(name);
   const { warnings, mounts } = checkSpec(spec, parts.facts);
+  if (spec.hostConfig.runtime !== "") await parts.runtimes.find(spec.hostConfig.runtime);
   await checkSources(mounts);
   resolveReferences(parts, spec);
   const links = resolveLinks(parts, spec);
   const id = newId();
-  applyDefaults(spec, id, parts.facts);
+  applyDefaults(spec, id, parts.facts, parts.runtimes.defaultName);
   if (wanted !== "") refuseKnownName(parts, wanted);
   const points = new Map<string, MountPoint>();
   let claimed = wanted;

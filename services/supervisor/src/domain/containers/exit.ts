@@ -165,6 +165,7 @@ export async function tidy(parts: Parts, record: ContainerRecord): Promise<void>
   const { id } = record;
   rmSync(parts.paths.bundle(id), { recursive: true, force: true });
   rmSync(parts.paths.socket(id), { force: true });
+  await parts.runtimes.forget(record.spec.hostConfig.runtime, id, cgroupPath(record));
   await unmountShm(parts, record);
 }
 

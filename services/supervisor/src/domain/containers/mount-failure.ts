@@ -2,8 +2,8 @@ import type { BerthError } from "@berth/errors";
 import { invalid, notFound } from "../errors.ts";
 import type { ContainerRecord } from "../model.ts";
 
-const hint =
-  "not a directory: Are you trying to mount a directory onto a file (or vice-versa)? " +
+export const hint =
+  "Are you trying to mount a directory onto a file (or vice-versa)? " +
   "Check if the specified host path exists and is the expected type";
 
 /** Docker's words for a mount that the runtime could not make; undefined: it was something else. */
@@ -16,7 +16,7 @@ export function mountFailure({ mounts }: ContainerRecord, message: string): Bert
   const { source, destination } = point;
   return (
     `error mounting ${JSON.stringify(source)} to rootfs at ${JSON.stringify(destination)}: ` +
-    `mount src=${source}, dst=${destination}, flags=MS_BIND|MS_REC: ${hint}`
+    `mount src=${source}, dst=${destination}, flags=MS_BIND|MS_REC: not a directory: ${hint}`
   );
 }
 

@@ -5,6 +5,7 @@ import type { HostFacts } from "../host.ts";
 import type { ContainerRecord, ExecRecord, Layer, RootfsMount, VolumeRecord } from "../model.ts";
 import type { MonitorLauncher } from "../monitor/launcher.ts";
 import type { Networks } from "../network/networks.ts";
+import type { Runtimes } from "../runtimes.ts";
 import type { Volumes } from "../volumes/volumes.ts";
 import type { Registry } from "./registry.ts";
 
@@ -93,6 +94,8 @@ export interface Parts {
   launcher: MonitorLauncher;
   /** The program that --init binds into containers as /sbin/docker-init. */
   initProgram: string;
+  /** Other OCI runtimes than our own. */
+  runtimes: Runtimes;
   networks: Networks;
   /** Directories of CDI specs. */
   cdiDirs: readonly string[];

@@ -12,6 +12,7 @@ import { checkRecursion } from "../mounts/requests.ts";
 import { makeSources, settlePropagation } from "../mounts/sources.ts";
 import { mountVolumes, unmountVolumes } from "../mounts/uses.ts";
 import type { Reservation } from "../network/networks.ts";
+import type { RuntimePlace } from "../runtimes.ts";
 import { bundleOf } from "../spec/bundle.ts";
 import { type CdiEdits, injectEdits, requestedDevices } from "../spec/cdi.ts";
 import { checkStart } from "../validate/start.ts";
@@ -83,6 +84,7 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
   let mounted = false;
   try {
     checkStart(record.spec);
+    const runtime = await parts.runtimes.find(record.spec.hostConfig.runtime, true);
     const joined = joinedContainers(parts, record);
     if (joined.etcFilesOf !== null) record.etcFilesOf = joined.etcFilesOf;
     const linked = linkedOf(parts, record);
@@ -112,6 +114,7 @@ export async function launch(parts: Parts, container: Container): Promise<void> 
       devices,
       volumes,
       propagation,
+      runtime,
     });
     parts.fault("start.prepared");
     const report = await runMonitor(parts, container);
@@ -161,6 +164,7 @@ interface BundleParts {
   volumes: ReadonlyMap<string, string>;
   /** Of binds whose source allows no other than what was asked for. */
   propagation: ReadonlyMap<string, string>;
+  runtime: RuntimePlace | null;
 }
 
 /**
@@ -170,7 +174,7 @@ interface BundleParts {
 async function writeBundle(
   parts: Parts,
   record: ContainerRecord,
-  { network, joined, linked, devices, volumes, propagation }: BundleParts,
+  { network, joined, linked, devices, volumes, propagation, runtime }: BundleParts,
 ): Promise<void> {
   const { id } = record;
   const directory = parts.paths.bundle(id);
@@ -180,6 +184,7 @@ async function writeBundle(
     namespaces: { network: own ?? joined.network, ipc: joined.ipc, shm: joined.shm, pid: joined.pid },
     volumes,
     propagation,
+    runtime,
     files: etcFiles(parts.paths, record),
     linkEnv: linked.env,
     initProgram: parts.initProgram,

@@ -2,6 +2,7 @@ import { posix } from "node:path";
 import type { HostFacts } from "../host.ts";
 import { type LogPaths, monitorLog } from "../logs/options/monitor.ts";
 import type { ContainerRecord, ContainerSpec, MountPoint } from "../model.ts";
+import type { RuntimePlace } from "../runtimes.ts";
 import { capabilitiesOf, parseSeccomp, parseSecurityOptions } from "../validate/security.ts";
 import { devicesOf } from "./devices.ts";
 import { initMount } from "./init.ts";
@@ -25,6 +26,8 @@ export interface BundleInput {
   linkEnv: readonly string[];
   /** For those with --init. */
   initProgram: string;
+  /** Another OCI runtime than our own. */
+  runtime: RuntimePlace | null;
   /** Where the monitor puts the exit record and the log. */
   exitFile: string;
   logPaths: LogPaths;
@@ -82,6 +85,7 @@ function monitorOf(record: ContainerRecord, input: BundleInput): MonitorSpec {
     stagedMounts: stagedMounts(record.mounts),
     user: userOf(config.user),
     groups: host.groupAdd,
+    ...(input.runtime !== null && { runtime: input.runtime }),
     stdinOpen: config.openStdin,
     stdinOnce: config.stdinOnce,
     rows,

@@ -21,7 +21,7 @@ const defaultReadonlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
 const defaultShmSize = 64 * 1024 * 1024;
 
 /** Fills in what Docker fills in at create, so that inspect shows it and start needs no second look. Changes `spec`. */
-export function applyDefaults(spec: ContainerSpec, id: string, facts: HostFacts): void {
+export function applyDefaults(spec: ContainerSpec, id: string, facts: HostFacts, defaultRuntime = "runc"): void {
   const { config, hostConfig: host } = spec;
   const { resources } = host;
   if (host.networkMode === "" || host.networkMode === "default")
@@ -32,7 +32,7 @@ export function applyDefaults(spec: ContainerSpec, id: string, facts: HostFacts)
   if (host.shmSize === 0) host.shmSize = defaultShmSize;
   if (host.ipcMode === "") host.ipcMode = "private";
   if (host.cgroupnsMode === "") host.cgroupnsMode = facts.cgroup.version === 2 && !host.privileged ? "private" : "host";
-  if (host.runtime === "") host.runtime = "runc";
+  if (host.runtime === "") host.runtime = defaultRuntime;
   if (host.logConfig.type === "") host.logConfig.type = "json-file";
   if (host.restartPolicy.name === "") host.restartPolicy.name = "no";
   if (host.consoleSize.length !== 2) host.consoleSize = [0, 0];

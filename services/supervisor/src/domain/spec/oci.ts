@@ -1,4 +1,5 @@
 import type { Endpoint, PublishedPort } from "../model.ts";
+import type { RuntimePlace } from "../runtimes.ts";
 
 /** The parts of OCI's config.json (runtime-spec 1.2) that the supervisor writes, and the monitor's own file beside it. */
 
@@ -148,6 +149,8 @@ export interface MonitorSpec {
   groups: string[];
   /** The runtime's own default profile, for the container's capabilities; config.json names none then. */
   seccomp?: "default";
+  /** Another OCI runtime, which makes the processes. */
+  runtime?: RuntimePlace;
   stdinOpen: boolean;
   stdinOnce: boolean;
   rows: number;

@@ -11,8 +11,6 @@ import { checkRestartPolicy } from "./restart.ts";
 import { normalizeCapability, parseSecurityOptions } from "./security.ts";
 import { parseSignal } from "./signals.ts";
 
-/** The names under which a user may ask for the engine's own runtime. */
-const runtimes = ["", "berth", "runc", "io.containerd.runc.v2"];
 /** Bounds on what one container may list: far above any use, far below what would hurt. */
 const maxEntries = 4096;
 /** Every port of every protocol. */
@@ -95,7 +93,6 @@ function checkConfig({ config, hostConfig: host }: ContainerSpec): void {
     throw invalid(`Invalid value ${host.oomScoreAdj}, range for oom score adj is [-1000, 1000]`);
   }
   if (host.shmSize < 0) throw invalid("SHM size can not be less than 0");
-  if (!runtimes.includes(host.runtime)) throw invalid(`unknown or invalid runtime name: ${host.runtime}`);
   for (const key of Object.keys(host.annotations)) {
     if (key === "") throw invalid("invalid Annotations: the empty string is not permitted as an annotation key");
   }
