@@ -33,13 +33,19 @@ let beds = 0;
 /** Kept between runs: making it takes most of a minute. */
 const debianLayer = join(import.meta.dirname, "../../../.cache/testkit/debian-bookworm.gz");
 
-export async function openBed(): Promise<Bed> {
+/** `env`: settings of the engine, beside its own. */
+export async function openBed({ env }: { env?: (work: string) => NodeJS.ProcessEnv } = {}): Promise<Bed> {
   const work = await mkdtemp(join(tmpdir(), "berth-bed-"));
   // Groups of other engines on this machine are none of this bed's business.
   const others = new Set((await standing(work)).cgroups);
   const netns = await createNetns(`berth-bed-${process.pid}-${beds++}`);
   const registry = await startRegistry({ dir: join(work, "registry"), enter: netns.enter });
-  const engine = await startEngine({ root: join(work, "root"), runDir: join(work, "run"), netns: netns.path });
+  const engine = await startEngine({
+    root: join(work, "root"),
+    runDir: join(work, "run"),
+    netns: netns.path,
+    ...(env && { env: env(work) }),
+  });
   const docker = new Docker(await findDocker(), engine.socket, join(work, "docker-config"));
   const api = new Api(engine.socket);
   const bed: Bed = {

@@ -7,18 +7,24 @@ import { must, type RunOptions, type RunResult, run } from "./process.ts";
 /** The docker client to test with: BERTH_TEST_DOCKER, or the one on PATH. */
 export async function findDocker(): Promise<string> {
   const named = process.env["BERTH_TEST_DOCKER"];
-  const candidates =
-    named === undefined ? (process.env["PATH"] ?? "").split(delimiter).map((dir) => join(dir, "docker")) : [named];
-  for (const file of candidates) {
-    if (
-      await access(file, constants.X_OK).then(
-        () => true,
-        () => false,
-      )
-    )
-      return file;
-  }
+  const found = await (named === undefined ? findProgram("docker") : firstUsable([named]));
+  if (found !== undefined) return found;
   throw new Error("no docker client found: install one (Debian package docker.io) or name it in BERTH_TEST_DOCKER");
+}
+
+/** A program on PATH, by its whole path. */
+export const findProgram = (name: string): Promise<string | undefined> =>
+  firstUsable((process.env["PATH"] ?? "").split(delimiter).map((dir) => join(dir, name)));
+
+async function firstUsable(files: readonly string[]): Promise<string | undefined> {
+  for (const file of files) {
+    const usable = await access(file, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (usable) return file;
+  }
+  return undefined;
 }
 
 export class Docker {

@@ -1,6 +1,6 @@
 export { Api, type ApiAnswer } from "./api.ts";
 export { type Bed, openBed } from "./bed.ts";
-export { Docker, findDocker } from "./docker.ts";
+export { Docker, findDocker, findProgram } from "./docker.ts";
 export { type Host, type HostEngineOptions, type Hosts, openHosts } from "./hosts.ts";
 export {
   type BuiltLayer,

@@ -12,7 +12,7 @@ const spec = {
     flag: "runtimes",
     type: "list",
     default: [],
-    doc: "other OCI runtimes that containers may ask for, NAME=/PATH or \"NAME=/PATH ARGUMENT …\"; one called runc takes the place of our own",
+    doc: 'other OCI runtimes that containers may ask for, NAME=/PATH or "NAME=/PATH ARGUMENT …"; one called runc takes the place of our own',
   },
   defaultRuntime: {
     env: "BERTH_DEFAULT_RUNTIME",

@@ -233,7 +233,8 @@ Result<std::unique_ptr<Launched>> exec(const oci::Process& process, ExecOptions 
   ends.second.close();
   auto launched = std::make_unique<LaunchedProcess>(spawned.pid, std::move(spawned.pidfd), std::move(ends.first), nullptr);
   BERTH_TRY(set_limits(spawned.pid, process));
-  if (options.at_once) BERTH_TRY(launched->let_go());
+  // A process that has failed already is not there to hear it, and has said why: attend() hears that.
+  if (options.at_once) (void)launched->let_go();
   BERTH_TRY(attend(*launched));
   return std::unique_ptr<Launched>(std::move(launched));
 }

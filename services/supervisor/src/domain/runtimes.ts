@@ -115,7 +115,8 @@ export class Runtimes {
     return new Promise((resolve) => {
       const words = [...args, "--root", root, "delete", "--force", id];
       execFile(path, words, { timeout: deleteTimeoutMs, killSignal: "SIGKILL" }, (error) => {
-        if (error) this.#options.log.warn({ container: id, err: errorMessage(error) }, `${path} cannot delete a container`);
+        if (error)
+          this.#options.log.warn({ container: id, err: errorMessage(error) }, `${path} cannot delete a container`);
         resolve();
       });
     });

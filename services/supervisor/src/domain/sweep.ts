@@ -28,7 +28,10 @@ export async function sweep(parts: Parts, signal: AbortSignal): Promise<void> {
     sweepDirectory(paths.bundles, (name) => running.has(name)),
     sweepSockets(parts, running),
     sweepGroups([...ours].filter((id) => !running.has(id))),
-    parts.runtimes.sweep((id) => running.has(id), (id) => groupOf(parts, id)),
+    parts.runtimes.sweep(
+      (id) => running.has(id),
+      (id) => groupOf(parts, id),
+    ),
   ]);
   // Not waited for: a service that is away must not keep this one from serving.
   for (const step of [sweepNames, sweepSnapshots]) {
