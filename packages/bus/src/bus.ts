@@ -1,10 +1,12 @@
 import type { Store } from "@berth/store";
+import { updateAccount } from "./account.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import { type EventsQuery, type EventsRange, eventsRange, readEvents, type SequencedEvent } from "./events.ts";
 import { JetStream } from "./jetstream.ts";
 import { makeNames, type Names } from "./names.ts";
 import { makeOutbox, type Outbox } from "./outbox.ts";
 import { type Presence, PresenceBoard } from "./presence.ts";
+import { makeRevocations, type Revocations } from "./revocations.ts";
 import type { Instance, Role } from "./roles.ts";
 
 export type BusOptions = ConnectionOptions;
@@ -30,6 +32,10 @@ export interface Bus {
   /** @throws UNAVAILABLE */
   eventsRange(): Promise<EventsRange>;
   readonly names: Names;
+  /** Nodes that were shut out. Read from NATS from the first question on. */
+  readonly revocations: Revocations;
+  /** Gives every NATS server a new JWT of the account, as the user of the system account that `credentials` are for. */
+  updateAccount(jwt: string, credentials: string): Promise<void>;
 }
 
 /**
@@ -44,11 +50,13 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   });
   const board = new PresenceBoard(connection);
   const names = makeNames(connection, jetstream);
+  const revocations = makeRevocations(connection, jetstream);
   const outboxes: Outbox[] = [];
   let draining: Promise<void> | undefined;
 
   const leave = async () => {
     board.close();
+    revocations.close();
     await Promise.all(outboxes.map((outbox) => outbox.close()));
     // A drain waits for the server, for ever if that goes away meanwhile; with none there, there is nothing to wait for.
     if (connection.up) await Promise.race([connection.nats.drain().catch(() => undefined), untilDown(connection)]);
@@ -76,6 +84,8 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     events: (query) => readEvents(connection, jetstream, query),
     eventsRange: () => eventsRange(connection, jetstream),
     names,
+    revocations,
+    updateAccount: (jwt, credentials) => updateAccount(options, jwt, credentials),
   };
 }
 

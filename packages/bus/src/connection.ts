@@ -1,7 +1,14 @@
 import { readFileSync } from "node:fs";
 import { BerthError, errorMessage } from "@berth/errors";
 import type { Logger } from "@berth/log";
-import { connect, type NatsConnection, usernamePasswordAuthenticator } from "@nats-io/transport-node";
+import {
+  type Authenticator,
+  connect,
+  credsAuthenticator,
+  type NatsConnection,
+  type TlsOptions,
+  usernamePasswordAuthenticator,
+} from "@nats-io/transport-node";
 
 export interface ConnectionOptions {
   /** One or several, separated by commas. */
@@ -9,10 +16,24 @@ export interface ConnectionOptions {
   user?: string | undefined;
   /** Read again at each attempt, so that a rotated password is found. */
   passwordFile?: string | undefined;
+  /** A user's JWT and seed instead; read again at each attempt. */
+  credsFile?: string | undefined;
+  tls?: NatsTls | undefined;
+  /** Where answers to this client's requests go; NATS' own unless given. */
+  inboxPrefix?: string | undefined;
   /** What the server shows for this client. */
   name: string;
   log: Logger;
   signal?: AbortSignal | undefined;
+}
+
+/** PEM files, read again at each attempt. */
+export interface NatsTls {
+  caFile: string;
+  /** Key and certificate, for servers that ask who is there. */
+  identityFile?: string | undefined;
+  /** Looks at the server's certificate, which the authority has vouched for; the host's name is compared unless given. */
+  check?: ((subjectAltName: string | undefined) => Error | undefined) | undefined;
 }
 
 /** The one connection of a process, and whether it is up. Listeners are told of each change. */
@@ -40,7 +61,7 @@ export class Connection {
         if (isAuthorizationError(error)) {
           throw new BerthError(
             "UNAUTHENTICATED",
-            `NATS at ${options.url} refuses user ${options.user ?? "(none)"}`,
+            `NATS at ${options.url} refuses user ${options.user ?? options.credsFile ?? "(none)"}`,
             {},
             { cause: error },
           );
@@ -98,12 +119,17 @@ export class Connection {
 
 const firstDialPauseMs = 100;
 
-function dial({ url, user, passwordFile, name }: ConnectionOptions): Promise<NatsConnection> {
-  const password = () => (passwordFile === undefined ? undefined : readFileSync(passwordFile, "utf8").trim());
+/** Connects once; from then on reconnects for ever. `authenticator`: instead of what the options name. */
+export function dial(
+  options: Omit<ConnectionOptions, "log" | "signal"> & { authenticator?: Authenticator },
+): Promise<NatsConnection> {
+  const { url, name, tls, inboxPrefix, authenticator = authenticate(options) } = options;
   return connect({
     servers: url.split(",").map((server) => server.trim()),
     name,
-    ...(user !== undefined && { authenticator: usernamePasswordAuthenticator(user, password as () => string) }),
+    ...(authenticator !== undefined && { authenticator }),
+    ...(tls !== undefined && { tls: tlsOptions(tls) }),
+    ...(inboxPrefix !== undefined && { inboxPrefix }),
     maxReconnectAttempts: -1,
     reconnectTimeWait: 100,
     reconnectJitter: 100,
@@ -115,6 +141,26 @@ function dial({ url, user, passwordFile, name }: ConnectionOptions): Promise<Nat
     timeout: 5_000,
     noAsyncTraces: true,
   });
+}
+
+function authenticate({
+  user,
+  passwordFile,
+  credsFile,
+}: Pick<ConnectionOptions, "user" | "passwordFile" | "credsFile">): Authenticator | undefined {
+  if (credsFile !== undefined) return credsAuthenticator(() => readFileSync(credsFile));
+  if (user === undefined) return undefined;
+  const password = () => (passwordFile === undefined ? undefined : readFileSync(passwordFile, "utf8").trim());
+  return usernamePasswordAuthenticator(user, password as () => string);
+}
+
+function tlsOptions({ caFile, identityFile, check }: NatsTls): TlsOptions {
+  const options = { caFile, ...(identityFile !== undefined && { certFile: identityFile, keyFile: identityFile }) };
+  if (check === undefined) return options;
+  // The client hands what it does not know to Node's TLS.
+  const checkServerIdentity = (_host: string, certificate: { subjectaltname?: string }) =>
+    check(certificate.subjectaltname);
+  return { ...options, checkServerIdentity } as TlsOptions;
 }
 
 function isAuthorizationError(error: unknown): boolean {

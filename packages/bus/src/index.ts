@@ -1,5 +1,6 @@
 /** NATS for the services: presence, the stream of events, names that all hosts agree on. The only package that knows NATS. */
 export { type Bus, type BusOptions, connectBus } from "./bus.ts";
+export type { NatsTls } from "./connection.ts";
 export {
   type EventRecord,
   type EventsQuery,
@@ -11,4 +12,5 @@ export {
 export type { NameEntry, Names, NameValue } from "./names.ts";
 export type { Outbox } from "./outbox.ts";
 export type { Presence } from "./presence.ts";
+export type { Revocations } from "./revocations.ts";
 export { type Instance, type Role, roles } from "./roles.ts";

@@ -12,7 +12,8 @@ export interface Presence {
 const heartbeatMs = 1_000;
 /** Three missed beats. */
 const expiryMs = 3_000;
-const subjectOf = (instance: Instance) => `berth.presence.${instance.role}.${instance.instanceId}`;
+/** With the node in it, so that NATS can keep a node from speaking for another. */
+const subjectOf = ({ role, nodeId, instanceId }: Instance) => `berth.presence.${role}.${nodeId}.${instanceId}`;
 const askSubject = "berth.presence-ask";
 const bye = Buffer.from("bye");
 /** A peer's announcement is a few hundred bytes; more is not one. */
@@ -38,7 +39,7 @@ export class PresenceBoard {
   constructor(connection: Connection) {
     this.#connection = connection;
     const { nats } = connection;
-    nats.subscribe("berth.presence.*.*", {
+    nats.subscribe("berth.presence.*.*.*", {
       callback: (error, message) => {
         if (error === null) this.#receive(message);
       },

@@ -1,4 +1,12 @@
-export const roles = ["gateway", "image-store", "registry-proxy", "snapshotter", "supervisor", "builder"] as const;
+export const roles = [
+  "gateway",
+  "image-store",
+  "registry-proxy",
+  "snapshotter",
+  "supervisor",
+  "builder",
+  "authority",
+] as const;
 export type Role = (typeof roles)[number];
 
 /** One running copy of a service, as it tells the others. */

@@ -35,7 +35,7 @@ describe("presence", () => {
     const watcher = await bench.bus();
     const dead = instance({ role: "snapshotter" });
     const raw = await rawConnection();
-    raw.publish(`berth.presence.snapshotter.${dead.instanceId}`, JSON.stringify(dead));
+    raw.publish(`berth.presence.snapshotter.${dead.nodeId}.${dead.instanceId}`, JSON.stringify(dead));
     await raw.drain();
     await watcher.waitFor("snapshotter");
     const began = performance.now();
@@ -49,7 +49,7 @@ describe("presence", () => {
     const address = ["unix:/run/x.sock"];
     const dead = instance({ role: "gateway", addresses: address, startedAt: "2020-01-01T00:00:00Z" });
     const raw = await rawConnection();
-    raw.publish(`berth.presence.gateway.${dead.instanceId}`, JSON.stringify(dead));
+    raw.publish(`berth.presence.gateway.${dead.nodeId}.${dead.instanceId}`, JSON.stringify(dead));
     await raw.drain();
     await watcher.waitFor("gateway");
     const next = instance({ role: "gateway", addresses: address });
@@ -66,9 +66,9 @@ describe("presence", () => {
     const watcher = await bench.bus();
     const raw = await rawConnection();
     for (const text of ["", "{", "null", '{"role":"image-store"}', JSON.stringify(instance({ role: "image-store" }))]) {
-      raw.publish("berth.presence.image-store.not-its-id", text);
+      raw.publish("berth.presence.image-store.n.not-its-id", text);
     }
-    raw.publish("berth.presence.image-store.big", "x".repeat(20_000));
+    raw.publish("berth.presence.image-store.n.big", "x".repeat(20_000));
     await raw.drain();
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(watcher.instances("image-store")).toEqual([]);

@@ -72,21 +72,41 @@ export const commonConfig = {
     optional: true,
     doc: "file that holds the NATS password",
   },
-  tlsCa: {
-    env: "BERTH_TLS_CA",
-    flag: "tls-ca",
+  natsCreds: {
+    env: "BERTH_NATS_CREDS",
+    flag: "nats-creds",
     type: "string",
     optional: true,
-    doc: "PEM file of the authorities trusted between hosts",
+    doc: "file with a NATS user's JWT and seed, instead of user and password",
   },
-  tlsCert: {
-    env: "BERTH_TLS_CERT",
-    flag: "tls-cert",
+  natsCa: {
+    env: "BERTH_NATS_CA",
+    flag: "nats-ca",
     type: "string",
     optional: true,
-    doc: "PEM file of this service's certificate",
+    doc: "PEM file of the authorities that vouch for the NATS servers",
   },
-  tlsKey: { env: "BERTH_TLS_KEY", flag: "tls-key", type: "string", optional: true, doc: "PEM file of its key" },
+  natsIdentity: {
+    env: "BERTH_NATS_IDENTITY",
+    flag: "nats-identity",
+    type: "string",
+    optional: true,
+    doc: "PEM file of the key and certificate shown to the NATS servers",
+  },
+  identityCa: {
+    env: "BERTH_IDENTITY_CA",
+    flag: "identity-ca",
+    type: "string",
+    optional: true,
+    doc: "PEM file of the authority trusted between hosts",
+  },
+  identity: {
+    env: "BERTH_IDENTITY",
+    flag: "identity",
+    type: "string",
+    optional: true,
+    doc: "PEM file of this service's key and certificate between hosts",
+  },
   logLevel: {
     env: "BERTH_LOG_LEVEL",
     flag: "log-level",
@@ -114,10 +134,12 @@ export interface CommonConfig {
   readonly natsUrl: string;
   readonly natsUser: string | undefined;
   readonly natsPasswordFile: string | undefined;
-  /** PEM files for gRPC between hosts: all three or none. */
-  readonly tlsCa: string | undefined;
-  readonly tlsCert: string | undefined;
-  readonly tlsKey: string | undefined;
+  readonly natsCreds: string | undefined;
+  readonly natsCa: string | undefined;
+  readonly natsIdentity: string | undefined;
+  /** PEM files for gRPC between hosts: both or none. */
+  readonly identityCa: string | undefined;
+  readonly identity: string | undefined;
   readonly logLevel: string;
 }
 
@@ -135,6 +157,8 @@ export function readServiceConfig<const S extends ConfigSpec = Record<never, nev
   const { root, runDir } = read;
   requireAbsolute("BERTH_ROOT", root);
   requireAbsolute("BERTH_RUN_DIR", runDir);
+  if ((read.identityCa === undefined) !== (read.identity === undefined))
+    throw new BerthError("INVALID_ARGUMENT", "BERTH_IDENTITY and BERTH_IDENTITY_CA: expected both or none");
   for (const directory of [root, runDir]) mkdirSync(directory, { recursive: true, mode: 0o755 });
   const metrics = read.metricsListen ?? `unix:${join(runDir, `${service}.metrics.sock`)}`;
   const listen = read.listen ?? [`unix:${join(runDir, `${service}.sock`)}`];
@@ -153,9 +177,11 @@ export function readServiceConfig<const S extends ConfigSpec = Record<never, nev
     natsUrl: read.natsUrl,
     natsUser: read.natsUser,
     natsPasswordFile: read.natsPasswordFile,
-    tlsCa: read.tlsCa,
-    tlsCert: read.tlsCert,
-    tlsKey: read.tlsKey,
+    natsCreds: read.natsCreds,
+    natsCa: read.natsCa,
+    natsIdentity: read.natsIdentity,
+    identityCa: read.identityCa,
+    identity: read.identity,
     logLevel: read.logLevel,
   };
   return Object.freeze({ ...read, ...common }) as unknown as CommonConfig & ConfigOf<S>;

@@ -10,7 +10,7 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
 
 const entries = [
   ...readdirSync(join(root, "services")).map((name) => join(root, "services", name)),
-  ...["launcher", "cli"].map((name) => join(root, "packages", name)),
+  ...["launcher", "identity", "cli"].map((name) => join(root, "packages", name)),
 ].filter((directory) => existsSync(join(directory, "src/main.ts")));
 
 // Names as arguments build these alone. All are tried, whatever becomes of the others.

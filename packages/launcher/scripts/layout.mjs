@@ -41,7 +41,7 @@ function importsOf(text) {
 }
 
 /** Names of the services' packages are those of their folders. */
-const serviceNames = ["builder", "gateway", "image-store", "registry-proxy", "snapshotter", "supervisor"];
+const serviceNames = ["authority", "builder", "gateway", "image-store", "registry-proxy", "snapshotter", "supervisor"];
 
 /** Each rule: where it holds, what it forbids there, and how to say so. */
 const rules = [
@@ -66,9 +66,9 @@ const rules = [
     says: "only store/ folders and packages/store import level",
   },
   {
-    holds: (path) => !path.startsWith("packages/bus/"),
+    holds: (path) => !/^packages\/(bus|identity)\//.test(path),
     forbids: (target) => target.startsWith("@nats-io/"),
-    says: "only packages/bus imports NATS",
+    says: "only packages/bus (and packages/identity, for keys and tokens) imports NATS",
   },
   {
     holds: (path) => !/^packages\/rpc\/|\/(rpc|tests)\//.test(path),

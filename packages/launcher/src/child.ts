@@ -90,6 +90,11 @@ export class Child {
     }
   }
 
+  /** Sent if it runs. */
+  signal(signal: NodeJS.Signals): void {
+    this.#process?.kill(signal);
+  }
+
   /** SIGTERM, then SIGKILL when the grace is over. Resolves when the process is gone. */
   async stop(): Promise<void> {
     this.#stopping = true;

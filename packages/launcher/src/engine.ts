@@ -5,12 +5,13 @@ import { dirname, join } from "node:path";
 import { BerthError } from "@berth/errors";
 import { Child, type ChildEvents } from "./child.ts";
 import { isServing, pings } from "./health.ts";
+import { HostIdentity, type NodeNames, servicesOf } from "./identity.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";
 import { LogDirectory } from "./logs.ts";
 import { acquireNatsServer } from "./nats/acquire.ts";
-import { answers, type NatsAccess, natsEnvironment, prepareNats } from "./nats/server.ts";
+import { answers, type NatsAccess, natsEnvironment, prepareNats, prepareSharedNats } from "./nats/server.ts";
 import type { LauncherOptions } from "./options.ts";
-import { allServices, mainOf, projectDir } from "./services.ts";
+import { mainOf, projectDir, type ServiceSpec } from "./services.ts";
 import { endLeftovers, StateFile } from "./state.ts";
 
 /** What the launcher tells people. */
@@ -38,12 +39,23 @@ export class Engine {
   readonly #checks = new Map<string, () => Promise<boolean>>();
   /** The pid that was last seen serving, by name. */
   readonly #serving = new Map<string, number>();
+  #identity: HostIdentity | undefined;
+  #services: readonly ServiceSpec[] = [];
   #ready = false;
   #stopping: Promise<void> | undefined;
 
   constructor(options: LauncherOptions, reporter: Reporter) {
     this.#options = options;
     this.#reporter = reporter;
+  }
+
+  /** How this host stands to others; undefined for one on its own. */
+  get identity(): HostIdentity | undefined {
+    return this.#identity;
+  }
+
+  runs(service: string): boolean {
+    return this.#services.some(({ name }) => name === service);
   }
 
   /** Resolves when every service is healthy. When it throws, what was started is stopped already. */
@@ -63,28 +75,36 @@ export class Engine {
   }
 
   async #start(): Promise<void> {
-    const { root, runDir, hosts, services } = this.#options;
-    this.#requireBuilt();
+    const { root, runDir, hosts } = this.#options;
     for (const directory of [root, runDir]) {
       makeDirectory(directory);
       this.#locks.push(lockDirectory(directory));
     }
     await endLeftovers(runDir);
+    const names = this.#names();
+    const warn = (line: string) => this.#reporter.warn(line);
+    this.#identity = await HostIdentity.establish(this.#options, names, warn);
+    this.#services = servicesOf(this.#options, this.#identity);
+    this.#requireBuilt();
     this.#logs = new LogDirectory(join(root, "logs"));
     this.#state = new StateFile(runDir, hosts);
     const nats = await this.#startNats();
-    const env = this.#environment(nats);
-    for (const { name, nodeFlags } of allServices) {
-      if (!services.includes(name)) continue;
+    const env = this.#environment(nats, names);
+    for (const { name, nodeFlags } of this.#services) {
       this.#checks.set(name, () => this.#isServing(name));
-      this.#run(name, process.execPath, [...nodeFlags, mainOf(name)], env);
+      const own = this.#identity?.environment(name, runDir);
+      this.#run(name, process.execPath, [...nodeFlags, mainOf(name)], { ...env, ...own });
     }
     await this.#untilHealthy();
     this.#ready = true;
     this.#state.setReady();
+    // Services see their new certificates by themselves.
+    const renewed = () => this.#children.find(({ name }) => name === natsName)?.signal("SIGHUP");
+    this.#identity?.keepFresh(renewed, warn);
   }
 
   async #stop(): Promise<void> {
+    this.#identity?.stop();
     for (const child of [...this.#children].reverse()) await child.stop();
     this.#state?.remove();
     this.#logs?.close();
@@ -92,7 +112,7 @@ export class Engine {
   }
 
   #requireBuilt(): void {
-    const missing = this.#options.services.filter((service) => !existsSync(mainOf(service)));
+    const missing = this.#services.map(({ name }) => name).filter((name) => !existsSync(mainOf(name)));
     if (missing.length === 0) return;
     throw new BerthError("NOT_FOUND", `not built: ${missing.join(", ")} (npm run build makes services/*/dist/main.js)`);
   }
@@ -103,9 +123,14 @@ export class Engine {
       const { BERTH_NATS_USER: user = "", BERTH_NATS_PASSWORD_FILE: passwordFile = "" } = process.env;
       return { url, user, passwordFile };
     }
+    if (this.#identity?.settings.kind === "joined") {
+      return { url: this.#identity.settings.nats.join(","), user: "", passwordFile: "" };
+    }
     const binary = await acquireNatsServer(undefined, (line) => this.#reporter.say(line));
-    const setup = await prepareNats(join(this.#options.root, "nats"));
-    this.#checks.set(natsName, () => answers(setup.port));
+    const directory = join(this.#options.root, "nats");
+    const shared = this.#identity?.nats;
+    const setup = shared === undefined ? await prepareNats(directory) : prepareSharedNats(directory, shared);
+    this.#checks.set(natsName, () => answers(setup.port, setup.host));
     // The services see the end of their standard input when this process is killed; nats-server has to be told by the kernel.
     const args = ["--pdeathsig", "TERM", "--", binary, "-c", setup.configFile];
     this.#run(natsName, "setpriv", args, natsEnvironment());
@@ -134,16 +159,24 @@ export class Engine {
     };
   }
 
-  #environment({ url, user, passwordFile }: NatsAccess): NodeJS.ProcessEnv {
+  #names(): NodeNames {
+    return {
+      nodeId: process.env["BERTH_NODE_ID"] || keptId(join(this.#options.root, "node-id")),
+      nodeName: process.env["BERTH_NODE_NAME"] || hostname(),
+      site: process.env["BERTH_SITE"] || "default",
+    };
+  }
+
+  #environment({ url, user, passwordFile }: NatsAccess, { nodeId, nodeName }: NodeNames): NodeJS.ProcessEnv {
     const { root, runDir, hosts } = this.#options;
     return {
       ...process.env,
       BERTH_ROOT: root,
       BERTH_RUN_DIR: runDir,
       BERTH_HOST: hosts.join(","),
-      BERTH_NODE_ID: process.env["BERTH_NODE_ID"] || keptId(join(root, "node-id")),
+      BERTH_NODE_ID: nodeId,
       BERTH_HOST_ID: process.env["BERTH_HOST_ID"] || keptId(join(runDir, "host-id")),
-      BERTH_NODE_NAME: process.env["BERTH_NODE_NAME"] || hostname(),
+      BERTH_NODE_NAME: nodeName,
       BERTH_NATS_URL: url,
       BERTH_NATS_USER: user,
       BERTH_NATS_PASSWORD_FILE: passwordFile,

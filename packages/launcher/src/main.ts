@@ -46,11 +46,19 @@ async function run(options: LauncherOptions): Promise<void> {
   reporter.say(
     `Berth is serving at ${options.hosts.join(" and ")} (${((performance.now() - began) / 1000).toFixed(1)} s)`,
   );
-  if (options.hello && options.services.includes("gateway")) await sayHello(options, reporter);
+  sayHowItStands(engine, reporter);
+  if (options.hello && engine.runs("gateway")) await sayHello(options, reporter);
   releaseMemory();
   await asked;
   reporter.say("stopping; containers run on");
   await engine.stop();
+}
+
+function sayHowItStands({ identity }: Engine, reporter: Reporter): void {
+  if (identity === undefined) return;
+  const { kind, advertise, authorities } = identity.settings;
+  if (kind === "joined") reporter.say(`This host is a node of the engine at ${authorities.join(", ")}`);
+  else reporter.say(`The engine is open to other hosts at ${advertise}: npx berth node token lets one join`);
 }
 
 interface EndRequest extends Promise<void> {

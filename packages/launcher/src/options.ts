@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { BerthError } from "@berth/errors";
+import { portsUsed } from "@berth/identity/layout";
 import { allServices } from "./services.ts";
 
 export interface LauncherOptions {
@@ -9,7 +10,14 @@ export interface LauncherOptions {
   runDir: string;
   /** Where the Engine API is served: unix:// and tcp:// URLs. */
   hosts: string[];
-  services: string[];
+  /** Undefined: what fits the host (all, or what it had when it joined). */
+  services: string[] | undefined;
+  /** Where other hosts reach this one; opens the engine to them. */
+  advertise: string | undefined;
+  /** First of the ports that other hosts use. */
+  basePort: number | undefined;
+  /** A token of the engine to join. */
+  join: string | undefined;
   quiet: boolean;
   verbose: boolean;
   hello: boolean;
@@ -23,20 +31,25 @@ Ctrl-C stops them; containers run on, and the next start finds them again.
   --root DIR       state directory (default /var/lib/berth) [BERTH_ROOT]
   --run-dir DIR    directory of sockets (default /run/berth) [BERTH_RUN_DIR]
   --host URL       where to serve the Engine API, repeatable (default unix://RUN_DIR/berth.sock) [BERTH_HOST]
-  --services A,B   run these services only, for development
+  --services A,B   run these services only
+  --advertise ADDR open the engine to other hosts, which reach this one at ADDR; kept [BERTH_ADVERTISE]
+  --join TOKEN     join the engine that printed the token (berth node token); kept [BERTH_JOIN]
+  --base-port N    first of the ten ports that other hosts use (default 7600); kept [BERTH_BASE_PORT]
   --no-hello       do not run the hello-berth container
   --verbose        show the services' logs here too (they are in ROOT/logs)
   --quiet          say nothing but errors
   --help           show this
 
-BERTH_NATS_URL (with BERTH_NATS_USER, BERTH_NATS_PASSWORD_FILE) names a NATS server to use instead of starting one.
+BERTH_NATS_URL (with BERTH_NATS_USER, BERTH_NATS_PASSWORD_FILE, or BERTH_NATS_CREDS; BERTH_NATS_CA and BERTH_NATS_IDENTITY for TLS)
+names a NATS server to use instead of starting one.
 `;
 
 /** Throws INVALID_ARGUMENT with the flag and what was expected; undefined when help was asked for. */
 export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): LauncherOptions | undefined {
   const given = { root: env["BERTH_ROOT"] || "/var/lib/berth", runDir: env["BERTH_RUN_DIR"] || "/run/berth" };
   const hosts: string[] = [];
-  let services = allServices.map(({ name }) => name);
+  let services: string[] | undefined;
+  const others = { advertise: env["BERTH_ADVERTISE"], join: env["BERTH_JOIN"], basePort: env["BERTH_BASE_PORT"] };
   const switches = { quiet: false, verbose: false, hello: true };
   const rest = argv.flatMap((argument) => splitEquals(argument));
   const value = (flag: string): string => {
@@ -50,6 +63,9 @@ export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): La
     else if (flag === "--run-dir") given.runDir = value(flag);
     else if (flag === "--host" || flag === "-H") hosts.push(value(flag));
     else if (flag === "--services") services = value(flag).split(",").map(knownService);
+    else if (flag === "--advertise") others.advertise = value(flag);
+    else if (flag === "--join") others.join = value(flag);
+    else if (flag === "--base-port") others.basePort = value(flag);
     else if (flag === "--quiet") switches.quiet = true;
     else if (flag === "--verbose") switches.verbose = true;
     else if (flag === "--no-hello") switches.hello = false;
@@ -66,7 +82,27 @@ export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): La
       );
     }
   }
-  return { root: resolve(given.root), runDir, hosts, services, ...switches };
+  const advertise = others.advertise ? readAdvertise(others.advertise) : undefined;
+  const basePort = others.basePort ? readBasePort(others.basePort) : undefined;
+  const elsewhere = { advertise, basePort, join: others.join || undefined };
+  return { root: resolve(given.root), runDir, hosts, services, ...elsewhere, ...switches };
+}
+
+/** An address of one interface: certificates and announcements name it, so "all" is none. */
+function readAdvertise(text: string): string {
+  const address = text.replace(/^\[(.*)\]$/, "$1");
+  const isAny = /^(0\.0\.0\.0|::|0)$/.test(address);
+  if (!isAny && /^[A-Za-z0-9](?:[\w.:-]{0,253}[A-Za-z0-9])?$|^[0-9a-f:]{2,39}$/i.test(address)) return address;
+  throw new BerthError(
+    "INVALID_ARGUMENT",
+    `--advertise: "${text}" is not valid, expected the address at which other hosts reach this one`,
+  );
+}
+
+function readBasePort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port >= 1024 && port + portsUsed <= 65_536) return port;
+  throw new BerthError("INVALID_ARGUMENT", `--base-port: "${text}" is not valid, expected a port from 1024 to 65526`);
 }
 
 function splitEquals(argument: string): string[] {

@@ -31,4 +31,10 @@ export const allServices: readonly ServiceSpec[] = [
   { name: "gateway", nodeFlags: flags(512, 16) },
 ];
 
+/** Runs where the engine is open to other hosts, before all others. */
+export const authorityService: ServiceSpec = { name: "authority", nodeFlags: flags(256, 4) };
+
+/** What a host that has joined runs, unless told: a site has one image store, and it is there already. */
+export const joinedServices = allServices.map(({ name }) => name).filter((name) => name !== "image-store");
+
 export const mainOf = (service: string): string => join(projectDir, "services", service, "dist/main.js");

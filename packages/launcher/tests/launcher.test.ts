@@ -29,7 +29,7 @@ describe("options", () => {
       root: "/var/lib/berth",
       runDir: "/run/berth",
       hosts: ["unix:///run/berth/berth.sock"],
-      services: ["image-store", "snapshotter", "registry-proxy", "supervisor", "gateway"],
+      services: undefined,
     });
     const env = { BERTH_ROOT: "/a", BERTH_RUN_DIR: "/b", BERTH_HOST: "unix:///c.sock,tcp://127.0.0.1:2375" };
     expect(readOptions([], env)).toMatchObject({

@@ -25,6 +25,8 @@ export const serverOptions: ChannelOptions = {
 
 export const channelOptions = (tcp: boolean): ChannelOptions => ({
   ...common,
+  // Who is there is seen by what the certificate says of role and node, not by a name of the host's. TLS wants a name, and no address.
+  ...(tcp && { "grpc.ssl_target_name_override": "berth" }),
   "grpc.keepalive_permit_without_calls": tcp ? 1 : 0,
   ...(tcp ? {} : { "grpc.keepalive_time_ms": 3_600_000 }),
   // A service is back within 2 s of its death; its callers must not wait longer than that to notice.

@@ -3,6 +3,8 @@ import { Socket } from "node:net";
 import { type Bus, connectBus, type Role } from "@berth/bus";
 import type { CommonConfig } from "@berth/config";
 import { errorMessage, isBerthError } from "@berth/errors";
+import { inboxPrefix } from "@berth/identity/permissions";
+import { identityIn } from "@berth/identity/uri";
 import { createLogger, type Logger } from "@berth/log";
 import { type Clients, createClients } from "./client/clients.ts";
 import { restWhenIdle } from "./rest.ts";
@@ -36,11 +38,25 @@ export async function createServiceContext(config: CommonConfig, signal: AbortSi
     url: config.natsUrl,
     user: config.natsUser,
     passwordFile: config.natsPasswordFile,
+    ...natsSecurity(config),
     name: `${config.service}@${config.nodeName}`,
     log,
     signal,
   });
   return { log, bus, clients: createClients(bus, { ...config, log }) };
+}
+
+/** The cluster's own NATS is known by its role, and gives each service a place for answers that nobody else can listen at. */
+function natsSecurity({ natsCreds, natsCa, natsIdentity, identityCa, nodeId, service }: CommonConfig) {
+  const own = natsCa !== undefined && natsCa === identityCa;
+  const check = (names: string | undefined) =>
+    identityIn(names)?.role === "nats" ? undefined : new Error(`the server is no NATS of this cluster, but ${names}`);
+  return {
+    credsFile: natsCreds,
+    tls:
+      natsCa === undefined ? undefined : { caFile: natsCa, identityFile: natsIdentity, check: own ? check : undefined },
+    inboxPrefix: own ? inboxPrefix(nodeId, service) : undefined,
+  };
 }
 
 /**
@@ -76,7 +92,8 @@ async function live<Config extends CommonConfig, Context extends ServiceContext>
   signal: AbortSignal,
 ): Promise<void> {
   const context = await parts.createContext(config, signal);
-  const server = createRpcServer({ config, log });
+  const revocations = config.identity === undefined ? undefined : context.bus.revocations;
+  const server = createRpcServer({ config, log, revocations });
   try {
     await parts.serve(server, context, config);
     await server.listen();

@@ -13,6 +13,7 @@ export interface NatsAccess {
 }
 
 export interface NatsSetup extends NatsAccess {
+  host: string;
   port: number;
   configFile: string;
 }
@@ -35,6 +36,37 @@ export interface NatsServer extends NatsAccess {
 
 const user = "berth";
 
+/** A server that other hosts use: mutual TLS, and users with a JWT each (packages/identity). */
+export interface SharedNats {
+  host: string;
+  port: number;
+  url: string;
+  /** PEM: key and certificate. */
+  identityFile: string;
+  caFile: string;
+  /** Whom it trusts, as a part of its configuration. */
+  trustFile: string;
+  /** Public key of the account that has the streams. */
+  account: string;
+}
+
+/** Writes the configuration of a server for other hosts. What an engine stored before it was opened to them is kept. */
+export function prepareSharedNats(directory: string, shared: SharedNats): NatsSetup {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const { host, port, url, account } = shared;
+  adoptStreams(join(directory, "store/jetstream"), account);
+  const configFile = join(directory, "nats-server.conf");
+  writeDurably(configFile, sharedConfiguration(directory, shared));
+  return { url, user: "", passwordFile: "", host, port, configFile };
+}
+
+/** JetStream keeps an account's streams below the account's name; without accounts there is a nameless one. */
+function adoptStreams(store: string, account: string): void {
+  const nameless = join(store, "$G");
+  const named = join(store, account);
+  if (existsSync(nameless) && !existsSync(named)) renameSync(nameless, named);
+}
+
 /** Writes the configuration. Port and password are chosen at the first start and kept. */
 export async function prepareNats(directory: string): Promise<NatsSetup> {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -44,7 +76,7 @@ export async function prepareNats(directory: string): Promise<NatsSetup> {
   const port = Number(kept(portFile, String(await freePort())));
   const configFile = join(directory, "nats-server.conf");
   writeDurably(configFile, configuration(directory, port, password));
-  return { url: `nats://127.0.0.1:${port}`, user, passwordFile, port, configFile };
+  return { url: `nats://127.0.0.1:${port}`, user, passwordFile, host: "127.0.0.1", port, configFile };
 }
 
 /** Starts a server and waits until it takes connections. Throws UNAVAILABLE with its last words when it does not. */
@@ -83,13 +115,23 @@ export function natsEnvironment(): NodeJS.ProcessEnv {
 
 function configuration(directory: string, port: number, password: string): string {
   // The password is base64url: no character of it needs quoting.
+  return `${common(directory, "127.0.0.1", port)}authorization { user: ${user}, password: "${password}" }
+`;
+}
+
+function sharedConfiguration(directory: string, { host, port, identityFile, caFile, trustFile }: SharedNats): string {
+  const tls = `cert_file: "${identityFile}", key_file: "${identityFile}", ca_file: "${caFile}", verify: true, timeout: 5`;
+  return `${common(directory, host, port)}tls { ${tls} }
+${readFileSync(trustFile, "utf8")}`;
+}
+
+function common(directory: string, host: string, port: number): string {
   return `# Written by Berth's launcher at each start.
 server_name: berth
-host: 127.0.0.1
+host: "${host}"
 port: ${port}
 max_payload: 1MB
 write_deadline: "5s"
-authorization { user: ${user}, password: "${password}" }
 jetstream {
   store_dir: "${directory}/store"
   # An event that was acknowledged outlives a power cut.
@@ -139,9 +181,9 @@ async function waitForPort(port: number, gone: () => boolean): Promise<void> {
 }
 
 /** A server that is ready greets with INFO. */
-export function answers(port: number): Promise<boolean> {
+export function answers(port: number, host = "127.0.0.1"): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1");
+    const socket = connect(port, host);
     const end = (result: boolean) => {
       socket.destroy();
       resolve(result);

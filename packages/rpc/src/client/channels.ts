@@ -1,8 +1,9 @@
 import { BerthError } from "@berth/errors";
+import type { Logger } from "@berth/log";
 import { Channel } from "@grpc/grpc-js";
 import { grpcTarget, parseAddress } from "../address.ts";
 import { channelOptions } from "../options.ts";
-import { channelCredentials, type TlsFiles } from "../tls.ts";
+import { channelCredentials, type Expected, Identities, type TlsFiles } from "../tls.ts";
 
 /** grpc-js' connectivityState, whose numbers are fixed by gRPC. */
 const ready = 2;
@@ -10,30 +11,35 @@ const ready = 2;
 /** One channel an address, for the life of the process or until nobody announces the address any more. */
 export class Channels {
   readonly #channels = new Map<string, Channel>();
-  readonly #tls: TlsFiles;
+  readonly #identities: Identities | undefined;
+  readonly #log: Logger;
   readonly #beforeClose: (channel: Channel) => void;
 
-  constructor(tls: TlsFiles, beforeClose: (channel: Channel) => void) {
-    this.#tls = tls;
+  constructor(tls: TlsFiles & { log: Logger }, beforeClose: (channel: Channel) => void) {
+    this.#identities = Identities.open(tls, tls.log);
+    this.#log = tls.log;
     this.#beforeClose = beforeClose;
   }
 
-  get(address: string): Channel {
-    const known = this.#channels.get(address);
+  /** `place`: an address, or one with whom it must lead to (see {@link placeOf}). */
+  get(place: string): Channel {
+    const known = this.#channels.get(place);
     if (known !== undefined) return known;
+    const [address = "", role, nodeId] = place.split("#");
     const parsed = parseAddress(address);
+    const expected: Expected | undefined = role === undefined || nodeId === undefined ? undefined : { role, nodeId };
     // Not nice-grpc's createChannel: it appends a port to "unix:/path".
-    const credentials = channelCredentials(parsed, this.#tls);
+    const credentials = channelCredentials(parsed, this.#identities, expected, this.#log);
     const channel = new Channel(grpcTarget(parsed), credentials, channelOptions(parsed.kind === "tcp"));
-    this.#channels.set(address, channel);
+    this.#channels.set(place, channel);
     return channel;
   }
 
   /** Forgets channels to addresses that are not in `live`. Their calls under way go on to their end. */
   retain(live: ReadonlySet<string>): void {
-    for (const [address, channel] of this.#channels) {
-      if (live.has(address)) continue;
-      this.#channels.delete(address);
+    for (const [place, channel] of this.#channels) {
+      if (live.has(place.split("#")[0] ?? "")) continue;
+      this.#channels.delete(place);
       this.#beforeClose(channel);
       channel.close();
     }
@@ -41,8 +47,12 @@ export class Channels {
 
   close(): void {
     this.retain(new Set());
+    this.#identities?.close();
   }
 }
+
+/** An address on another host, and whose it is said to be: its certificate has to say the same. */
+export const placeOf = (address: string, { role, nodeId }: Expected): string => `${address}#${role}#${nodeId}`;
 
 export const isReady = (channel: Channel): boolean => channel.getConnectivityState(true) === ready;
 

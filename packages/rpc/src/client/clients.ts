@@ -1,4 +1,4 @@
-import type { Bus, Instance, Role } from "@berth/bus";
+import { type Bus, type Instance, type Role, roles } from "@berth/bus";
 import { BerthError } from "@berth/errors";
 import type { Logger } from "@berth/log";
 import {
@@ -12,7 +12,7 @@ import { withLeanCodec, withRawCodec } from "../codec.ts";
 import type { ServiceShape } from "../server/wrap.ts";
 import type { TlsFiles } from "../tls.ts";
 import { type CallOptions, CallScope, defaultTimeoutMs } from "./call.ts";
-import { Channels, isReady, waitReady } from "./channels.ts";
+import { Channels, isReady, placeOf, waitReady } from "./channels.ts";
 import { type Connect, UnaryCalls } from "./lane.ts";
 
 export interface ClientsOptions extends TlsFiles {
@@ -104,7 +104,7 @@ export function createClients(bus: Bus | undefined, options: ClientsOptions): Cl
 
 function liveAddresses(bus: Bus): Set<string> {
   const live = new Set<string>();
-  for (const role of ["gateway", "image-store", "registry-proxy", "snapshotter", "supervisor", "builder"] as const) {
+  for (const role of roles) {
     for (const instance of bus.instances(role)) for (const address of instance.addresses) live.add(address);
   }
   return live;
@@ -113,9 +113,13 @@ function liveAddresses(bus: Bus): Set<string> {
 /** The address of the best instance there is, taking turns among equals. */
 function makePicker(bus: Bus, role: Role, { nodeId, instanceId }: Target, hostId: string, site: string | undefined) {
   let turn = 0;
-  const reach = (instance: Instance): string | undefined =>
-    instance.addresses.find((address) => address.startsWith("unix:") && instance.hostId === hostId) ??
-    instance.addresses.find((address) => address.startsWith("tcp:"));
+  const reach = (instance: Instance): string | undefined => {
+    const { addresses } = instance;
+    const here = instance.hostId === hostId ? addresses.find((address) => address.startsWith("unix:")) : undefined;
+    if (here !== undefined) return here;
+    const there = addresses.find((address) => address.startsWith("tcp:"));
+    return there === undefined ? undefined : placeOf(there, instance);
+  };
   const distance = (instance: Instance): number => (instance.hostId === hostId ? 0 : instance.site === site ? 1 : 2);
   return (): string | undefined => {
     let best: string[] = [];

@@ -1,4 +1,5 @@
 import { BerthError } from "@berth/errors";
+import type { Peer } from "./guard.ts";
 
 /** Calls that stream may go on for ever (`logs -f`, `wait`): a stopping service gives them this long, ms. */
 const streamGraceMs = 1_000;
@@ -9,6 +10,12 @@ const streamGraceMs = 1_000;
  */
 export class OpenCalls {
   readonly #open = new Set<OpenCall>();
+
+  /** Ends what a node has under way with certificates issued until then (ms since the epoch). */
+  endOf(nodeId: string, until: number, reason: (nodeName: string) => unknown): void {
+    for (const call of [...this.#open])
+      if (call.peer?.nodeId === nodeId && call.peer.issuedAt <= until) call.cut(reason(call.peer.nodeName));
+  }
 
   begin(signal: AbortSignal, streaming: boolean): OpenCall {
     const call = new OpenCall(signal, streaming, () => this.#open.delete(call));
@@ -36,6 +43,8 @@ export class OpenCalls {
 /** One call: its signal aborts when the caller goes away or the server stops, and so does every wait in it. */
 export class OpenCall {
   readonly streaming: boolean;
+  /** Who called, from another host. */
+  peer: Peer | undefined;
   readonly #outer: AbortSignal;
   readonly #ended: () => void;
   #controller: AbortController | undefined;

@@ -2,6 +2,7 @@ import type { LaneCall, LaneDefinition, LaneServiceImplementation } from "@berth
 import { GrpcCode } from "@berth/errors";
 import { type CallContext, Metadata, ServerError, type ServiceDefinition } from "nice-grpc";
 import { maxMessageBytes } from "../options.ts";
+import { type Peer, peerKey, whenRetired } from "./guard.ts";
 import { detailsKey, type Handler, reasonKey, type ServiceShape } from "./wrap.ts";
 
 /** What one lane may have under way; a call more is refused, and so made the ordinary way. */
@@ -53,16 +54,21 @@ export class Lanes {
   };
 
   async *#serve(calls: AsyncIterable<LaneCall>, context: CallContext) {
-    const lane = new Lane(
-      (path) => (this.#stopping ? undefined : this.#methods.get(path)),
-      () => this.#stopping,
-      context,
-    );
+    let retired = false;
+    const stopping = () => this.#stopping || retired;
+    const lane = new Lane((path) => (stopping() ? undefined : this.#methods.get(path)), stopping, context);
     this.#open.add(lane);
+    const peer = context.metadata.get(peerKey);
+    const retire = () => {
+      retired = true;
+      lane.wake();
+    };
+    const stopWaiting = peer === undefined ? undefined : whenRetired(JSON.parse(peer) as Peer, retire);
     try {
       lane.read(calls);
       yield* lane.answers();
     } finally {
+      stopWaiting?.();
       this.#open.delete(lane);
       lane.cut();
     }
@@ -73,6 +79,8 @@ class Lane {
   readonly #find: (path: string) => UnaryMethod | undefined;
   readonly #stopping: () => boolean;
   readonly #outer: CallContext;
+  /** Whoever opened the lane makes the calls in it. */
+  readonly #caller: Metadata;
   readonly #underway = new Map<number, AbortController>();
   readonly #answers: Answer[] = [];
   #wake: () => void = () => {};
@@ -82,6 +90,9 @@ class Lane {
     this.#find = find;
     this.#stopping = stopping;
     this.#outer = outer;
+    this.#caller = Metadata();
+    const peer = outer.metadata.get(peerKey);
+    if (peer !== undefined) this.#caller.set(peerKey, peer);
   }
 
   wake(): void {
@@ -150,7 +161,7 @@ class Lane {
   async #handle({ decode, encode, handle }: UnaryMethod, message: Buffer, signal: AbortSignal): Promise<Answer> {
     const trailer = Metadata();
     const { peer } = this.#outer;
-    const context = { signal, trailer, peer, metadata: Metadata(), header: Metadata(), sendHeader() {} };
+    const context = { signal, trailer, peer, metadata: this.#caller, header: Metadata(), sendHeader() {} };
     try {
       const encoded = Buffer.from(encode(await handle(decode(message), context)));
       if (encoded.length + envelopeBytes <= maxMessageBytes) return { message: encoded };

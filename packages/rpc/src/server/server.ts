@@ -2,14 +2,16 @@ import type { Server as HttpServer } from "node:http";
 import { HealthDefinition } from "@berth/api/health";
 import { LaneDefinition } from "@berth/api/lane";
 import { ServerReflectionDefinition } from "@berth/api/reflection";
+import type { Revocations } from "@berth/bus";
 import type { CommonConfig } from "@berth/config";
 import type { Logger } from "@berth/log";
 import { type CompatServiceDefinition, createServer, type Server, type ServiceDefinition } from "nice-grpc";
 import { grpcTarget, parseAddress, protectSocket, takeOverSocket } from "../address.ts";
 import { withLeanCodec, withRawCodec } from "../codec.ts";
 import { serverOptions } from "../options.ts";
-import { serverCredentials } from "../tls.ts";
+import { Identities, serverCredentials } from "../tls.ts";
 import { OpenCalls } from "./calls.ts";
+import { Guard, shutOut } from "./guard.ts";
 import { Health } from "./health.ts";
 import { Lanes } from "./lanes.ts";
 import { Metrics, serveMetrics } from "./metrics.ts";
@@ -22,8 +24,11 @@ import {
 } from "./wrap.ts";
 
 export interface RpcServerOptions {
-  config: Pick<CommonConfig, "listen" | "metricsListen"> & Partial<Pick<CommonConfig, "tlsCa" | "tlsCert" | "tlsKey">>;
+  config: Pick<CommonConfig, "listen" | "metricsListen"> &
+    Partial<Pick<CommonConfig, "nodeId" | "identityCa" | "identity">>;
   log: Logger;
+  /** Nodes whose certificates are good no more; needed where TCP is served. */
+  revocations?: Pick<Revocations, "has" | "onRevoked"> | undefined;
   /** Aborted: the server shuts down without waiting for calls. */
   signal?: AbortSignal | undefined;
 }
@@ -65,10 +70,17 @@ class NiceServer implements RpcServer {
   readonly #lanes = new Lanes();
   readonly #services: Served[] = [];
   readonly #servers: Server[] = [];
+  readonly #guard: Guard;
+  readonly #identities: Identities | undefined;
+  readonly #stopHearing: (() => void) | undefined;
   #metricsServer: HttpServer | undefined;
 
   constructor(options: RpcServerOptions) {
     this.#options = options;
+    const { config, log, revocations } = options;
+    this.#guard = new Guard(config.nodeId ?? "", revocations, log);
+    this.#identities = Identities.open(config, log);
+    this.#stopHearing = revocations?.onRevoked((nodeId, until) => this.#calls.endOf(nodeId, until, shutOut));
     this.metrics.gauge("berth_rpc_server_lanes", "Lanes that callers have open", () => this.#lanes.open);
     options.signal?.addEventListener("abort", () => void this.drain(0), { once: true });
   }
@@ -88,7 +100,12 @@ class NiceServer implements RpcServer {
     const shape = definition as unknown as ServiceShape;
     const { log } = this.#options;
     this.#health.addService(shape.fullName);
-    const handlers = wrapImplementation(shape, implementation, { log, metrics: this.metrics, calls: this.#calls });
+    const handlers = wrapImplementation(shape, implementation, {
+      log,
+      metrics: this.metrics,
+      calls: this.#calls,
+      guard: this.#guard,
+    });
     this.#services.push({ shape, codec, handlers });
   }
 
@@ -115,19 +132,26 @@ class NiceServer implements RpcServer {
     this.#lanes.stop();
     await Promise.all(this.#servers.splice(0).map((server) => server.shutdown()));
     keepCalls();
+    this.#stopHearing?.();
+    this.#identities?.close();
   }
 
   /** Health checks and reflection are not counted: they would be most of what the metrics tell. */
   #addOwn(definition: CompatServiceDefinition, implementation: object): void {
     const shape = definition as unknown as ServiceShape;
     const { log } = this.#options;
-    const handlers = wrapImplementation(shape, implementation, { log, metrics: new Metrics(), calls: this.#calls });
+    const handlers = wrapImplementation(shape, implementation, {
+      log,
+      metrics: new Metrics(),
+      calls: this.#calls,
+      guard: this.#guard,
+    });
     this.#services.push({ shape, codec: withLeanCodec(definition), handlers });
   }
 
   async #bind(address: string): Promise<void> {
     const parsed = parseAddress(address);
-    const credentials = serverCredentials(parsed, this.#options.config);
+    const credentials = serverCredentials(parsed, this.#identities, this.#guard.interceptor);
     const server = createServer(serverOptions);
     for (const { codec, handlers } of this.#services) server.add(codec, handlers as never);
     if (parsed.kind === "unix") await takeOverSocket(parsed.path);

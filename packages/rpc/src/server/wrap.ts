@@ -4,6 +4,7 @@ import type { CompatServiceDefinition, ServiceImplementation } from "nice-grpc";
 import { type CallContext, ServerError } from "nice-grpc";
 import { Malformed } from "../codec.ts";
 import type { OpenCall, OpenCalls } from "./calls.ts";
+import type { Guard } from "./guard.ts";
 import type { MethodMetrics, Metrics } from "./metrics.ts";
 
 /** A service's calls. One that is left out answers UNIMPLEMENTED. */
@@ -31,11 +32,11 @@ export type RawImplementation<D extends { methods: object }> = Partial<Record<ke
 export const reasonKey = "berth-reason";
 export const detailsKey = "berth-details-bin";
 
-/** Puts around every method of `implementation`: errors to status and trailer, metrics, a log of what is our own fault. */
+/** Puts around every method of `implementation`: who may call, errors to status and trailer, metrics, a log of what is our own fault. */
 export function wrapImplementation(
   definition: ServiceShape,
   implementation: object,
-  { log, metrics, calls }: { log: Logger; metrics: Metrics; calls: OpenCalls },
+  { log, metrics, calls, guard }: { log: Logger; metrics: Metrics; calls: OpenCalls; guard: Guard },
 ): Record<string, Handler> {
   const wrapped: Record<string, Handler> = {};
   for (const [key, { name, responseStream, requestStream }] of Object.entries(definition.methods)) {
@@ -45,7 +46,10 @@ export function wrapImplementation(
     const measured = metrics.method(definition.fullName, name);
     const where = { service: definition.fullName, method: name };
     const begin = (outer: CallContext) => new Begun(outer, calls.begin(outer.signal, streaming), measured, where, log);
-    wrapped[key] = responseStream ? wrapStream(handler, begin) : wrapUnary(handler, begin);
+    const admit = (context: Begun) => {
+      context.call.peer = guard.admit(context, definition.fullName, name);
+    };
+    wrapped[key] = responseStream ? wrapStream(handler, begin, admit) : wrapUnary(handler, begin, admit);
   }
   return wrapped;
 }
@@ -112,12 +116,14 @@ class Begun implements CallContext {
 }
 
 type Begin = (context: CallContext) => Begun;
+type Admit = (context: Begun) => void;
 
-function wrapUnary(handler: Handler, begin: Begin): Handler {
+function wrapUnary(handler: Handler, begin: Begin, admit: Admit): Handler {
   return async (request, outer) => {
     const context = begin(outer);
     let code: number = GrpcCode.OK;
     try {
+      admit(context);
       return await context.call.wait(handler(request, context) as Promise<unknown>);
     } catch (thrown) {
       const failure = context.fail(thrown);
@@ -129,13 +135,14 @@ function wrapUnary(handler: Handler, begin: Begin): Handler {
   };
 }
 
-function wrapStream(handler: Handler, begin: Begin): Handler {
+function wrapStream(handler: Handler, begin: Begin, admit: Admit): Handler {
   return async function* (request, outer) {
     const context = begin(outer);
     // A caller that goes away ends the generator where it stands.
     let code: number = GrpcCode.CANCELLED;
     let iterator: AsyncIterator<unknown> | undefined;
     try {
+      admit(context);
       iterator = (handler(request, context) as AsyncIterable<unknown>)[Symbol.asyncIterator]();
       for (;;) {
         const { done, value } = await context.call.wait(iterator.next());

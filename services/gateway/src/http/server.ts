@@ -29,6 +29,8 @@ export class Api {
   readonly #uploads = new Router<UploadHandler>();
   /** Connections whose next request is to be served like any other. */
   readonly #replayed = new WeakSet<Duplex>();
+  /** Those requests, once met. */
+  readonly #ordinary = new WeakSet<IncomingMessage>();
   readonly #log: Logger;
 
   constructor(log: Logger) {
@@ -80,9 +82,11 @@ export class Api {
     return server;
   }
 
-  /** Asked more than once about a request, and so without memory: {@link Upload.replay} is forgotten when its request has been met. */
+  /** Asked about a request before it is served, and again with each piece of its body: its connection's replay is forgotten by then. */
   #isUpload(req: IncomingMessage): boolean {
-    if (req.method !== "PUT" || this.#replayed.has(req.socket) || !isLargeBody(req)) return false;
+    if (req.method !== "PUT") return false;
+    if (this.#replayed.has(req.socket)) this.#ordinary.add(req);
+    if (this.#ordinary.has(req) || !isLargeBody(req)) return false;
     const { path, refused } = splitVersion(pathOf(req));
     return refused === undefined && this.#uploads.find("PUT", path) !== undefined;
   }

@@ -1,0 +1,1 @@
+export * from "./gen/berth/authority/v1/authority.ts";

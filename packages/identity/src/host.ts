@@ -1,0 +1,179 @@
+// What a host does about its identity: open itself to others, join, renew. Each leaves ROOT/identity complete or as it was.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { BerthError } from "@berth/errors";
+import { CertificateAuthority, createRequest, derOf, fingerprintOf } from "./certificates.ts";
+import { askToJoin, askToRenew, ownAddressTowards } from "./client.ts";
+import { makeSecretDirectory, writeSecret } from "./files.ts";
+import {
+  caFile,
+  credsFile,
+  hostPort,
+  identityDirectory,
+  identityFile,
+  type NodeSettings,
+  natsTrustFile,
+  portOf,
+  readSettings,
+  settingsFile,
+} from "./layout.ts";
+import { createNatsKey, credentials, NatsAuthority } from "./nats.ts";
+import { launcherRole, type Membership, type NodeDescription, type RoleRequest } from "./protocol.ts";
+import { decodeToken } from "./token.ts";
+
+/** ROOT/authority: keys that vouch for everything else, and what the authority's service remembers. */
+export const authorityDirectory = (root: string): string => join(root, "authority");
+
+export interface HostDescription {
+  root: string;
+  nodeId: string;
+  nodeName: string;
+  site: string;
+  advertise: string;
+  basePort: number;
+  services: string[];
+}
+
+export interface Renewed {
+  /** When to renew, ms since the epoch: at two thirds of the certificates' life. */
+  renewAt: number;
+}
+
+const renewalAfter = (issuedAt: number, expiresAt: number): Renewed => ({
+  renewAt: issuedAt + ((expiresAt - issuedAt) * 2) / 3,
+});
+
+/** A host's keys for its roles, before anybody has vouched for them. */
+interface Candidate extends RoleRequest {
+  keyPem: string;
+  natsSeed: string;
+}
+
+async function candidates(services: readonly string[], nodeName: string): Promise<Candidate[]> {
+  return Promise.all(
+    [...services, launcherRole].map(async (role) => {
+      const { keyPem, requestPem } = await createRequest(nodeName);
+      const nats = role === launcherRole ? { seed: "", publicKey: "" } : createNatsKey();
+      return { role, request: requestPem, natsKey: nats.publicKey, keyPem, natsSeed: nats.seed };
+    }),
+  );
+}
+
+/**
+ * Makes the cluster's authority where there is none yet, and gives this host's services their certificates: it has the keys, and
+ * needs to ask nobody. `nats`: URLs of a NATS that is somebody else's; without any, the cluster's own is on this host.
+ */
+export async function openHost(host: HostDescription, nats: readonly string[], ttlMs: number): Promise<Renewed> {
+  const { root, nodeId, nodeName, advertise, basePort } = host;
+  const authority = await CertificateAuthority.open(authorityDirectory(root));
+  const trust = NatsAuthority.open(authorityDirectory(root), authority.cluster);
+  makeSecretDirectory(identityDirectory(root));
+  const ownNats = nats.length === 0;
+  writeSecret(caFile(root), authority.certificatePem);
+  let issuedAt = 0;
+  for (const role of [...host.services, ...(ownNats ? ["nats"] : []), launcherRole]) {
+    const identity = { cluster: authority.cluster, nodeId, role };
+    const { keyPem, requestPem } = await createRequest(nodeName);
+    const issued = await authority.issue(requestPem, identity, nodeName, ttlMs);
+    // The authority shows its own certificate as well, to hosts that know nothing but its fingerprint.
+    const chain = role === "authority" ? authority.certificatePem : "";
+    writeSecret(identityFile(root, role), keyPem + issued.certificatePem + chain);
+    issuedAt = issued.issuedAt;
+    if (!ownNats || role === "nats" || role === launcherRole) continue;
+    const user = createNatsKey();
+    const jwt = await trust.userJwt(identity, user.publicKey, issued.expiresAt);
+    writeSecret(credsFile(root, role), credentials(jwt, user.seed));
+  }
+  if (ownNats) writeSecret(natsTrustFile(root), await trust.trustConfiguration(join(root, "nats/accounts")));
+  const settings: NodeSettings = {
+    kind: "open",
+    cluster: authority.cluster,
+    nodeId,
+    nodeName,
+    advertise,
+    basePort,
+    authorities: [hostPort(advertise, portOf("join", basePort))],
+    nats: ownNats ? [`tls://${hostPort(advertise, portOf("nats", basePort))}`] : [...nats],
+    ...(ownNats && { natsAccount: trust.account }),
+    services: host.services,
+  };
+  writeSecret(settingsFile(root), `${JSON.stringify(settings, undefined, 2)}\n`);
+  return renewalAfter(issuedAt, issuedAt + ttlMs);
+}
+
+/** The engine's fingerprint, as tokens pin it. */
+export function fingerprintOfAuthority(root: string): string {
+  return fingerprintOf(derOf(readFileSync(caFile(root), "utf8")));
+}
+
+/** Joins the engine that a token is for. @throws INVALID_ARGUMENT, UNAVAILABLE, UNAUTHENTICATED, or the authority's refusal */
+export async function joinHost(given: HostDescription, token: string): Promise<Renewed> {
+  const { addresses, fingerprint, id, secret } = decodeToken(token);
+  const host = { ...given, advertise: given.advertise || (await ownAddressTowards(addresses)) };
+  const asked = await candidatesKept(host);
+  const body = { clock: Date.now(), node: describe(host), roles: withoutKeys(asked), token: { id, secret } };
+  const membership = await askToJoin(addresses, fingerprint, body);
+  return keep(host, membership, asked);
+}
+
+/** New certificates for a host that has joined. @throws UNAVAILABLE, UNAUTHENTICATED, FORBIDDEN when the node was revoked */
+export async function renewHost(host: HostDescription): Promise<Renewed> {
+  const settings = readSettings(host.root);
+  if (settings === undefined) throw new BerthError("NOT_FOUND", `${host.root} has not joined anything`);
+  const trust = {
+    ca: readFileSync(caFile(host.root), "utf8"),
+    identity: readFileSync(identityFile(host.root, launcherRole), "utf8"),
+    cluster: settings.cluster,
+  };
+  const asked = await candidates(host.services, host.nodeName);
+  const body = { clock: Date.now(), node: describe(host), roles: withoutKeys(asked) };
+  const membership = await askToRenew(settings.authorities, trust, body);
+  return keep(host, membership, asked);
+}
+
+/**
+ * The keys of a join that has begun are kept until it has succeeded: if the answer was lost, the same keys ask again, which the
+ * authority takes for the same use of the token.
+ */
+async function candidatesKept(host: HostDescription): Promise<Candidate[]> {
+  makeSecretDirectory(identityDirectory(host.root));
+  const path = joiningFile(host.root);
+  const wanted = [...host.services, launcherRole].join();
+  if (existsSync(path)) {
+    const kept = JSON.parse(readFileSync(path, "utf8")) as Candidate[];
+    if (kept.map(({ role }) => role).join() === wanted) return kept;
+  }
+  const made = await candidates(host.services, host.nodeName);
+  writeSecret(path, JSON.stringify(made));
+  return made;
+}
+
+const joiningFile = (root: string): string => join(identityDirectory(root), "joining.json");
+
+const describe = ({ nodeId, nodeName, site, advertise }: HostDescription): NodeDescription => ({
+  id: nodeId,
+  name: nodeName,
+  site,
+  advertise,
+});
+
+const withoutKeys = (asked: readonly Candidate[]): RoleRequest[] =>
+  asked.map(({ role, request, natsKey }) => ({ role, request, natsKey }));
+
+function keep(host: HostDescription, membership: Membership, asked: readonly Candidate[]): Renewed {
+  const { root, nodeId, nodeName, advertise, basePort, services } = host;
+  const { cluster, ca, authorities, nats, natsAccount, issuedAt, expiresAt } = membership;
+  writeSecret(caFile(root), ca);
+  for (const { role, keyPem, natsSeed } of asked) {
+    const given = membership.credentials[role];
+    if (given === undefined) throw new BerthError("INTERNAL", `the authority gave no certificate for the ${role}`);
+    writeSecret(identityFile(root, role), keyPem + given.certificate);
+    if (given.nats !== "") writeSecret(credsFile(root, role), credentials(given.nats, natsSeed));
+  }
+  const account = natsAccount === "" ? {} : { natsAccount };
+  const common = { cluster, nodeId, nodeName, advertise, basePort, authorities, nats, ...account, services };
+  // Last: with it, the host has joined.
+  writeSecret(settingsFile(root), `${JSON.stringify({ kind: "joined", ...common }, undefined, 2)}\n`);
+  if (existsSync(joiningFile(root))) writeSecret(joiningFile(root), "[]");
+  return renewalAfter(issuedAt, expiresAt);
+}

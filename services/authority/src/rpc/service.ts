@@ -1,0 +1,56 @@
+import type { AuthorityDefinition } from "@berth/api/authority";
+import type { Implementation } from "@berth/rpc";
+import type { Membership } from "../domain/membership.ts";
+import type { MemberRecord, TokenRecord } from "../domain/records.ts";
+import { type Tokens, usesLeft } from "../domain/tokens.ts";
+
+/** berth.authority.v1.Authority: decodes, calls the domain, encodes. */
+export function authorityService({
+  tokens,
+  membership,
+}: {
+  tokens: Tokens;
+  membership: Membership;
+}): Implementation<typeof AuthorityDefinition> {
+  return {
+    async createToken({ roles, ttlSeconds, uses }) {
+      const { token, text } = await tokens.create({ roles, ttlMs: ttlSeconds * 1000, uses });
+      return { token: encodeToken(token), text };
+    },
+    async listTokens() {
+      return { tokens: tokens.list().map(encodeToken) };
+    },
+    async revokeToken({ id }) {
+      await tokens.revoke(id);
+      return {};
+    },
+    async listMembers() {
+      return { members: membership.list().map(encodeMember) };
+    },
+    async revokeMember({ node }) {
+      return { member: encodeMember(await membership.revoke(node)) };
+    },
+  };
+}
+
+const encodeToken = (token: TokenRecord) => ({
+  id: token.id,
+  roles: token.roles,
+  createdAt: token.createdAt,
+  expiresAt: token.expiresAt,
+  uses: token.uses,
+  usesLeft: usesLeft(token),
+  usedBy: token.usedBy.map(({ nodeName }) => nodeName),
+});
+
+const encodeMember = (member: MemberRecord) => ({
+  nodeId: member.nodeId,
+  name: member.name,
+  site: member.site,
+  address: member.address,
+  roles: member.roles,
+  services: member.services,
+  joinedAt: member.joinedAt,
+  expiresAt: member.expiresAt,
+  revokedAt: member.isOut ? (member.revokedAt ?? 0) : 0,
+});
