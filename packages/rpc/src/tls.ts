@@ -33,14 +33,14 @@ const settleMs = 50;
 /** Our certificate and the authority's, read again when their files are replaced: new connections have the new ones. */
 export class Identities implements Provider {
   readonly #files: Required<{ [K in keyof TlsFiles]: string }>;
-  readonly #log: Logger;
+  readonly #log: Logger | undefined;
   readonly #caListeners = new Set<Listener<CaUpdate>>();
   readonly #identityListeners = new Set<Listener<IdentityUpdate>>();
   readonly #stopWatching: () => void;
   #ca: CaUpdate;
   #own: IdentityUpdate;
 
-  private constructor(identityCa: string, identity: string, log: Logger) {
+  private constructor(identityCa: string, identity: string, log: Logger | undefined) {
     this.#files = { identityCa, identity };
     this.#log = log;
     this.#ca = { caCertificate: readFileSync(identityCa) };
@@ -49,7 +49,7 @@ export class Identities implements Provider {
   }
 
   /** Undefined without files: then nothing but unix sockets and loopback is served and called. */
-  static open({ identityCa, identity }: TlsFiles, log: Logger): Identities | undefined {
+  static open({ identityCa, identity }: TlsFiles, log: Logger | undefined): Identities | undefined {
     return identityCa === undefined || identity === undefined ? undefined : new Identities(identityCa, identity, log);
   }
 
@@ -85,7 +85,7 @@ export class Identities implements Provider {
       timer.unref();
     });
     // A directory that is taken away: what was read stays.
-    watcher.on("error", (error) => this.#log.warn({ err: error }, "certificates are not watched any more"));
+    watcher.on("error", (error) => this.#log?.warn({ err: error }, "certificates are not watched any more"));
     return () => {
       clearTimeout(timer);
       watcher.close();
@@ -103,9 +103,9 @@ export class Identities implements Provider {
       if (own.certificate.equals(this.#own.certificate)) return;
       this.#own = own;
       for (const listener of [...this.#identityListeners]) listener(own);
-      this.#log.info("new connections have a new certificate");
+      this.#log?.info("new connections have a new certificate");
     } catch (error) {
-      this.#log.error({ err: error }, "the new certificate can't be read; the old one is kept");
+      this.#log?.error({ err: error }, "the new certificate can't be read; the old one is kept");
     }
   }
 }
@@ -128,7 +128,7 @@ export function channelCredentials(
   address: UnixAddress | TcpAddress,
   identities: Identities | undefined,
   expected: Expected | undefined,
-  log: Logger,
+  log: Logger | undefined,
 ): ChannelCredentials {
   const secured = securedBy(address, identities);
   if (secured === undefined) return ChannelCredentials.createInsecure();
@@ -138,7 +138,7 @@ export function channelCredentials(
     if (found !== undefined && (expected === undefined || isSame(found, expected))) return undefined;
     const wanted = expected === undefined ? "a service of ours" : `the ${expected.role} of node ${expected.nodeId}`;
     const message = `${where} is not ${wanted}, but ${subjectaltname ?? "nobody"}`;
-    log.warn({ address: where, shown: subjectaltname }, message);
+    log?.warn({ address: where, shown: subjectaltname }, message);
     return new Error(message);
   };
   return experimental.createCertificateProviderChannelCredentials(secured, secured, { checkServerIdentity });

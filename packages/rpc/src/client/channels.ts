@@ -12,10 +12,10 @@ const ready = 2;
 export class Channels {
   readonly #channels = new Map<string, Channel>();
   readonly #identities: Identities | undefined;
-  readonly #log: Logger;
+  readonly #log: Logger | undefined;
   readonly #beforeClose: (channel: Channel) => void;
 
-  constructor(tls: TlsFiles & { log: Logger }, beforeClose: (channel: Channel) => void) {
+  constructor(tls: TlsFiles & { log?: Logger | undefined }, beforeClose: (channel: Channel) => void) {
     this.#identities = Identities.open(tls, tls.log);
     this.#log = tls.log;
     this.#beforeClose = beforeClose;
