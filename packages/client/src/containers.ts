@@ -13,9 +13,10 @@ import { Execs } from "./execs.ts";
 import { Files } from "./files.ts";
 import type { OutputPiece } from "./frames.ts";
 import type { Images } from "./images.ts";
-import { type CallOptions, given, type Link } from "./link.ts";
+import { given, type Link } from "./link.ts";
 import { type LogsQuery, readLog } from "./logs.ts";
 import { type Moment, timestampOf } from "./moment.ts";
+import type { CallOptions } from "./options.ts";
 import { ContainerStreams } from "./streams.ts";
 import { type Filters, filterValues } from "./volumes.ts";
 import { type Exit, type WaitFor, waitForExit } from "./wait.ts";
@@ -65,6 +66,7 @@ export class Containers {
   readonly #images: Images;
   readonly #events: Events;
 
+  /** @internal */
   constructor(link: Link, images: Images, events: Events) {
     this.#link = link;
     this.#images = images;

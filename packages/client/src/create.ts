@@ -33,6 +33,7 @@ const defaultShm = 64 * 1024 * 1024;
 /**
  * A whole specification, as a node wants it: the image's settings below the container's own, and Docker's defaults. `find` looks up images
  * that are mounted.
+ * @internal
  * @throws INVALID_ARGUMENT where there is no command
  */
 export async function specOf(
@@ -54,7 +55,7 @@ export async function specOf(
 }
 
 /** The image's "config" object (OCI image-spec, config.md). */
-export function defaultsOf({ config }: Image): ImageDefaults {
+function defaultsOf({ config }: Image): ImageDefaults {
   const whole = JSON.parse(config.toString("utf8")) as { config?: ImageDefaults | null };
   return whole.config ?? {};
 }

@@ -38,6 +38,7 @@ export interface EventsQuery {
 export class Events {
   readonly #link: Link;
 
+  /** @internal */
   constructor(link: Link) {
     this.#link = link;
   }

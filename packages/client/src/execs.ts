@@ -1,5 +1,6 @@
 import type { InspectExecResponse } from "@berth/api/containers";
-import { type CallOptions, given, type Link } from "./link.ts";
+import { given, type Link } from "./link.ts";
+import type { CallOptions } from "./options.ts";
 import { ContainerStreams } from "./streams.ts";
 
 /** A program to run in a container that runs (Engine API, "Create an exec instance"). */
@@ -31,6 +32,7 @@ export interface RunningExec {
 export class Execs {
   readonly #link: Link;
 
+  /** @internal */
   constructor(link: Link) {
     this.#link = link;
   }

@@ -2,7 +2,8 @@ import { Readable } from "node:stream";
 import { ChangeKind, type PathStat as PathStatMessage } from "@berth/api/containers";
 import { BerthError } from "@berth/errors";
 import { markEnd } from "@berth/rpc/client";
-import { type CallOptions, given, type Link } from "./link.ts";
+import { given, type Link } from "./link.ts";
+import type { CallOptions } from "./options.ts";
 
 /** What is under a path of a container. */
 export interface PathStat {
@@ -51,6 +52,7 @@ export type ByteSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 export class Files {
   readonly #link: Link;
 
+  /** @internal */
   constructor(link: Link) {
     this.#link = link;
   }

@@ -6,7 +6,8 @@ import type { Platform } from "@berth/api/types";
 import { BerthError } from "@berth/errors";
 import { markEnd } from "@berth/rpc/client";
 import { type ByteSource, chunksOf, readableOf, uploadOf } from "./files.ts";
-import { type CallOptions, given, type Link } from "./link.ts";
+import { given, type Link } from "./link.ts";
+import type { CallOptions } from "./options.ts";
 import { type Filters, filterValues } from "./volumes.ts";
 
 export interface ListImages {
@@ -63,6 +64,7 @@ const forever = Number.POSITIVE_INFINITY;
 export class Images {
   readonly #link: Link;
 
+  /** @internal */
   constructor(link: Link) {
     this.#link = link;
   }

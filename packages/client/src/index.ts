@@ -5,9 +5,10 @@
 import { Containers } from "./containers.ts";
 import { Events } from "./events.ts";
 import { Images } from "./images.ts";
-import { type ConnectOptions, Link } from "./link.ts";
+import { Link } from "./link.ts";
 import { Networks } from "./networks.ts";
 import { Nodes } from "./nodes.ts";
+import type { ConnectOptions } from "./options.ts";
 import { Volumes } from "./volumes.ts";
 
 export type {
@@ -45,11 +46,11 @@ export type {
   PullProgress,
   RemoveImage,
 } from "./images.ts";
-export type { CallOptions, ConnectOptions } from "./link.ts";
 export type { LogsQuery } from "./logs.ts";
 export type { Moment } from "./moment.ts";
 export type { Network, Networks } from "./networks.ts";
 export type { Capacity, Node, Nodes } from "./nodes.ts";
+export type { CallOptions, ConnectOptions } from "./options.ts";
 export type { ContainerStreams } from "./streams.ts";
 export type { CreateVolume, Filters, Volume, Volumes } from "./volumes.ts";
 export type { Exit, WaitFor } from "./wait.ts";

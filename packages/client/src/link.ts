@@ -7,24 +7,7 @@ import { RegistryProxyDefinition } from "@berth/api/registry";
 import { VolumesDefinition } from "@berth/api/volumes";
 import { BerthError, isBerthError } from "@berth/errors";
 import { type Client, type Clients, createClients } from "@berth/rpc/client";
-
-export interface ConnectOptions {
-  /** Files of PEM text, needed for addresses on other hosts: the engine's authority, and who this client is. */
-  tls?: { ca: string; cert: string; key: string } | undefined;
-  /**
-   * ms for which a connection that is lost is sought again, before what needs it fails with UNAVAILABLE: 60,000 unless given. Reads are then
-   * asked again, and streams go on where they were; a call that changes something is made once.
-   */
-  patienceMs?: number | undefined;
-}
-
-/** What any call may be given. */
-export interface CallOptions {
-  /** Gives the call up, which then fails with CANCELLED. */
-  signal?: AbortSignal | undefined;
-  /** ms after which it fails with DEADLINE. Unless given: 30 s, more for what takes its time, none for streams. */
-  timeoutMs?: number | undefined;
-}
+import type { CallOptions, ConnectOptions } from "./options.ts";
 
 /** The same for gRPC's own client, which wants what is not given left out. */
 export interface GivenOptions {

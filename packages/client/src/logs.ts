@@ -20,7 +20,10 @@ export interface LogsQuery {
   signal?: AbortSignal | undefined;
 }
 
-/** A log in pieces, over losses of the connection: what came is not asked for again. */
+/**
+ * A log in pieces, over losses of the connection: what came is not asked for again.
+ * @internal
+ */
 export async function* readLog(
   link: Link,
   { id, tty }: { id: string; tty: boolean },

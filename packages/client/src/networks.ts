@@ -1,5 +1,6 @@
 import type { Network as NetworkMessage } from "@berth/api/containers";
-import type { CallOptions, Link } from "./link.ts";
+import type { Link } from "./link.ts";
+import type { CallOptions } from "./options.ts";
 
 export interface Network {
   id: string;
@@ -20,6 +21,7 @@ export interface Network {
 export class Networks {
   readonly #link: Link;
 
+  /** @internal */
   constructor(link: Link) {
     this.#link = link;
   }

@@ -1,6 +1,7 @@
 import { type Node as NodeMessage, NodeState } from "@berth/api/nodes";
 import { BerthError } from "@berth/errors";
-import type { CallOptions, Link } from "./link.ts";
+import type { Link } from "./link.ts";
+import type { CallOptions } from "./options.ts";
 
 /** A host that containers run on. */
 export interface Node {
@@ -32,6 +33,7 @@ export interface Capacity {
 export class Nodes {
   readonly #link: Link;
 
+  /** @internal */
   constructor(link: Link) {
     this.#link = link;
   }

@@ -3,6 +3,7 @@ import type { CloseStdin, StreamResponse } from "@berth/api/containers";
 import { BerthError } from "@berth/errors";
 import { FrameReader, type OutputName } from "./frames.ts";
 
+/** @internal */
 type Request<Start> = {
   message:
     | { $case: "start"; value: Start }
@@ -54,7 +55,10 @@ export class ContainerStreams {
     this.done.catch(() => undefined);
   }
 
-  /** Resolves once the engine has the streams: nothing that is written from then on is missed. @throws what the engine says */
+  /**
+   * Resolves once the engine has the streams: nothing that is written from then on is missed. @throws what the engine says
+   * @internal
+   */
   static async open<Start>(
     open: Open<Start>,
     start: Start,

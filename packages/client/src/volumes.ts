@@ -1,6 +1,7 @@
 import type { Volume as VolumeMessage } from "@berth/api/volumes";
 import { BerthError } from "@berth/errors";
-import type { CallOptions, Link } from "./link.ts";
+import type { Link } from "./link.ts";
+import type { CallOptions } from "./options.ts";
 
 export interface Volume {
   name: string;
@@ -34,6 +35,7 @@ const slow = 150_000;
 export class Volumes {
   readonly #link: Link;
 
+  /** @internal */
   constructor(link: Link) {
     this.#link = link;
   }

@@ -1,7 +1,8 @@
 import { WaitCondition } from "@berth/api/containers";
 import { BerthError, isBerthError } from "@berth/errors";
 import type { Events } from "./events.ts";
-import { type CallOptions, given, type Link } from "./link.ts";
+import { given, type Link } from "./link.ts";
+import type { CallOptions } from "./options.ts";
 
 /** What is waited for: that it does not run, its next exit, or its removal. */
 export type WaitFor = "not-running" | "next-exit" | "removed";
@@ -21,7 +22,10 @@ const conditions: Record<WaitFor, WaitCondition> = {
 /** ns; clocks of a client and a node differ by less. */
 const clockSlack = 60_000_000_000n;
 
-/** Waits, over losses of the connection; `registered` is called once nothing that happens is missed. */
+/**
+ * Waits, over losses of the connection; `registered` is called once nothing that happens is missed.
+ * @internal
+ */
 export async function waitForExit(
   { link, events }: { link: Link; events: Events },
   { container, condition }: { container: string; condition: WaitFor },
