@@ -46,8 +46,12 @@ export class Link {
   /** @throws INVALID_ARGUMENT for what is no address */
   constructor(addresses: readonly string[], { tls, patienceMs = defaultPatienceMs }: ConnectOptions) {
     if (addresses.length === 0) throw new BerthError("INVALID_ARGUMENT", "no address of a gateway is given");
-    const files = tls === undefined ? {} : { tlsCa: tls.ca, tlsCert: tls.cert, tlsKey: tls.key };
-    this.#clients = createClients(undefined, { hostId: "", patienceMs: connectMs, ...files });
+    this.#clients = createClients(undefined, {
+      hostId: "",
+      patienceMs: connectMs,
+      identityCa: tls?.ca,
+      identity: tls?.identity,
+    });
     this.#gateways = addresses.map(normalAddress).map((address) => ({
       supervisor: this.#clients.at(SupervisorDefinition, address),
       volumes: this.#clients.at(VolumesDefinition, address),

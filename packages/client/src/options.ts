@@ -1,6 +1,6 @@
 export interface ConnectOptions {
-  /** Files of PEM text, needed for addresses on other hosts: the engine's authority, and who this client is. */
-  tls?: { ca: string; cert: string; key: string } | undefined;
+  /** Files of PEM text, needed for addresses on other hosts: the engine's authority, and this client's own key and certificate in one. */
+  tls?: { ca: string; identity: string } | undefined;
   /**
    * ms for which a connection that is lost is sought again, before what needs it fails with UNAVAILABLE: 60,000 unless given. Reads are then
    * asked again, and streams go on where they were; a call that changes something is made once.

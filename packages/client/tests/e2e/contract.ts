@@ -38,19 +38,17 @@ export interface Step {
 const script = "echo out; echo err >&2; read line; echo $line; exit 7";
 const container = "contract";
 
+/** A container of an image, without a network. */
+export async function specOf({ images }: Asked, image: string, cmd: string[]) {
+  const { image: found } = await images.getImage({ reference: image });
+  const { id = "", layers = [], platform } = found ?? {};
+  const config = { image, cmd, openStdin: true };
+  return { config, hostConfig: { networkMode: "none" }, imageId: id, layers, platform };
+}
+
 /** In this order: later ones stand on what earlier ones made. `image` is there already. */
 export function contract(image: string): Step[] {
-  const spec = async ({ images }: Asked, cmd: string[] = ["sh", "-c", script]) => {
-    const { image: found } = await images.getImage({ reference: image });
-    const { id = "", layers = [], platform } = found ?? {};
-    return {
-      config: { image, cmd, openStdin: true },
-      hostConfig: { networkMode: "none" },
-      imageId: id,
-      layers,
-      platform,
-    };
-  };
+  const spec = (asked: Asked) => specOf(asked, image, ["sh", "-c", script]);
   const missing = { container: "nobody" };
   return [
     { does: "finds an image", run: ({ images }) => images.getImage({ reference: image }) },

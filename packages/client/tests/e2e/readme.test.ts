@@ -54,7 +54,7 @@ it("its types stand by themselves", async () => {
   await writeFile(
     join(user, "typed.ts"),
     `import { type BerthError, type Container, connectBerth, isBerthError } from "@berth/client";
-    const berth = connectBerth(["unix:/a", "tcp:b:1"], { tls: { ca: "a", cert: "b", key: "c" } });
+    const berth = connectBerth(["unix:/a", "tcp:b:1"], { tls: { ca: "a", identity: "b" } });
     const found: Container = await berth.containers.inspect("x", { size: true });
     export const mode: string | undefined = found.spec?.hostConfig?.networkMode;
     for await (const event of berth.events.follow({ from: 3, types: ["container"] })) event.sequence.toFixed();
