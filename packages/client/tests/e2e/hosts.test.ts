@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { AuthorityDefinition } from "@berth/api/authority";
 import { createClients } from "@berth/rpc/client";
-import { type Host, type Hosts, openHosts } from "@berth/testkit";
+import { eventually, type Host, type Hosts, openHosts } from "@berth/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Berth, connectBerth } from "../../src/index.ts";
 import { ask, contract, specOf } from "./contract.ts";
@@ -24,7 +24,7 @@ beforeAll(async () => {
     await host.start({ args: ["--join", await token()], services: ["snapshotter", "supervisor"] });
   await first.docker.must(["pull", "-q", busybox]);
   berth = connectBerth(`unix:${first.runDir}/gateway.sock`);
-  await expect.poll(async () => (await berth.nodes.list()).length, { timeout: 10_000 }).toBe(2);
+  await eventually("both nodes are seen", async () => (await berth.nodes.list()).length === 2 || undefined);
 }, 120_000);
 
 afterAll(async () => {

@@ -132,7 +132,7 @@ export class Containers {
     const lists = answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value.containers] : []));
     const failed = answers.find((answer) => answer.status === "rejected");
     if ((whole || lists.length === 0) && failed?.status === "rejected") throw failed.reason;
-    const merged = lists.flat().sort((a, b) => (b.created?.seconds ?? 0) - (a.created?.seconds ?? 0));
+    const merged = lists.flat().sort(newestFirst);
     for (const { id, nodeId } of merged) this.nodes.remember(id, nodeId);
     const limit = request.limit ?? 0;
     return limit > 0 ? merged.slice(0, limit) : merged;
@@ -153,6 +153,10 @@ export class Containers {
     if (this.#terminals.size >= maxTerminals) this.#terminals.clear();
     this.#terminals.set(terminal.id, terminal);
   }
+}
+
+function newestFirst({ created: a }: ContainerSummary, { created: b }: ContainerSummary): number {
+  return (b?.seconds ?? 0) - (a?.seconds ?? 0) || (b?.nanos ?? 0) - (a?.nanos ?? 0);
 }
 
 const decoder = new TextDecoder();

@@ -2,6 +2,7 @@ import { ListNetworksResponse, ListRequest, ListResponse } from "@berth/api/cont
 import { decodeMessage, encodeMessage, readText, withText } from "@berth/rpc";
 import type { Containers } from "../domain/containers.ts";
 import { listNetworks } from "../domain/networks.ts";
+import { isMissing } from "../domain/nodes/nodes.ts";
 import type { Hop, Passed, Refused, Routes } from "./proxy.ts";
 import type { SupervisorDefinition } from "./types.ts";
 
@@ -19,13 +20,19 @@ export function containerRoutes(containers: Containers): Routes<typeof Superviso
   const { nodes } = containers;
   const nodeOf = async (name: string, signal: AbortSignal): Promise<Hop> => (await nodes.of(name, signal)).nodeId;
   const nodeOfExec = async (id: string, signal: AbortSignal): Promise<Hop> => (await nodes.ofExec(id, signal)).nodeId;
-  /** What is no message any node will say in its own words. */
   const anyNode = async (signal: AbortSignal): Promise<Hop> => (await nodes.some(signal))[0]?.nodeId;
+  /** What is no message, names nobody, or somebody whom no node has: any node says so in its own words. */
   const find =
     (path: number[], look: typeof nodeOf): Passed["to"] =>
-    (request, signal) => {
+    async (request, signal) => {
       const text = readText(request, path);
-      return text === undefined ? anyNode(signal) : look(text, signal);
+      if (!text) return anyNode(signal);
+      try {
+        return await look(text, signal);
+      } catch (error) {
+        if (isMissing(error)) return anyNode(signal);
+        throw error;
+      }
     };
   const remember = (_request: Buffer, answer: Buffer, hop: Hop) => {
     const id = readText(answer, [made]);

@@ -130,8 +130,9 @@ export class Nodes {
       const owner = await this.#bus.names.lookup(container.replace(/^\//, ""));
       return owner === undefined ? undefined : nodes.find(({ nodeId }) => nodeId === owner.nodeId);
     } catch (error) {
-      // Names are out of reach with NATS; the nodes themselves still know.
-      if (isBerthError(error) && error.reason === "UNAVAILABLE") return undefined;
+      // Names are out of reach with NATS, or this can be none: the nodes themselves know.
+      if (isBerthError(error) && (error.reason === "UNAVAILABLE" || error.reason === "INVALID_ARGUMENT"))
+        return undefined;
       throw error;
     }
   }
@@ -157,7 +158,7 @@ async function firstThatHas(nodes: readonly Node[], ask: (node: Node) => Promise
   return undefined;
 }
 
-function isMissing(error: unknown): boolean {
+export function isMissing(error: unknown): boolean {
   return isBerthError(error) && (error.reason === "NO_SUCH_CONTAINER" || error.reason === "NO_SUCH_EXEC");
 }
 
