@@ -35,6 +35,10 @@ export interface Host {
   start(options?: HostEngineOptions): Promise<RunningEngine>;
   /** Stops the engine; its containers run on. */
   stop(): Promise<void>;
+  /** `berth` at its own gateway. */
+  berth(args: readonly string[]): Promise<RunResult>;
+  /** What `berth node token` prints, with further flags. */
+  token(flags?: readonly string[]): Promise<string>;
   /** A program on this host, to its end. */
   run(command: readonly string[]): Promise<RunResult>;
   /** Pulls the cable: nothing leaves this host or comes in. Its own addresses still answer to itself. */
@@ -178,6 +182,17 @@ class TestHost implements Host {
     const engine = this.#engine;
     this.#engine = undefined;
     await engine?.stop();
+  }
+
+  berth(args: readonly string[]): Promise<RunResult> {
+    const cli = join(import.meta.dirname, "../../cli/bin/berth.mjs");
+    return run([process.execPath, cli, "--host", this.dockerHost, ...args]);
+  }
+
+  async token(flags: readonly string[] = []): Promise<string> {
+    const { code, stdout, stderr } = await this.berth(["node", "token", "--quiet", ...flags]);
+    if (code !== 0) throw new Error(`berth node token: ${stderr}`);
+    return stdout.trim();
   }
 
   run(command: readonly string[]): Promise<RunResult> {

@@ -10,6 +10,7 @@ import { Api } from "./http/server.ts";
 import { addRoutes } from "./routes/index.ts";
 import type { ServicesParts } from "./rpc/services.ts";
 import {
+  AuthorityDefinition,
   ImageStoreDefinition,
   RegistryProxyDefinition,
   SnapshotterDefinition,
@@ -66,6 +67,7 @@ export async function createContext(config: GatewayConfig, signal: AbortSignal):
     feed,
     registry,
     snapshotterSoon,
+    authority: config.identity === undefined ? undefined : clients.client(AuthorityDefinition, "authority"),
     hostId,
     builtAt: builtAt(),
   });

@@ -44,7 +44,7 @@ describe("the Engine API without any service behind it", () => {
       snapshotterSoon: async () => undefined,
       volumes: new Volumes({ nodes, connect: () => unreachable as never }),
     };
-    addRoutes(gateway.api, { ...parts, hostId: "h", builtAt: new Date() });
+    addRoutes(gateway.api, { ...parts, authority: undefined, hostId: "h", builtAt: new Date() });
     await gateway.open();
   });
   afterAll(() => gateway.close());

@@ -112,6 +112,13 @@ export const groups: Record<string, { summary: string; commands: Record<string, 
       rm: entry("Remove volumes", () => import("./volume-rm.ts")),
     },
   },
+  node: {
+    summary: "The hosts of the engine",
+    commands: {
+      token: entry("Make, list or revoke tokens by which hosts join", () => import("./node-token.ts")),
+      revoke: entry("Shut nodes out", () => import("./node-revoke.ts")),
+    },
+  },
   system: {
     summary: "The engine itself",
     commands: {

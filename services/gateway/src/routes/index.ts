@@ -1,6 +1,8 @@
 import type { EventFeed } from "../domain/events.ts";
 import type { Api } from "../http/server.ts";
+import type { Authority } from "../rpc/types.ts";
 import { absentRoutes } from "./absent.ts";
+import { clusterRoutes } from "./cluster.ts";
 import { containerRoutes } from "./containers.ts";
 import { type DiskUsageParts, diskUsageRoutes } from "./disk-usage.ts";
 import { eventRoutes } from "./events.ts";
@@ -15,7 +17,9 @@ import { type SystemParts, systemRoutes } from "./system.ts";
 import { type TransferParts, transferRoutes } from "./transfer.ts";
 import { volumeRoutes } from "./volumes.ts";
 
-export type Parts = SystemParts & DiskUsageParts & TransferParts & { feed: EventFeed; hostId: string };
+export type Parts = SystemParts &
+  DiskUsageParts &
+  TransferParts & { feed: EventFeed; hostId: string; authority: Authority | undefined };
 
 /** The whole Engine API, as far as it goes. */
 export function addRoutes(api: Api, parts: Parts): void {
@@ -33,5 +37,6 @@ export function addRoutes(api: Api, parts: Parts): void {
   registryRoutes(api, parts.registry);
   networkRoutes(api, containers);
   volumeRoutes(api, volumes);
+  clusterRoutes(api, parts.authority);
   absentRoutes(api);
 }

@@ -1,3 +1,4 @@
+import type { AuthorityDefinition } from "@berth/api/authority";
 import type { SupervisorDefinition } from "@berth/api/containers";
 import type { ImageStoreDefinition } from "@berth/api/images";
 import type { RegistryProxyDefinition } from "@berth/api/registry";
@@ -6,6 +7,8 @@ import type { VolumesDefinition } from "@berth/api/volumes";
 import type { Client } from "@berth/rpc";
 
 /** The messages that the gateway translates to and from. Everything else here imports them from this file. */
+export type { Member, Token } from "@berth/api/authority";
+export { AuthorityDefinition } from "@berth/api/authority";
 export type {
   Container,
   ContainerConfig,
@@ -53,6 +56,7 @@ export interface Timestamp {
   nanos: number;
 }
 
+export type Authority = Client<typeof AuthorityDefinition>;
 export type Supervisor = Client<typeof SupervisorDefinition>;
 export type VolumesClient = Client<typeof VolumesDefinition>;
 export type ImageStore = Client<typeof ImageStoreDefinition>;

@@ -1,9 +1,6 @@
 // A second host joins: its containers are run, watched and fed through the first one's gateway, as if they were there.
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { AuthorityDefinition } from "@berth/api/authority";
-import { createLogger } from "@berth/log";
-import { createClients } from "@berth/rpc";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Docker, ended, eventually, type Host, type Hosts, openHosts } from "../../../src/index.ts";
 
@@ -22,23 +19,13 @@ beforeAll(async () => {
     args: ["--advertise", first.address],
     services: ["image-store", "registry-proxy", "gateway"],
   });
-  const token = await tokenOf(first);
-  await second.start({ args: ["--join", token], services: ["snapshotter", "supervisor"] });
+  await second.start({ args: ["--join", await first.token()], services: ["snapshotter", "supervisor"] });
   docker = first.docker;
 }, 120_000);
 
 afterAll(async () => {
   await hosts?.close();
 }, 120_000);
-
-async function tokenOf({ runDir }: Host): Promise<string> {
-  const clients = createClients(undefined, { hostId: "test", log: createLogger({ service: "test", level: "silent" }) });
-  try {
-    return (await clients.at(AuthorityDefinition, `unix:${runDir}/authority.sock`).createToken({})).text;
-  } finally {
-    clients.close();
-  }
-}
 
 it("pulls through one host and runs on the other", async () => {
   await docker.must(["pull", "-q", busybox]);

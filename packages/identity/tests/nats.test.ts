@@ -1,0 +1,163 @@
+// Each role of each node may say what is its own, on a real server.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { acquireNatsServer, prepareSharedNats } from "@berth/launcher";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { type ConnectionOptions, connect, credsAuthenticator, type NatsConnection } from "@nats-io/transport-node";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { CertificateAuthority, createNatsKey, createRequest, NatsAuthority } from "../src/index.ts";
+import { credentials } from "../src/nats.ts";
+import { inboxPrefix } from "../src/permissions.ts";
+
+const hourMs = 3_600_000;
+let dir: string;
+let server: ChildProcess;
+let authority: CertificateAuthority;
+let trust: NatsAuthority;
+/** How every connection is made that shows a certificate. */
+let shown: ConnectionOptions;
+
+/** Certificates name roles, not hosts. */
+const anyName = { checkServerIdentity: () => undefined } as object;
+const bytes = new TextEncoder();
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), "berth-identity-"));
+  const port = await freePort();
+  authority = await CertificateAuthority.open(join(dir, "authority"));
+  trust = NatsAuthority.open(join(dir, "authority"), authority.cluster);
+  const trustFile = join(dir, "trust.conf");
+  writeFileSync(trustFile, await trust.trustConfiguration(join(dir, "accounts")));
+  const caFile = join(dir, "authority/ca.pem");
+  const place = { host: "127.0.0.1", port, url: `tls://127.0.0.1:${port}`, account: trust.account };
+  const files = { identityFile: await certificate("nats"), caFile, trustFile };
+  const { configFile } = prepareSharedNats(join(dir, "nats"), { ...place, ...files });
+  const own = await certificate("supervisor");
+  const tls = { caFile, certFile: own, keyFile: own, ...anyName };
+  shown = { servers: `127.0.0.1:${port}`, tls, reconnect: false, noAsyncTraces: true };
+  server = spawn(await acquireNatsServer(), ["-c", configFile], { stdio: ["ignore", "ignore", "pipe"] });
+  await new Promise<void>((resolve) => {
+    server.stderr?.on("data", (said: Buffer) => {
+      if (said.includes("Server is ready")) resolve();
+    });
+  });
+});
+
+afterAll(async () => {
+  server.kill();
+  await once(server, "exit");
+  rmSync(dir, { recursive: true });
+});
+
+async function certificate(role: string): Promise<string> {
+  const { keyPem, requestPem } = await createRequest("node");
+  const issued = await authority.issue(requestPem, { cluster: authority.cluster, nodeId: "n1", role }, "node", hourMs);
+  const file = join(dir, `${role}.pem`);
+  writeFileSync(file, keyPem + issued.certificatePem);
+  return file;
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const probe = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = probe.address() as { port: number };
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+interface User {
+  publicKey: string;
+  options: ConnectionOptions;
+}
+
+async function user(role: string, nodeId: string, expiresAt = Date.now() + hourMs, from = trust): Promise<User> {
+  const { seed, publicKey } = createNatsKey();
+  const jwt = await from.userJwt({ cluster: authority.cluster, nodeId, role }, publicKey, expiresAt);
+  const authenticator = credsAuthenticator(bytes.encode(credentials(jwt, seed)));
+  return { publicKey, options: { ...shown, authenticator, inboxPrefix: inboxPrefix(nodeId, role) } };
+}
+
+const as = async (role: string, nodeId: string): Promise<NatsConnection> => connect((await user(role, nodeId)).options);
+
+/** "OK", or what the server says against it: it says so before it answers the ping that comes after. */
+async function publishing(nats: NatsConnection, subject: string): Promise<string> {
+  let complaint = "OK";
+  const listening = (async () => {
+    for await (const status of nats.status()) if (status.type === "error") complaint = status.error.message;
+  })();
+  nats.publish(subject, "{}");
+  await nats.flush();
+  await nats.close();
+  await listening;
+  return complaint;
+}
+
+describe("a user of NATS", () => {
+  it.each([
+    ["supervisor", "berth.events.container.start.n1", true],
+    ["supervisor", "berth.events.container.start.n2", false],
+    ["supervisor", "berth.presence.supervisor.n1.i", true],
+    ["supervisor", "berth.presence.supervisor.n2.i", false],
+    ["supervisor", "berth.presence.gateway.n1.i", false],
+    ["supervisor", "$KV.BERTH_REVOKED.n2", false],
+    ["supervisor", "$JS.API.STREAM.DELETE.BERTH_EVENTS", false],
+    ["supervisor", "$JS.API.STREAM.PURGE.BERTH_EVENTS", false],
+    ["supervisor", "$JS.API.STREAM.UPDATE.BERTH_EVENTS", false],
+    ["supervisor", "$SYS.REQ.CLAIMS.UPDATE", false],
+    ["snapshotter", "berth.events.container.start.n1", false],
+    ["snapshotter", "$KV.BERTH_NAMES.web", false],
+    ["image-store", "berth.events.image.pull.n1", true],
+    ["image-store", "berth.events.container.start.n1", false],
+    ["gateway", "berth.events.container.start.n1", false],
+    ["authority", "$KV.BERTH_REVOKED.n2", true],
+  ])("who is the %s of n1 and says %s: %s", async (role, subject, allowed) => {
+    const said = await publishing(await as(role, "n1"), subject);
+    if (allowed) expect(said).toBe("OK");
+    else expect(said).toContain("Permissions Violation for Publish");
+  });
+
+  it("hears no answers but its own", async () => {
+    const nats = await as("gateway", "n1");
+    const subscription = nats.subscribe("_INBOX.n2.supervisor.>");
+    await expect(subscription[Symbol.asyncIterator]().next()).rejects.toThrow("Permissions Violation");
+    await nats.close();
+  });
+
+  it("has JetStream, but can't take a stream away", async () => {
+    const nats = await as("gateway", "n1");
+    const manager = await jetstreamManager(nats, { timeout: 1_000 });
+    await manager.streams.add({ name: "BERTH_TEST", subjects: ["test.>"] });
+    await expect(manager.streams.delete("BERTH_TEST")).rejects.toThrow();
+    expect((await manager.streams.info("BERTH_TEST")).config.name).toBe("BERTH_TEST");
+    await nats.close();
+  });
+
+  it("of somebody else's authority, without a certificate, or whose time is over, is not let in", async () => {
+    const other = NatsAuthority.open(join(dir, "other"), "other");
+    const stranger = await user("gateway", "n1", Date.now() + hourMs, other);
+    await expect(connect(stranger.options)).rejects.toThrow(/authorization/i);
+    const late = await user("gateway", "n1", Date.now() - 10_000);
+    await expect(connect(late.options)).rejects.toThrow(/authorization|expired/i);
+    const { options } = await user("gateway", "n1");
+    await expect(connect({ ...options, tls: { caFile: join(dir, "authority/ca.pem"), ...anyName } })).rejects.toThrow();
+  });
+
+  it("that is revoked is put out, and others stay", async () => {
+    const { publicKey, options } = await user("gateway", "n3");
+    const nats = await connect(options);
+    const staying = await as("gateway", "n4");
+    const system = credsAuthenticator(bytes.encode(await trust.systemCredentials(Date.now() + hourMs)));
+    const telling = await connect({ ...shown, authenticator: system });
+    const account = await trust.accountJwt({ [publicKey]: Math.floor(Date.now() / 1000) });
+    expect((await telling.request("$SYS.REQ.CLAIMS.UPDATE", account)).json()).not.toHaveProperty("error");
+    expect(String(await nats.closed())).toMatch(/revoked|authori[sz]ation/i);
+    await staying.flush();
+    await Promise.all([staying.close(), telling.close()]);
+    await expect(connect(options)).rejects.toThrow(/authorization/i);
+  });
+});
