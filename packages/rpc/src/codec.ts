@@ -1,4 +1,4 @@
-import type { BerthError } from "@berth/errors";
+import { BerthError, errorMessage } from "@berth/errors";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CompatServiceDefinition, ServiceDefinition } from "nice-grpc";
 import { malformed } from "./wire.ts";
@@ -34,7 +34,7 @@ let writer = new BinaryWriter();
  */
 export function withLeanCodec(definition: CompatServiceDefinition): ServiceDefinition {
   return withCodec(definition, ({ requestType, responseType }) => ({
-    requestSerialize: serializer(requestType),
+    requestSerialize: requestSerializer(requestType),
     requestDeserialize: (bytes) => decodeRequest(requestType, bytes),
     responseSerialize: serializer(responseType),
     responseDeserialize: (bytes) => responseType.decode(bytes),
@@ -96,6 +96,23 @@ function bytesOf(message: unknown): Uint8Array {
   const bytes = message as Buffer;
   const isWhole = bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength;
   return isWhole ? (bytes.buffer as unknown as Uint8Array) : bytes;
+}
+
+/** What its caller gave that is no message of the type is the caller's mistake. @throws INVALID_ARGUMENT */
+function requestSerializer(type: MessageType): (message: unknown) => Uint8Array {
+  const serialize = serializer(type);
+  return (message) => {
+    try {
+      return serialize(message);
+    } catch (error) {
+      throw new BerthError(
+        "INVALID_ARGUMENT",
+        `the request cannot be encoded: ${errorMessage(error)}`,
+        {},
+        { cause: error },
+      );
+    }
+  };
 }
 
 function serializer(type: MessageType): (message: unknown) => Uint8Array {

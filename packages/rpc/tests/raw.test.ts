@@ -119,6 +119,13 @@ it("bytes that are no message are the caller's mistake, by calls, streams and la
   for (let i = 0; i < 6; i++) await expect(raw.getImage(broken)).rejects.toMatchObject(refused);
 });
 
+it("values that fit no message are the caller's mistake as well", async () => {
+  await chain({ createLease: () => Promise.resolve({}), async *readBlob() {} });
+  const refused = { reason: "INVALID_ARGUMENT", message: expect.stringMatching(/^the request cannot be encoded: /) };
+  await expect(front().createLease({ ttlSeconds: Number.NaN })).rejects.toMatchObject(refused);
+  await expect(Array.fromAsync(front().readBlob({ offset: Number.NaN }))).rejects.toMatchObject(refused);
+});
+
 describe("one text of an encoded message", () => {
   const spec = { config: { image: "busybox" } };
   const message = CreateRequest.encode(CreateRequest.fromPartial({ name: "n", spec, idempotencyKey: "k" })).finish();

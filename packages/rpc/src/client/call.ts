@@ -103,12 +103,17 @@ export class CallScope {
 
   #failed(code: number, message: string, trailer: Trailer, cause: Error): BerthError {
     const reason = trailer(reasonKey);
+    // grpc-js has no other word for a request that it could not send.
+    if (reason === undefined && message.startsWith(unsendable))
+      return new BerthError("INVALID_ARGUMENT", message.slice(unsendable.length), {}, { cause });
     if (reason === undefined && isLoss(code, message)) {
       return new BerthError("UNAVAILABLE", `${this.#method}: the connection to the service was lost`, {}, { cause });
     }
     return fromGrpc(code, message, reason, decodeDetails(trailer(detailsKey)));
   }
 }
+
+const unsendable = "Request message serialization failure: ";
 
 /**
  * What ends a call without a word of the server's, whose errors all have a reason. grpc-js calls a connection that breaks while it
