@@ -6,4 +6,5 @@ export * from "./mounts.ts";
 export { isNativeError, type NativeError } from "./native.ts";
 export * as net from "./net.ts";
 export * from "./process.ts";
+export * from "./quotas.ts";
 export * from "./trees.ts";

@@ -134,6 +134,10 @@ export interface Native {
     files: number;
     freeFiles: number;
   }>;
+  quotasEnforced(directory: string): Promise<boolean>;
+  assignProject(directory: string, project: number): Promise<boolean>;
+  limitProject(directory: string, project: number, bytes: number): Promise<void>;
+  projectOf(directory: string): Promise<number>;
   syncfs(path: string): Promise<void>;
   openInRoot(root: string, path: string, flags: number, mode: number): Promise<number>;
   copyXattrs(from: string, to: string): Promise<void>;

@@ -2,3 +2,4 @@
 export { type CommonConfig, commonConfig, readServiceConfig } from "./common.ts";
 export { parseDuration } from "./parse.ts";
 export { type ConfigOf, type ConfigSpec, type Field, readConfig, type Sources, usage } from "./read.ts";
+export { ramInBytes } from "./size.ts";

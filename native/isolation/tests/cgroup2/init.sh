@@ -6,7 +6,7 @@ if [ ! -e /moved ]; then
   /bin/busybox --install -s /bin
   mkdir /new
   mount -t tmpfs tmpfs /new
-  cp -a /bin /dev /etc /init /modules /proc /root /run /steps /sys /tmp /var /new/
+  cp -a /bin /dev /etc /init /mnt /modules /proc /root /run /steps /sys /tmp /var /new/
   touch /new/moved
   exec switch_root /new /init
 fi

@@ -1,14 +1,16 @@
 // The cgroup v2 lane: boots a stock Debian kernel with all v2 controllers, runs the native tests and containers in it, and
-// gives what each of them said.
+// gives what each of them said. Two of its disks carry file systems with project quotas, which few machines' own have.
 //
 // Over the serial console the machine tells `@@ begin NAME`, the step's output, `@@ end NAME STATUS`, and at last
 // `@@ done`. A step that is missing, a machine that hangs or dies, are failures.
 
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { Initramfs } from "./initramfs.ts";
 import { runMachine } from "./machine.ts";
 import { prepareTools, type Tools } from "./packages.ts";
@@ -26,6 +28,10 @@ const MODULES = [
   "drivers/virtio/virtio_pci.ko",
   "drivers/block/virtio_blk.ko",
   "fs/overlayfs/overlay.ko",
+  "fs/quota/quota_tree.ko",
+  "fs/quota/quota_v2.ko",
+  "lib/libcrc32c.ko",
+  "fs/xfs/xfs.ko",
 ];
 
 export interface StepResult {
@@ -65,7 +71,7 @@ export async function stepNames(): Promise<string[]> {
 
 async function makeInitramfs(tools: Tools, build: string): Promise<Buffer> {
   const image = new Initramfs();
-  for (const folder of ["bin", "dev", "proc", "sys", "tmp", "var/tmp", "run", "root", "etc", "steps", "modules"])
+  for (const folder of ["bin", "dev", "proc", "sys", "tmp", "var/tmp", "run", "root", "etc", "steps", "modules", "mnt"])
     image.folder(folder);
   image.character("dev/console", 5, 1);
   await image.copy("bin/busybox", tools.busybox);
@@ -83,6 +89,15 @@ async function makeInitramfs(tools: Tools, build: string): Promise<Buffer> {
   await image.copy("bin/support.sh", join(HERE, "support.sh"));
   for (const step of await stepNames()) await image.copy(`steps/${step}.sh`, join(HERE, "steps", `${step}.sh`));
   return image.bytes();
+}
+
+/** A file for a disk of the machine, with a file system if a command for one is given. */
+async function makeDisk(path: string, bytes: number, command = ""): Promise<string> {
+  await writeFile(path, "");
+  await truncate(path, bytes);
+  const [program, ...args] = command.split(" ");
+  if (program) await promisify(execFile)(program, [...args, path]);
+  return path;
 }
 
 /** Takes the console apart into steps. */
@@ -131,12 +146,15 @@ export async function runLane(options: LaneOptions): Promise<LaneResult> {
   try {
     const initramfs = join(work, "initramfs");
     await writeFile(initramfs, await makeInitramfs(tools, build));
-    const disk = join(work, "disk");
-    await writeFile(disk, "");
-    await truncate(disk, 8 << 20);
+    const disks = [
+      await makeDisk(join(work, "plain"), 8 << 20),
+      await makeDisk(join(work, "ext4"), 64 << 20, "mkfs.ext4 -q -O quota,project -E quotatype=prjquota"),
+      // The least that mkfs.xfs takes.
+      await makeDisk(join(work, "xfs"), 304 << 20, "mkfs.xfs -q"),
+    ];
     await runMachine(tools, {
       initramfs,
-      disk,
+      disks,
       timeoutMs: options.timeoutMs,
       memoryMiB: 768,
       cpus: 2,

@@ -9,7 +9,8 @@ const MAX_CONSOLE_BYTES = 8 << 20;
 
 export interface MachineOptions {
   readonly initramfs: string;
-  readonly disk: string;
+  /** /dev/vda, /dev/vdb, … in the machine. */
+  readonly disks: readonly string[];
   /** After this the machine is killed and the run fails. */
   readonly timeoutMs: number;
   readonly memoryMiB: number;
@@ -45,10 +46,10 @@ export async function runMachine(tools: Tools, options: MachineOptions): Promise
     "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable random.trust_cpu=on cgroup_no_v1=all",
     "-serial",
     "stdio",
-    "-drive",
-    `file=${options.disk},format=raw,if=none,id=disk`,
-    "-device",
-    "virtio-blk-pci,drive=disk",
+    ...options.disks.flatMap((disk, index) => [
+      ...["-drive", `file=${disk},format=raw,if=none,id=disk${index}`],
+      ...["-device", `virtio-blk-pci,drive=disk${index}`],
+    ]),
   ];
   const machine = spawn(tools.qemu.command, args, { env: tools.qemu.env, stdio: ["ignore", "pipe", "pipe"] });
   const ended = new Promise<number | null>((resolve, reject) => {

@@ -1,8 +1,10 @@
-import { chmod, chown, lstat, mkdir, readdir, rename } from "node:fs/promises";
+import { chmod, chown, lstat, mkdir, readdir, rename, rmdir } from "node:fs/promises";
 import { join } from "node:path";
+import { BerthError } from "@berth/errors";
 import { diskUsage, removeTree, syncfs } from "@berth/isolation";
 import type { Fault } from "./fault.ts";
 import { Slots } from "./locks.ts";
+import { Quotas } from "./quotas.ts";
 import type { SnapshotRecord } from "./records.ts";
 
 /** What a directory needs to be known of for the layers above. */
@@ -21,13 +23,15 @@ const never = new AbortController().signal;
  */
 export class Directories {
   readonly base: string;
+  readonly quotas: Quotas;
   #next: number;
   readonly #removals = new Set<Promise<void>>();
   readonly #slots = new Slots(removalsAtOnce);
   readonly #fault: Fault;
   readonly #onError: (error: unknown) => void;
 
-  private constructor(base: string, next: number, fault: Fault, onError: (error: unknown) => void) {
+  private constructor(quotas: Quotas, base: string, next: number, fault: Fault, onError: (error: unknown) => void) {
+    this.quotas = quotas;
     this.base = base;
     this.#next = next;
     this.#fault = fault;
@@ -45,15 +49,28 @@ export class Directories {
     const names = await readdir(base);
     const numbers = names.map((name) => Number(name.startsWith(aside) ? name.slice(aside.length) : name));
     const known = [...keep.keys(), ...numbers.filter(Number.isSafeInteger)];
-    const directories = new Directories(base, known.reduce((most, n) => Math.max(most, n), 0) + 1, fault, onError);
+    const next = known.reduce((most, n) => Math.max(most, n), 0) + 1;
+    const directories = new Directories(await Quotas.open(base), base, next, fault, onError);
     for (const name of names) if (!keep.has(Number(name))) directories.removeSoon(name);
     const there = new Set(names.map(Number));
     for (const [dir, record] of keep) {
       // The record reached the medium and the directory did not, so nothing in it can have: empty is what it was.
-      if (record.kind !== "committed" && !there.has(dir))
-        await directories.make(dir, record.kind === "active", record.root);
+      if (record.kind !== "committed" && !there.has(dir)) await directories.#makeAgain(dir, record, onError);
     }
     return directories;
+  }
+
+  /** Without its bound where it can't have that any more: the file system was mounted without quotas, or its project is another's. */
+  async #makeAgain(
+    dir: number,
+    { kind, root, quota }: SnapshotRecord,
+    onError: (error: unknown) => void,
+  ): Promise<void> {
+    const bounded = quota !== undefined && this.quotas.enforced;
+    const made = await this.make(dir, kind === "active", root, bounded ? quota : undefined);
+    if (made && (quota === undefined || bounded)) return;
+    if (!made) await this.make(dir, kind === "active", root);
+    onError(new BerthError("INTERNAL", `snapshot directory ${dir} has lost its bound of ${quota} bytes`));
   }
 
   next(): number {
@@ -71,15 +88,24 @@ export class Directories {
     );
   }
 
-  /** The root directory of the files takes mode and owner from the layer below: overlayfs shows the topmost one's. */
-  async make(dir: number, writable: boolean, root: RootStatus): Promise<void> {
+  /**
+   * The root directory of the files takes mode and owner from the layer below: overlayfs shows the topmost one's. `quota`: bytes that
+   * all in it may take; then gives false, nothing made, when its number's project is somebody else's.
+   */
+  async make(dir: number, writable: boolean, root: RootStatus, quota?: number): Promise<boolean> {
     const own = join(this.base, String(dir));
     await mkdir(own, { mode: 0o700 });
+    if (quota !== undefined && !(await this.quotas.claim(own, dir))) {
+      await rmdir(own);
+      return false;
+    }
     const made = [mkdir(join(own, "fs"), { mode: 0o755 })];
     if (writable) made.push(mkdir(join(own, "work"), { mode: 0o700 }));
     await Promise.all(made);
     if (root.uid !== 0 || root.gid !== 0) await chown(join(own, "fs"), root.uid, root.gid);
     if (root.mode !== 0o755) await chmod(join(own, "fs"), root.mode);
+    if (quota !== undefined) await this.quotas.limit(dir, quota);
+    return true;
   }
 
   async rootStatus(dir: number): Promise<RootStatus> {
@@ -117,6 +143,8 @@ export class Directories {
     }
     const release = await this.#slots.acquire(never);
     try {
+      // First: afterwards nobody could tell which project it was.
+      await this.quotas.release(path);
       await removeTree(path);
     } finally {
       release();

@@ -45,6 +45,8 @@ export interface OverlayOptions {
 }
 
 const defaultGraceMs = 120_000;
+/** Projects of other engines on the same file system that may stand in a row before that counts as an error. */
+const maxProjectTries = 10_000;
 const never = new AbortController().signal;
 
 /** Snapshots as overlayfs takes them. Order of writes: directories, syncfs, record. Order of deletes: record, then directories. */
@@ -245,6 +247,7 @@ export class OverlaySnapshotter implements Snapshotter {
   ): Promise<MountPlan> {
     checkKey(key);
     const { layers = [], labels = {}, signal = never } = options;
+    const quota = this.#directories.quotas.read(options.storageOptions ?? {});
     if (layers.length > 0 && layers.at(-1)?.chainId !== parent) {
       throw new BerthError(
         "INVALID_ARGUMENT",
@@ -257,7 +260,7 @@ export class OverlaySnapshotter implements Snapshotter {
       return await this.#locks.run(key, () => {
         // A caller that gives up removes the key: what is made after that would be nobody's.
         signal.throwIfAborted();
-        return this.#makeLocked(kind, key, parent, labels);
+        return this.#makeLocked(kind, key, parent, { labels, ...(quota !== undefined && { quota }) });
       });
     } finally {
       unpin();
@@ -273,7 +276,7 @@ export class OverlaySnapshotter implements Snapshotter {
     kind: Exclude<Kind, "committed">,
     key: string,
     parent: string,
-    labels: Readonly<Record<string, string>>,
+    own: Pick<SnapshotRecord, "labels" | "quota">,
   ): Promise<MountPlan> {
     const before = this.#catalog.find(key);
     if (before !== undefined) {
@@ -281,11 +284,14 @@ export class OverlaySnapshotter implements Snapshotter {
       throw new BerthError("ALREADY_EXISTS", `there is a snapshot ${key} already`, { key });
     }
     const root = this.#rootOf(parent);
-    const dir = this.#directories.next();
+    let dir = this.#directories.next();
     try {
-      await this.#directories.make(dir, kind === "active", root);
+      for (let tries = 1; !(await this.#directories.make(dir, kind === "active", root, own.quota)); tries++) {
+        if (tries === maxProjectTries) throw new BerthError("RESOURCE_EXHAUSTED", "no project is free for a quota");
+        dir = this.#directories.next();
+      }
       this.#fault("prepare-made");
-      const record: SnapshotRecord = { dir, kind, parent, created: Date.now(), labels, size: 0, root };
+      const record: SnapshotRecord = { dir, kind, parent, created: Date.now(), ...own, size: 0, root };
       await this.#catalog.write([{ key, record }]);
       this.#fault("prepare-recorded");
       return this.#plan(record);

@@ -18,6 +18,8 @@ export interface SnapshotRecord {
    * such a layer may be torn, and is dropped.
    */
   readonly unsyncedBoot?: string;
+  /** Bytes that its files may take, by a quota of the file system. */
+  readonly quota?: number;
   /** Made by commit(): there is no blob to make it from again, so it stays until it is removed by name. */
   readonly origin?: "commit";
 }

@@ -52,6 +52,8 @@ export interface PrepareOptions {
   /** Bottom first; the last one's chain id is the parent. */
   readonly layers?: readonly Layer[];
   readonly labels?: Readonly<Record<string, string>>;
+  /** As users give them: "size", what the files of an active snapshot may take on the disk. @throws INTERNAL in Docker's words */
+  readonly storageOptions?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
 

@@ -68,11 +68,12 @@ export class RemoteSnapshotter implements Snapshotter {
   }
 }
 
-const request = (key: string, parent: string, { layers = [], labels = {} }: PrepareOptions) => ({
+const request = (key: string, parent: string, { layers = [], labels = {}, storageOptions = {} }: PrepareOptions) => ({
   key,
   parent,
   layers: layers.map(encodeLayer),
   labels: { ...labels },
+  storageOptions: { ...storageOptions },
 });
 
 const callOptions = ({ layers = [], signal }: PrepareOptions) => ({

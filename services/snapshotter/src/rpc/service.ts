@@ -6,8 +6,10 @@ import { decodeLayer, encodePlan, encodeProgress, encodeSnapshot } from "./conve
 /** berth.snapshots.v1.Snapshotter: decodes, calls the domain, encodes. */
 export function snapshotterService(snapshotter: Snapshotter): Implementation<typeof SnapshotterDefinition> {
   return {
-    prepare: async ({ key, parent, layers, labels }, { signal }) =>
-      encodePlan(await snapshotter.prepare(key, parent, { layers: layers.map(decodeLayer), labels, signal })),
+    prepare: async ({ key, parent, layers, labels, storageOptions }, { signal }) =>
+      encodePlan(
+        await snapshotter.prepare(key, parent, { layers: layers.map(decodeLayer), labels, storageOptions, signal }),
+      ),
 
     view: async ({ key, parent, layers, labels }, { signal }) =>
       encodePlan(await snapshotter.view(key, parent, { layers: layers.map(decodeLayer), labels, signal })),

@@ -14,8 +14,9 @@ export function remoteSnapshots(clients: Clients, nodeId: string): Snapshots {
   const client = clients.client(SnapshotterDefinition, "snapshotter", { nodeId });
   const chainId = (layers: readonly Layer[]) => layers.at(-1)?.chainId ?? "";
   return {
-    async prepare(key, layers, signal) {
-      const request = { key, parent: chainId(layers), layers: [...layers], labels: owner };
+    async prepare(key, layers, { storageOptions = {}, signal } = {}) {
+      const own = { labels: owner, storageOptions: { ...storageOptions } };
+      const request = { key, parent: chainId(layers), layers: [...layers], ...own };
       const { mounts, layerDirs } = await client.prepare(request, {
         timeoutMs: prepareTimeoutMs,
         ...(signal && { signal }),

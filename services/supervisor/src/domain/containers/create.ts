@@ -235,9 +235,12 @@ function makeRecord(
 }
 
 /** The writable layer, and the directory for log and exit record. */
-async function prepareFiles(parts: Parts, id: string, { layers }: ContainerSpec, signal?: AbortSignal) {
+async function prepareFiles(parts: Parts, id: string, { layers, hostConfig }: ContainerSpec, signal?: AbortSignal) {
   const directory = mkdir(parts.paths.container(id), { recursive: true, mode: 0o710 });
-  const [snapshot] = await both(parts.snapshots.prepare(id, layers, signal), directory);
+  const [snapshot] = await both(
+    parts.snapshots.prepare(id, layers, { storageOptions: hostConfig.storageOpt, signal }),
+    directory,
+  );
   const [top] = snapshot.layerDirs;
   // One call on a directory made a moment ago: less than a way to a thread and back.
   if (top !== undefined) writeFileSync(join(top, markerFile), "", { mode: 0o755 });

@@ -15,7 +15,7 @@ export interface Snapshots {
   prepare(
     key: string,
     layers: readonly Layer[],
-    signal?: AbortSignal,
+    options?: { storageOptions?: Readonly<Record<string, string>>; signal?: AbortSignal | undefined },
   ): Promise<{ rootfs: RootfsMount[]; layerDirs: string[] }>;
   /** A read-only view on these layers, the same way. */
   view(

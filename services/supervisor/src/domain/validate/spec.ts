@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { failed, invalid } from "../errors.ts";
+import { invalid } from "../errors.ts";
 import type { HostFacts } from "../host.ts";
 import { checkLogConfig } from "../logs/options/validate.ts";
 import type { ContainerSpec } from "../model.ts";
@@ -44,7 +44,6 @@ export function checkSpec(spec: ContainerSpec, facts: HostFacts): CheckedSpec {
     warnings.push("Published ports are discarded when using host network mode");
   }
   parseSecurityOptions(host.securityOpt);
-  checkStorage(host.storageOpt);
   return { warnings, mounts };
 }
 
@@ -109,12 +108,4 @@ function checkExtraHost(entry: string): void {
   if (colon <= 0 || colon === entry.length - 1) throw invalid(`bad format for add-host: "${entry}"`);
   const address = entry.slice(colon + 1);
   if (address !== "host-gateway" && isIP(address) === 0) throw invalid(`invalid IP address in add-host: "${address}"`);
-}
-
-/** A bound on the writable layer needs quotas by project; no file system is asked for them yet. */
-function checkStorage(options: Record<string, string>): void {
-  for (const key of Object.keys(options)) {
-    if (key.toLowerCase() !== "size") throw failed(`Unknown option ${key}`);
-    throw failed("--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
-  }
 }

@@ -1,3 +1,5 @@
+import { ramInBytes } from "@berth/config";
+import { errorMessage } from "@berth/errors";
 import { invalid } from "../errors.ts";
 
 /** Where a volume of the local driver comes from, if not from its own directory: what mount(2) is given. */
@@ -41,12 +43,12 @@ function checkCifs(device: string): void {
   }
 }
 
-/** bytes: "10m", "1.5 GiB", "4096" */
 function parseSize(text: string): number {
-  const match = /^(\d+(?:\.\d+)?) ?([kmgtp]?)(?:i?b)?$/i.exec(text);
-  if (match === null) throw invalid(`invalid size: '${text}'`);
-  const power = " kmgtp".indexOf((match[2] || " ").toLowerCase());
-  return Math.floor(Number(match[1]) * 1024 ** power);
+  try {
+    return ramInBytes(text);
+  } catch (error) {
+    throw invalid(errorMessage(error));
+  }
 }
 
 /** What must be mounted before such a volume can be used; undefined: it is a plain directory. */

@@ -1,4 +1,6 @@
 /** Values of log options, read as Docker reads them and refused in its words (which are Go's). */
+import { ramInBytes } from "@berth/config";
+import { errorMessage } from "@berth/errors";
 
 export class LogOptionError extends Error {}
 
@@ -29,12 +31,11 @@ export function parseUnsigned(text: string, bits: number): number {
 
 /** "10m", "512k", "1.5g", "1073741824" to bytes (powers of 1024). @throws LogOptionError `invalid size: 'x'` */
 export function parseSize(text: string): number {
-  const match = /^(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?$/i.exec(text);
-  if (!match) throw new LogOptionError(`invalid size: '${text}'`);
-  const power = ["", "k", "m", "g", "t", "p"].indexOf((match[2] ?? "").toLowerCase());
-  const size = Math.trunc(Number(match[1]) * 1024 ** power);
-  if (!Number.isSafeInteger(size)) throw new LogOptionError(`invalid size: '${text}'`);
-  return size;
+  try {
+    return ramInBytes(text);
+  } catch (error) {
+    throw new LogOptionError(errorMessage(error));
+  }
 }
 
 const unitMs: Record<string, number> = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1e3, m: 60e3, h: 3600e3 };
