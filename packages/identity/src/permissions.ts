@@ -19,7 +19,11 @@ const jetStreamRequests = [
   "$JS.API.STREAM.NAMES",
   "$JS.API.STREAM.MSG.GET.*",
   "$JS.API.DIRECT.GET.>",
-  "$JS.API.CONSUMER.>",
+  // Consumers have names that nobody can guess, and may not be listed: each reader's are its own.
+  "$JS.API.CONSUMER.CREATE.>",
+  "$JS.API.CONSUMER.INFO.>",
+  "$JS.API.CONSUMER.MSG.NEXT.>",
+  "$JS.API.CONSUMER.DELETE.>",
   "$JS.ACK.>",
   "$JS.FC.>",
 ];

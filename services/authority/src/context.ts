@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { roles } from "@berth/bus";
 import { BerthError, errorMessage } from "@berth/errors";
 import {
   authorityDirectory,
@@ -54,12 +55,9 @@ export async function createContext(config: AuthorityConfig, signal: AbortSignal
       void tell().catch(failed("revoked NATS users"));
     },
   };
-  const heardOf = (nodeId: string) =>
-    bus
-      .instances("supervisor")
-      .find((instance) => instance.nodeId === nodeId)
-      ?.addresses.join();
-  const parts = { records, tokens, certificates, nats, settings, ttlMs: certificateTtl, announcer, heardOf };
+  const isHeard = (nodeId: string) =>
+    roles.some((role) => bus.instances(role).some((instance) => instance.nodeId === nodeId));
+  const parts = { records, tokens, certificates, nats, settings, ttlMs: certificateTtl, announcer, isHeard };
   const membership = new Membership(parts, known.members);
   await membership.adoptSelf(site);
   membership.announceAll();

@@ -32,8 +32,8 @@ export interface MembershipParts {
   settings: NodeSettings;
   ttlMs: number;
   announcer: Announcer;
-  /** Services of a node that announce themselves now, by address. */
-  heardOf(nodeId: string): string | undefined;
+  /** Whether services of a node announce themselves now. */
+  isHeard(nodeId: string): boolean;
 }
 
 const maxMembers = 10_000;
@@ -89,9 +89,10 @@ export class Membership {
       const asked = servicesOf(request);
       const proof = roles.find(({ role }) => role === launcherRole)?.request ?? "";
       const host = { nodeId: node.id, nodeName: node.name, request: proof };
-      const token = this.#parts.tokens.use(request.token.id, request.token.secret, host);
+      const { token, repeated } = this.#parts.tokens.use(request.token.id, request.token.secret, host);
       const known = this.#known.get(node.id);
-      this.#checkPlace(request, known);
+      if (known !== undefined && !known.isOut && !repeated) throw idInUse(known);
+      this.#checkPlace(request);
       checkRoles(asked, token.roles, "the token");
       if (known === undefined && this.#known.size >= maxMembers)
         throw new BerthError("RESOURCE_EXHAUSTED", `there are ${maxMembers} nodes already`);
@@ -120,7 +121,8 @@ export class Membership {
       const known = this.#known.get(shown.nodeId);
       if (known === undefined || known.isOut || isRevoked(known, issuedAt)) throw shutOut(shown.nodeId, known);
       checkClock(request.clock);
-      this.#checkPlace(request, known);
+      this.#checkTwin(request.node, known);
+      this.#checkPlace(request);
       checkRoles(servicesOf(request), known.roles, `the token by which ${known.name} joined`);
       const answer = await this.#issue(request);
       await this.#put(this.#describe(request, answer, known));
@@ -148,20 +150,18 @@ export class Membership {
     return [...this.#known.values()].find((member) => member.name === name && !member.isOut);
   }
 
-  /** One name a node, one image store a site; and no second host with an id that is in use. */
-  #checkPlace({ node, roles }: RenewRequest, known: MemberRecord | undefined): void {
+  /** A copy of a host has its certificates too: the one that was there first keeps them. */
+  #checkTwin({ id, advertise }: RenewRequest["node"], known: MemberRecord): void {
+    if (known.address !== advertise && this.#parts.isHeard(id)) throw idInUse(known);
+  }
+
+  /** One name a node, one image store a site. */
+  #checkPlace({ node, roles }: RenewRequest): void {
     const namesake = this.#named(node.name);
     if (namesake !== undefined && namesake.nodeId !== node.id) {
       throw new BerthError(
         "CONFLICT",
         `a node named ${node.name} is there already (${namesake.address}); give this host another name (BERTH_NODE_NAME)`,
-      );
-    }
-    const living = this.#parts.heardOf(node.id);
-    if (living !== undefined && known !== undefined && known.address !== node.advertise) {
-      throw new BerthError(
-        "CONFLICT",
-        `node ${node.id} is there already, as ${known.name} at ${known.address}: two hosts can't have one ROOT/node-id`,
       );
     }
     if (!roles.some(({ role }) => role === "image-store")) return;
@@ -275,6 +275,14 @@ function checkClock(clock: number): void {
     `this host's clock is ${minutes} min ${seconds} s ${ahead > 0 ? "ahead of" : "behind"} the engine's; set it right (NTP) and start again`,
   );
 }
+
+/** A token is no proof that a host is a node that is there: only the node's own certificate is. */
+const idInUse = ({ nodeId, name, address }: MemberRecord) =>
+  new BerthError(
+    "CONFLICT",
+    `node ${nodeId} is there already, as ${name} at ${address}: two hosts can't have one ROOT/node-id. ` +
+      `If this host is to take its place, shut the other out first (berth node revoke ${name})`,
+  );
 
 const isRevoked = ({ revokedAt }: MemberRecord, issuedAt: number): boolean =>
   revokedAt !== undefined && issuedAt <= revokedAt;

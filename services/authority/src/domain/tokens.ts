@@ -8,6 +8,12 @@ export interface TokenWish {
   uses: number;
 }
 
+export interface Use {
+  token: TokenRecord;
+  /** The same host has asked the same before: the answer was lost. */
+  repeated: boolean;
+}
+
 /** Services that a host may run which joins; the authority and NATS stay where they are. */
 export const joinableRoles = ["image-store", "snapshotter", "registry-proxy", "supervisor", "gateway", "builder"];
 const defaultRoles = joinableRoles.filter((role) => role !== "image-store");
@@ -76,19 +82,19 @@ export class Tokens {
    * The token that a host shows, as it will be once the host has used it; nothing is kept yet. `request` tells hosts apart that
    * say they are the same. A wrong secret is not told from an unknown token. @throws UNAUTHENTICATED
    */
-  use(id: string, secret: string, host: { nodeId: string; nodeName: string; request: string }): TokenRecord {
+  use(id: string, secret: string, host: { nodeId: string; nodeName: string; request: string }): Use {
     const token = this.#known.get(id);
     if (token === undefined || !isSecret(secret, token.secretHash))
       throw refused("the token is not known here: it was revoked, has expired long ago, or is another engine's");
     const repeated = token.usedBy.some(({ nodeId, request }) => nodeId === host.nodeId && request === host.request);
     if (token.expiresAt <= Date.now())
       throw refused(`the token has expired (${new Date(token.expiresAt).toISOString()})`);
-    if (repeated) return token;
+    if (repeated) return { token, repeated };
     if (usesLeft(token) <= 0) {
       const by = token.usedBy.map(({ nodeName }) => nodeName).join(", ");
       throw refused(`the token has been used already (by ${by})`);
     }
-    return { ...token, usedBy: [...token.usedBy, host] };
+    return { token: { ...token, usedBy: [...token.usedBy, host] }, repeated };
   }
 
   /** The use is on the disk. */
