@@ -4,10 +4,11 @@ import { Connection, type ConnectionOptions } from "./connection.ts";
 import { type EventsQuery, type EventsRange, eventsRange, readEvents, type SequencedEvent } from "./events.ts";
 import { JetStream } from "./jetstream.ts";
 import { makeNames, type Names } from "./names.ts";
+import { makeNodeDirectory, type NodeDirectory } from "./node-directory.ts";
 import { makeOutbox, type Outbox } from "./outbox.ts";
 import { type Presence, PresenceBoard } from "./presence.ts";
 import { makeRevocations, type Revocations } from "./revocations.ts";
-import type { Instance, Role } from "./roles.ts";
+import type { Instance, Load, Role } from "./roles.ts";
 
 export type BusOptions = ConnectionOptions;
 
@@ -19,7 +20,8 @@ export interface Bus {
   /** Leaves: says bye for what was announced, stops the outboxes, sends what is under way, disconnects. */
   drain(): Promise<void>;
 
-  announce(instance: Instance): Presence;
+  /** @param load asked for at each beat, where the role has one */
+  announce(instance: Instance, load?: () => Load): Presence;
   /** Who is there now. While NATS is away: who was there last. */
   instances(role: Role): Instance[];
   onInstances(listener: () => void): () => void;
@@ -36,6 +38,7 @@ export interface Bus {
   readonly revocations: Revocations;
   /** Gives every NATS server a new JWT of the account, as the user of the system account that `credentials` are for. */
   updateAccount(jwt: string, credentials: string): Promise<void>;
+  readonly nodes: NodeDirectory;
 }
 
 /**
@@ -72,7 +75,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
       draining ??= leave();
       return draining;
     },
-    announce: (instance) => board.announce(instance),
+    announce: (instance, load) => board.announce(instance, load),
     instances: (role) => board.instances(role),
     onInstances: (listener) => board.onInstances(listener),
     waitFor: (role, { signal } = {}) => board.waitFor(role, signal),
@@ -86,6 +89,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     names,
     revocations,
     updateAccount: (jwt, credentials) => updateAccount(options, jwt, credentials),
+    nodes: makeNodeDirectory(connection, jetstream),
   };
 }
 

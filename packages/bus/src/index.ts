@@ -9,8 +9,9 @@ export {
   nowNano,
   type SequencedEvent,
 } from "./events.ts";
-export type { NameEntry, Names, NameValue } from "./names.ts";
+export type { ContainerFacts, NameEntry, Names, NameValue } from "./names.ts";
+export type { NodeDirectory, NodeFacts, NodeRecord } from "./node-directory.ts";
 export type { Outbox } from "./outbox.ts";
 export type { Presence } from "./presence.ts";
 export type { Revocations } from "./revocations.ts";
-export { type Instance, type Role, roles } from "./roles.ts";
+export { type Instance, type Load, type Role, roles } from "./roles.ts";

@@ -15,6 +15,7 @@ import { type Connection, sleep } from "./connection.ts";
 
 export const eventsStream = "BERTH_EVENTS";
 const namesBucket = "BERTH_NAMES";
+const nodesBucket = "BERTH_NODES";
 /** How long a publisher may take to repeat a message after a crash and still be recognised. */
 const dedupWindowMs = 10 * 60 * 1000;
 
@@ -26,7 +27,7 @@ export class JetStream {
   readonly client: JetStreamClient;
   readonly #connection: Connection;
   #manager: Promise<JetStreamManager> | undefined;
-  #names: Promise<KV> | undefined;
+  readonly #buckets = new Map<string, Promise<KV>>();
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -43,17 +44,17 @@ export class JetStream {
   }
 
   names(): Promise<KV> {
-    this.#names ??= this.#openNames().catch((error: unknown) => {
-      this.#names = undefined;
-      throw error;
-    });
-    return this.#names;
+    return this.#bucket(namesBucket, 64 * 1024 * 1024);
+  }
+
+  nodes(): Promise<KV> {
+    return this.#bucket(nodesBucket, 4 * 1024 * 1024);
   }
 
   /** After a server without its store came up, streams are to be looked for again. */
   forget(): void {
     this.#manager = undefined;
-    this.#names = undefined;
+    this.#buckets.clear();
   }
 
   async #ensureStream(): Promise<JetStreamManager> {
@@ -80,13 +81,18 @@ export class JetStream {
     return manager;
   }
 
-  #openNames(): Promise<KV> {
-    // A small duplicate window: every claim is guarded by its revision, so ids of messages need no keeping.
-    return new Kvm(this.client).create(namesBucket, {
-      history: 1,
-      storage: StorageType.File,
-      max_bytes: 64 * 1024 * 1024,
-    });
+  /** History and window are small: what is written is guarded by its revision, so that ids of messages need no keeping. */
+  #bucket(name: string, bytes: number): Promise<KV> {
+    let bucket = this.#buckets.get(name);
+    if (bucket === undefined) {
+      bucket = new Kvm(this.client).create(name, { history: 1, storage: StorageType.File, max_bytes: bytes });
+      this.#buckets.set(name, bucket);
+      const opening = bucket;
+      opening.catch(() => {
+        if (this.#buckets.get(name) === opening) this.#buckets.delete(name);
+      });
+    }
+    return bucket;
   }
 }
 

@@ -1,12 +1,25 @@
 import { BerthError } from "@berth/errors";
 import type { KV, KvEntry } from "@nats-io/kv";
 import type { Connection } from "./connection.ts";
+import { followBucket } from "./follow.ts";
 import { apiWrongLastSequence, isApiError, type JetStream, withinDeadline } from "./jetstream.ts";
 
 /** Whose a name is. */
 export interface NameValue {
   containerId: string;
   nodeId: string;
+  /** For those who can't ask its node. */
+  about?: ContainerFacts;
+}
+
+/** What of a container never changes, short enough to be at hand everywhere. */
+export interface ContainerFacts {
+  image: string;
+  imageId: string;
+  command: string;
+  /** seconds since the epoch */
+  created: number;
+  labels: Record<string, string>;
 }
 
 export type NameEntry = NameValue & { name: string };
@@ -18,6 +31,11 @@ export interface Names {
   /** Gives a name back if the container still has it; otherwise does nothing. */
   release(name: string, containerId: string): Promise<void>;
   lookup(name: string): Promise<NameValue | undefined>;
+  /**
+   * Tells of all names and then of each change, until the connection is drained; after an outage of all names again, behind
+   * a `begin`. `entry` has no value for a name that was given back.
+   */
+  follow(begin: () => void, told: (entry: { name: string; value: NameValue | undefined }) => void): void;
   /** Every name, of one node when given: how a node finds names that a crash left without a record. */
   entries(nodeId?: string): Promise<NameEntry[]>;
 }
@@ -39,6 +57,12 @@ export function makeNames(connection: Connection, jetstream: JetStream): Names {
         const entry = await bucket.get(keyOf(name));
         return isLive(entry) ? entry.json<NameValue>() : undefined;
       }),
+    follow(begin, told) {
+      const open = () => jetstream.names();
+      void followBucket(connection, open, begin, (entry) =>
+        told({ name: nameOf(entry.key), value: isLive(entry) ? entry.json<NameValue>() : undefined }),
+      );
+    },
     entries: (nodeId) => run("cannot list names", (bucket) => list(bucket, nodeId), listDeadlineMs),
   };
 }

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import type { Connection } from "./connection.ts";
-import { type Instance, parseInstance, type Role } from "./roles.ts";
+import { type Instance, type Load, parseInstance, type Role } from "./roles.ts";
 
 /** An announced instance. It is gone from the others' view after leave(), or 3 s after its process stopped beating. */
 export interface Presence {
@@ -32,7 +32,7 @@ export class PresenceBoard {
   readonly #connection: Connection;
   readonly #seen = new Map<string, Seen>();
   readonly #listeners = new Set<() => void>();
-  readonly #own = new Map<string, Buffer>();
+  readonly #own = new Map<string, () => Buffer>();
   #snapshot: readonly Instance[] = [];
   readonly #timer: NodeJS.Timeout;
 
@@ -57,9 +57,11 @@ export class PresenceBoard {
     this.#timer.unref();
   }
 
-  announce(instance: Instance): Presence {
+  announce(instance: Instance, load?: () => Load): Presence {
     const subject = subjectOf(instance);
-    this.#own.set(subject, Buffer.from(JSON.stringify(instance)));
+    const constant = Buffer.from(JSON.stringify(instance));
+    const beat = load === undefined ? () => constant : () => Buffer.from(JSON.stringify({ ...instance, load: load() }));
+    this.#own.set(subject, beat);
     this.#beat();
     return {
       instance,
@@ -123,6 +125,13 @@ export class PresenceBoard {
     }
     const instance = parse(message.data);
     if (instance === undefined || subjectOf(instance) !== key) return;
+    if (known?.instance.instanceId === instance.instanceId) {
+      // The same process: its load alone changes, which nobody has to be woken for.
+      if (instance.load !== undefined) known.instance.load = instance.load;
+      known.bytes = Buffer.from(message.data);
+      known.lastBeat = performance.now();
+      return;
+    }
     this.#forgetPredecessors(instance);
     this.#seen.set(key, { instance, bytes: Buffer.from(message.data), lastBeat: performance.now() });
     this.#changed();
@@ -153,7 +162,7 @@ export class PresenceBoard {
 
   #beat(): void {
     if (!this.#connection.up) return;
-    for (const [subject, bytes] of this.#own) publish(this.#connection.nats, subject, bytes);
+    for (const [subject, bytes] of this.#own) publish(this.#connection.nats, subject, bytes());
   }
 
   #ask(): void {

@@ -9,6 +9,15 @@ export const roles = [
 ] as const;
 export type Role = (typeof roles)[number];
 
+/** What a node's containers, those that have ended left out, have reserved of it. */
+export interface Load {
+  containers: number;
+  /** cores */
+  cpus: number;
+  /** bytes */
+  memory: number;
+}
+
 /** One running copy of a service, as it tells the others. */
 export interface Instance {
   role: Role;
@@ -24,6 +33,8 @@ export interface Instance {
   version: string;
   /** RFC 3339. */
   startedAt: string;
+  /** Of a supervisor; up to a second old. */
+  load?: Load;
 }
 
 /** An instance from a peer's bytes, or undefined where they are none. */
@@ -33,7 +44,14 @@ export function parseInstance(value: unknown): Instance | undefined {
   const texts = ["role", "instanceId", "nodeId", "nodeName", "hostId", "site", "version", "startedAt"];
   if (!texts.every((key) => typeof candidate[key] === "string")) return undefined;
   if (!roles.includes(candidate.role as Role)) return undefined;
+  if (candidate["load"] !== undefined && !isLoad(candidate["load"])) return undefined;
   const { addresses } = candidate;
   if (!Array.isArray(addresses) || !addresses.every((address) => typeof address === "string")) return undefined;
   return value as Instance;
+}
+
+function isLoad(value: unknown): value is Load {
+  if (typeof value !== "object" || value === null) return false;
+  const candidate = value as Record<string, unknown>;
+  return ["containers", "cpus", "memory"].every((key) => Number.isFinite(candidate[key]));
 }

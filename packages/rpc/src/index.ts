@@ -13,7 +13,7 @@ export {
 } from "./client/clients.ts";
 export { createRpcServer, type RpcServer, type RpcServerOptions } from "./server/server.ts";
 export type { Implementation, RawHandler, RawImplementation } from "./server/wrap.ts";
-export { createServiceContext, runService, type ServiceContext, type ServiceParts } from "./service.ts";
+export { createServiceContext, runService, type ServiceContext, type ServiceParts, version } from "./service.ts";
 export type { TlsFiles } from "./tls.ts";
 export { markEnd, untilEnd } from "./whole.ts";
 export { decodeMessage, encodeMessage, type MessageCodec, readText, withText } from "./wire.ts";

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { Socket } from "node:net";
-import { type Bus, connectBus, type Role } from "@berth/bus";
+import { type Bus, connectBus, type Load, type Role } from "@berth/bus";
 import type { CommonConfig } from "@berth/config";
 import { errorMessage, isBerthError } from "@berth/errors";
 import { inboxPrefix } from "@berth/identity/permissions";
@@ -15,6 +15,8 @@ export interface ServiceContext {
   log: Logger;
   bus: Bus;
   clients: Clients;
+  /** What is told of this instance at each beat, where its role has it. */
+  load?(): Load;
   /** Ends what the service began, newest first. The bus is still there, and is drained after it. */
   close?(): Promise<void>;
 }
@@ -97,17 +99,20 @@ async function live<Config extends CommonConfig, Context extends ServiceContext>
   try {
     await parts.serve(server, context, config);
     await server.listen();
-    const presence = context.bus.announce({
-      role,
-      instanceId: randomUUID(),
-      nodeId: config.nodeId,
-      nodeName: config.nodeName,
-      hostId: config.hostId,
-      site: config.site,
-      addresses: [...config.listen],
-      version,
-      startedAt: new Date().toISOString(),
-    });
+    const presence = context.bus.announce(
+      {
+        role,
+        instanceId: randomUUID(),
+        nodeId: config.nodeId,
+        nodeName: config.nodeName,
+        hostId: config.hostId,
+        site: config.site,
+        addresses: [...config.listen],
+        version,
+        startedAt: new Date().toISOString(),
+      },
+      context.load?.bind(context),
+    );
     const stopResting = restWhenIdle();
     await aborted(signal);
     stopResting();

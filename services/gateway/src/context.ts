@@ -34,7 +34,8 @@ export async function createContext(config: GatewayConfig, signal: AbortSignal):
   const nodes = new Nodes({
     bus,
     hostId,
-    connect: ({ nodeId }) => clients.client(SupervisorDefinition, "supervisor", { nodeId }),
+    connect: (nodeId) => clients.client(SupervisorDefinition, "supervisor", { nodeId }),
+    log,
   });
   const anySnapshotter = clients.client(SnapshotterDefinition, "snapshotter");
   const snapshotter = () => (bus.instances("snapshotter").length > 0 ? anySnapshotter : undefined);
@@ -47,11 +48,11 @@ export async function createContext(config: GatewayConfig, signal: AbortSignal):
   const store = clients.client(ImageStoreDefinition, "image-store");
   const registry = clients.client(RegistryProxyDefinition, "registry-proxy");
   const images = new Images({ store, snapshotter, bus });
-  const containers = new Containers({ nodes, images, log });
   const volumes = new Volumes({
     nodes,
     connect: (nodeId) => clients.client(VolumesDefinition, "supervisor", { nodeId }),
   });
+  const containers = new Containers({ nodes, images, nodesOfVolume: (name) => volumes.nodesOf(name), log });
   const feed = new EventFeed({ bus, log, signal });
   feed.listen(({ type }) => {
     if (type === "image") images.invalidate();

@@ -14,6 +14,8 @@ import { TestGateway } from "./support.ts";
 const emptyBus = {
   connected: true,
   instances: () => [],
+  nodes: { follow: () => undefined },
+  names: { follow: () => undefined },
   onInstances: () => () => {},
   waitFor: () => Promise.reject(new BerthError("UNAVAILABLE", "nobody comes")),
   async *events() {},
@@ -30,9 +32,9 @@ describe("the Engine API without any service behind it", () => {
 
   beforeAll(async () => {
     const log = createLogger({ service: "test", level: "silent" });
-    const nodes = new Nodes({ bus: emptyBus, hostId: "h", connect: () => unreachable as never });
+    const nodes = new Nodes({ bus: emptyBus, hostId: "h", connect: () => unreachable as never, log });
     const images = new Images({ store: unreachable as never, snapshotter: () => undefined, bus: emptyBus });
-    const containers = new Containers({ nodes, images, log });
+    const containers = new Containers({ nodes, images, nodesOfVolume: () => Promise.resolve([]), log });
     const feed = new EventFeed({ bus: emptyBus, log, signal: new AbortController().signal });
     const parts = {
       log,

@@ -25,7 +25,9 @@ function cluster(held: Record<string, { id: string; name: string; created: numbe
       return () => {};
     },
     waitFor: () => Promise.reject(new BerthError("UNAVAILABLE", "no")),
+    nodes: { follow: () => undefined },
     names: {
+      follow: () => undefined,
       lookup: (name: string) => {
         const owner = Object.entries(held).find(([, list]) => list.some((container) => container.name === name));
         const found = owner?.[1].find((container) => container.name === name);
@@ -33,7 +35,7 @@ function cluster(held: Record<string, { id: string; name: string; created: numbe
       },
     },
   } as unknown as Bus;
-  const connect = ({ nodeId }: Instance) => {
+  const connect = (nodeId: string) => {
     const refuse = () => Promise.reject(new BerthError("UNAVAILABLE", `${nodeId} is down`));
     return {
       inspect: ({ container }: { container: string }) => {
@@ -56,9 +58,10 @@ function cluster(held: Record<string, { id: string; name: string; created: numbe
             }),
     } as unknown as Supervisor;
   };
-  const nodes = new Nodes({ bus, hostId: "host1", connect });
+  const log = createLogger({ service: "test", level: "silent" });
+  const nodes = new Nodes({ bus, hostId: "host1", connect, log });
   const images = new Images({ store: {} as never, snapshotter: () => undefined, bus });
-  const containers = new Containers({ nodes, images, log: createLogger({ service: "test", level: "silent" }) });
+  const containers = new Containers({ nodes, images, nodesOfVolume: () => Promise.resolve([]), log });
   return { asked, containers, nodes, instances, changed: () => listeners.map((listener) => listener()) };
 }
 

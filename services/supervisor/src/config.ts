@@ -65,6 +65,13 @@ const spec = {
     default: ["/etc/cdi", "/var/run/cdi"],
     doc: "directories of CDI specs, the devices that containers may ask for by name",
   },
+  nodeLabels: {
+    env: "BERTH_NODE_LABELS",
+    flag: "node-labels",
+    type: "list",
+    default: [],
+    doc: "KEY=VALUE labels that this node has from its first start; berth node update changes them",
+  },
   fault: {
     env: "BERTH_SUPERVISOR_FAULT",
     flag: "fault",
@@ -105,3 +112,15 @@ function parseRuntime(text: string): [string, OciRuntime] {
 /** The runtime as the native build leaves it, for a checkout; an installation names its own. */
 export const runtimePath = (config: SupervisorConfig): string =>
   config.runtime ?? fileURLToPath(new URL("../../../native/isolation/build/berth-runtime", import.meta.url));
+
+/** @throws INVALID_ARGUMENT */
+export function nodeLabels({ nodeLabels: given }: SupervisorConfig): Record<string, string> {
+  return Object.fromEntries(
+    given.map((text) => {
+      const [, key, value] = /^([^=\s]+)=(.*)$/s.exec(text) ?? [];
+      if (key === undefined || value === undefined)
+        throw new BerthError("INVALID_ARGUMENT", `BERTH_NODE_LABELS: expected KEY=VALUE, not ${JSON.stringify(text)}`);
+      return [key, value];
+    }),
+  );
+}

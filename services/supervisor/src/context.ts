@@ -1,9 +1,9 @@
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { net } from "@berth/isolation";
-import { createServiceContext, type ServiceContext } from "@berth/rpc";
+import { createServiceContext, type ServiceContext, version } from "@berth/rpc";
 import { openStore } from "@berth/store";
-import { pluginDirectories, runtimeOptions, runtimePath, type SupervisorConfig } from "./config.ts";
+import { nodeLabels, pluginDirectories, runtimeOptions, runtimePath, type SupervisorConfig } from "./config.ts";
 import type { NameRegistry, Parts, Records } from "./domain/containers/parts.ts";
 import { makePaths } from "./domain/containers/paths.ts";
 import { Registry } from "./domain/containers/registry.ts";
@@ -11,12 +11,14 @@ import { Engine } from "./domain/engine.ts";
 import { makeFaultPoint } from "./domain/fault.ts";
 import { readHostFacts } from "./domain/host.ts";
 import { newId } from "./domain/ids.ts";
+import { loadOf } from "./domain/load.ts";
 import { nativeLauncher } from "./domain/monitor/native.ts";
 import { BridgeNetwork } from "./domain/network/bridge.ts";
 import type { NetworkDriver } from "./domain/network/driver.ts";
 import { Networks } from "./domain/network/networks.ts";
 import { bridgeSubnetKey, recover } from "./domain/recovery.ts";
 import { Runtimes } from "./domain/runtimes.ts";
+import { registerNode } from "./domain/registration.ts";
 import { fromNano, nowNano } from "./domain/time.ts";
 import { Drivers } from "./domain/volumes/drivers.ts";
 import { LocalDriver } from "./domain/volumes/local-driver.ts";
@@ -50,7 +52,7 @@ export async function createContext(
   const records = makeRecords(store, bus.outbox(store), log);
   const { nodeId, nodeName, hostId } = config;
   const names: NameRegistry = {
-    claim: (name, containerId) => bus.names.claim(name, { containerId, nodeId }),
+    claim: (name, containerId, about) => bus.names.claim(name, { containerId, nodeId, about }),
     release: (name, containerId) => bus.names.release(name, containerId),
     own: () => bus.names.entries(nodeId),
   };
@@ -99,13 +101,21 @@ export async function createContext(
   const engine = new Engine(parts);
   const closing = new AbortController();
   await recover(parts, closing.signal);
+  const { cpus, memory } = parts.facts;
+  void registerNode(
+    bus.nodes,
+    { nodeId, name: nodeName, cpus, memory, version },
+    nodeLabels(config),
+    log,
+    closing.signal,
+  );
   const close = async () => {
     closing.abort();
     await engine.close();
     await plugins.close();
     await store.close();
   };
-  return { ...base, engine, close };
+  return { ...base, engine, load: () => loadOf(parts.registry), close };
 }
 
 /** Ids of the built-in networks are made once and kept. */

@@ -1,7 +1,7 @@
 import { BerthError, isBerthError } from "@berth/errors";
 import type { Logger } from "@berth/log";
 import { type ImageDefaults, matchesPlatform, mergeImage, parsePlatform } from "@berth/oci";
-import type { Container, ContainerSummary, Image, Supervisor } from "../rpc/types.ts";
+import type { Container, ContainerSpec, ContainerSummary, Image, Supervisor } from "../rpc/types.ts";
 import type { CreateBody } from "./create/body.ts";
 import { checkEndpoints } from "./create/endpoints.ts";
 import { mountWarnings, resolveImages } from "./create/mounts.ts";
@@ -10,7 +10,10 @@ import { checkBeforeAll, checkCreate, checkName } from "./create/validate.ts";
 import { adaptToVersion } from "./create/versions.ts";
 import type { IdempotentRequest } from "./idempotency.ts";
 import type { Images } from "./images.ts";
+import { awayContainer, awaySummary, passesAway } from "./nodes/away-containers.ts";
 import { type Node, type Nodes, options } from "./nodes/nodes.ts";
+import type { Wish } from "./nodes/placement.ts";
+import { ownWish, wishOf } from "./nodes/wish.ts";
 
 export interface CreateCall {
   name: string;
@@ -26,6 +29,8 @@ export interface CreateCall {
 export interface ContainersOptions {
   nodes: Nodes;
   images: Images;
+  /** Where a volume is already; nowhere: none. */
+  nodesOfVolume: (name: string) => Promise<string[]>;
   log: Logger;
 }
 
@@ -37,16 +42,20 @@ export interface Terminal {
 }
 
 const maxTerminals = 10_000;
+/** ms for one node of several: the others' containers are not to wait longer for it. */
+const listTimeoutMs = 5_000;
 
 /** What the gateway does with containers beyond passing calls on: create from an image, look-ups, listing all nodes. */
 export class Containers {
   readonly nodes: Nodes;
   readonly #images: Images;
+  readonly #nodesOfVolume: ContainersOptions["nodesOfVolume"];
   readonly #terminals = new Map<string, Terminal>();
 
-  constructor({ nodes, images }: ContainersOptions) {
+  constructor({ nodes, images, nodesOfVolume }: ContainersOptions) {
     this.nodes = nodes;
     this.#images = images;
+    this.#nodesOfVolume = nodesOfVolume;
   }
 
   /**
@@ -79,7 +88,7 @@ export class Containers {
     // Read-only did not reach what is mounted below a bind until 1.44.
     if (spec.hostConfig !== undefined) spec.hostConfig.readOnlyNonRecursive = minor < 44;
     await resolveImages(spec.hostConfig?.mounts ?? [], (source) => this.#images.get(source));
-    const node = await this.nodes.forNew(once?.key);
+    const node = await this.nodes.forNew(() => this.wishOf(spec), once?.key);
     // Without a key of the client's, one of our own: a call that is tried again must not make two.
     const { key, digest } = once ?? { key: crypto.randomUUID(), digest: "" };
     const request = { name: name.replace(/^\//, ""), spec, idempotencyKey: key, requestDigest: digest };
@@ -89,12 +98,23 @@ export class Containers {
     return { id, warnings: [...mountWarnings(body.HostConfig), ...warnings, ...adapted] };
   }
 
+  /** What a container asks of the node that it is made on. @throws INVALID_ARGUMENT, NO_SUCH_CONTAINER, UNAVAILABLE */
+  async wishOf(spec: ContainerSpec): Promise<Wish> {
+    if (!this.nodes.isCluster) return ownWish(spec);
+    return wishOf(spec, {
+      nodeOfContainer: async (reference) => (await this.nodes.of(reference)).nodeId,
+      nodesOfVolume: this.#nodesOfVolume,
+    });
+  }
+
   /** The supervisor that has the container. @throws NO_SUCH_CONTAINER, UNAVAILABLE */
   async supervisorOf(container: string, signal?: AbortSignal): Promise<Supervisor> {
     return (await this.nodes.of(container, signal)).supervisor;
   }
 
   async inspect(container: string, size = false, signal?: AbortSignal): Promise<Container> {
+    const away = this.nodes.findAway(container);
+    if (away !== undefined) return awayContainer(away.container, away.record);
     const supervisor = await this.supervisorOf(container, signal);
     const { container: found } = await supervisor.inspect({ container, size }, options(signal));
     if (found === undefined) throw new BerthError("NO_SUCH_CONTAINER", `No such container: ${container}`);
@@ -117,8 +137,8 @@ export class Containers {
   }
 
   /**
-   * Containers of all nodes, newest first. A node that does not answer is left out unless none answers, or `whole` is asked
-   * for: what is done to things that no container uses must know of all of them.
+   * Containers of all nodes, newest first. Of a node that is away what is known without it is shown. One that does not answer
+   * is left out unless none answers, or `whole` is asked for: what is done to things that no container uses must know of all.
    */
   async list(
     request: Parameters<Supervisor["list"]>[0],
@@ -127,15 +147,24 @@ export class Containers {
   ): Promise<ContainerSummary[]> {
     const nodes = await this.nodes.some(signal);
     const first = nodes[0] as Node;
-    if (nodes.length === 1) return (await first.supervisor.list(request, options(signal))).containers;
-    const answers = await Promise.allSettled(nodes.map(({ supervisor }) => supervisor.list(request, options(signal))));
+    if (nodes.length === 1 && !this.nodes.isCluster)
+      return (await first.supervisor.list(request, options(signal))).containers;
+    const call = { ...options(signal), timeoutMs: listTimeoutMs };
+    const answers = await Promise.allSettled(nodes.map(({ supervisor }) => supervisor.list(request, call)));
     const lists = answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value.containers] : []));
     const failed = answers.find((answer) => answer.status === "rejected");
     if ((whole || lists.length === 0) && failed?.status === "rejected") throw failed.reason;
-    const merged = lists.flat().sort(newestFirst);
+    const merged = [...lists.flat(), ...this.#away(request.filters ?? {})].sort(newestFirst);
     for (const { id, nodeId } of merged) this.nodes.remember(id, nodeId);
     const limit = request.limit ?? 0;
     return limit > 0 ? merged.slice(0, limit) : merged;
+  }
+
+  #away(filters: Parameters<typeof passesAway>[1]): ContainerSummary[] {
+    return this.nodes
+      .away()
+      .flatMap(({ record, containers }) => containers.map((container) => awaySummary(container, record)))
+      .filter((summary) => passesAway(summary, filters));
   }
 
   /** How a listing shows a container's image: by the name it was made with, while that still means the same image. */

@@ -22,7 +22,9 @@ export class Volumes {
 
   /** On the node where new containers go. @throws INVALID_ARGUMENT, CONFLICT, NO_SUCH_VOLUME (driver) */
   async create(request: Parameters<VolumesClient["create"]>[0]): Promise<Volume> {
-    const { nodeId } = await this.#nodes.forNew();
+    // Making a volume that there is gives that one, wherever it is.
+    const [known] = request.name && this.#nodes.isCluster ? await this.nodesOf(request.name) : [];
+    const nodeId = known ?? (await this.#nodes.forNew()).nodeId;
     const { volume } = await this.#client(nodeId).create(request, { timeoutMs: slow });
     return given(volume);
   }
@@ -76,6 +78,13 @@ export class Volumes {
 
   async #all(signal?: AbortSignal): Promise<VolumesClient[]> {
     return (await this.#nodes.some(signal)).map(({ nodeId }) => this.#client(nodeId));
+  }
+
+  /** Nodes that have it; those that don't answer left out. */
+  async nodesOf(name: string): Promise<string[]> {
+    const nodeIds = (await this.#nodes.some()).map(({ nodeId }) => nodeId);
+    const answers = await Promise.allSettled(nodeIds.map((nodeId) => this.#client(nodeId).inspect({ name })));
+    return nodeIds.filter((_, index) => answers[index]?.status === "fulfilled");
   }
 
   /** The node that has it; with one node that one, unasked. @throws NO_SUCH_VOLUME */

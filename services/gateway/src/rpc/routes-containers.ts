@@ -1,8 +1,9 @@
-import { ListNetworksResponse, ListRequest, ListResponse } from "@berth/api/containers";
+import { CreateRequest, ListNetworksResponse, ListRequest, ListResponse } from "@berth/api/containers";
 import { decodeMessage, encodeMessage, readText, withText } from "@berth/rpc";
 import type { Containers } from "../domain/containers.ts";
 import { listNetworks } from "../domain/networks.ts";
 import { isMissing } from "../domain/nodes/nodes.ts";
+import { noWish } from "../domain/nodes/placement.ts";
 import type { Hop, Passed, Refused, Routes } from "./proxy.ts";
 import type { SupervisorDefinition } from "./types.ts";
 
@@ -47,7 +48,11 @@ export function containerRoutes(containers: Containers): Routes<typeof Superviso
     create: {
       async to(request) {
         const key = readText(request, [idempotencyKey]);
-        return (await nodes.forNew(key === "" ? undefined : key)).nodeId;
+        const wish = () => {
+          const { spec } = decodeMessage(CreateRequest, request);
+          return spec === undefined ? noWish : containers.wishOf(spec);
+        };
+        return (await nodes.forNew(wish, key || undefined)).nodeId;
       },
       answered: remember,
     },

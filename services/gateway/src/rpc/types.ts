@@ -38,7 +38,14 @@ export type {
   StatsResponse,
   StreamResponse,
 } from "@berth/api/containers";
-export { ChangeKind, ContainerStatus, SupervisorDefinition, WaitCondition } from "@berth/api/containers";
+export {
+  ChangeKind,
+  Container as ContainerMessage,
+  ContainerStatus,
+  ContainerSummary as ContainerSummaryMessage,
+  SupervisorDefinition,
+  WaitCondition,
+} from "@berth/api/containers";
 export type { Image, ImageUse, LoadImagesResponse } from "@berth/api/images";
 export { ImageStoreDefinition } from "@berth/api/images";
 export type { FetchResponse, LayerProgress, PullResponse, RegistryAuth } from "@berth/api/registry";

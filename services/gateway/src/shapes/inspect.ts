@@ -20,6 +20,7 @@ const statusNames: Record<number, string> = {
   [ContainerStatus.REMOVING]: "removing",
   [ContainerStatus.EXITED]: "exited",
   [ContainerStatus.DEAD]: "dead",
+  [ContainerStatus.UNREACHABLE]: "unreachable",
 };
 
 export function statusName(state: ContainerState | undefined): string {

@@ -80,6 +80,8 @@ export function statusText(container: ContainerSummary, now: number): string {
       return "Removal In Progress";
     case ContainerStatus.DEAD:
       return "Dead";
+    case ContainerStatus.UNREACHABLE:
+      return `Unreachable for ${ago}`;
     default:
       return "Created";
   }

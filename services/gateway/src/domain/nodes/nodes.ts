@@ -1,7 +1,11 @@
-import { createHash } from "node:crypto";
-import type { Bus, Instance } from "@berth/bus";
+import type { Bus, NodeRecord } from "@berth/bus";
 import { BerthError, isBerthError } from "@berth/errors";
+import type { Logger } from "@berth/log";
 import type { Supervisor } from "../../rpc/types.ts";
+import { Attendance } from "./attendance.ts";
+import { ContainerIndex, type IndexedContainer } from "./container-index.ts";
+import { noWish, type Wish } from "./placement.ts";
+import { Scheduler } from "./scheduler.ts";
 
 /** A node that runs containers, and the way to it. */
 export interface Node {
@@ -12,9 +16,10 @@ export interface Node {
 }
 
 export interface NodesOptions {
-  bus: Pick<Bus, "instances" | "onInstances" | "waitFor" | "names">;
+  bus: Pick<Bus, "connected" | "instances" | "onInstances" | "waitFor" | "names" | "nodes">;
   hostId: string;
-  connect: (instance: Instance) => Supervisor;
+  connect: (nodeId: string) => Supervisor;
+  log: Logger;
 }
 
 /** Ids whose node is remembered; beyond it the oldest is looked up again. */
@@ -24,44 +29,62 @@ const patienceMs = 5_000;
 const fullId = /^[0-9a-f]{64}$/;
 
 /**
- * Which node has a container. With one supervisor the answer is that one, without asking anybody. With several: ids
- * that were seen before are remembered (a container never changes its node), names are looked up in the shared names
- * bucket, and what is left (id prefixes, ids not seen yet) is asked of all nodes.
+ * The nodes, and which of them has a container. With one node the answer is that one, without asking anybody. With several
+ * the names that all hosts agree on tell; what they don't yet is asked of all nodes.
  */
 export class Nodes {
   readonly #bus: NodesOptions["bus"];
   readonly #hostId: string;
   readonly #connect: NodesOptions["connect"];
   readonly #nodeOf = new Map<string, string>();
+  readonly #scheduler: Scheduler;
+  readonly #attendance: Attendance;
+  #index: ContainerIndex | undefined;
+  #records: readonly NodeRecord[] = [];
   #nodes: Node[] | undefined;
 
-  constructor({ bus, hostId, connect }: NodesOptions) {
+  constructor({ bus, hostId, connect, log }: NodesOptions) {
     this.#bus = bus;
     this.#hostId = hostId;
     this.#connect = connect;
+    this.#scheduler = new Scheduler(hostId);
+    this.#attendance = new Attendance({ bus, log });
     bus.onInstances(() => {
       this.#nodes = undefined;
     });
+    bus.nodes.follow((records) => {
+      this.#records = records;
+      this.#attendance.update(records);
+      if (this.isCluster) this.#followNames();
+    });
+  }
+
+  /** There is, or has been, more than one node. */
+  get isCluster(): boolean {
+    return this.#records.length > 1 || this.all().length > 1;
+  }
+
+  /** Every node that was entered, those that are away included. */
+  get records(): readonly NodeRecord[] {
+    return this.#records;
   }
 
   /** Every node that is there, those on this host first. */
   all(): readonly Node[] {
     this.#nodes ??= this.#bus
       .instances("supervisor")
-      .map((instance) => ({
-        nodeId: instance.nodeId,
-        nodeName: instance.nodeName,
-        sameHost: instance.hostId === this.#hostId,
-        supervisor: this.#connect(instance),
-      }))
+      .map(({ nodeId, nodeName, hostId }) => this.#node(nodeId, nodeName, hostId === this.#hostId))
       .sort((a, b) => Number(b.sameHost) - Number(a.sameHost));
     return this.#nodes;
   }
 
-  /** As {@link all}; waits a little for one that is being restarted. @throws UNAVAILABLE when none comes */
+  /**
+   * Every node that is there, or is not away for long enough to be missed; waits a little for one when there is none.
+   * @throws UNAVAILABLE when none comes
+   */
   async some(signal?: AbortSignal): Promise<readonly Node[]> {
     const nodes = this.all();
-    if (nodes.length > 0) return nodes;
+    if (nodes.length > 0) return this.#withExpected(nodes);
     const patience = AbortSignal.timeout(patienceMs);
     try {
       await this.#bus.waitFor("supervisor", {
@@ -79,16 +102,39 @@ export class Nodes {
     return this.all();
   }
 
+  /** Nodes that are away, with the containers that they have. */
+  away(): { record: NodeRecord; containers: IndexedContainer[] }[] {
+    if (!this.isCluster) return [];
+    const there = new Set(this.all().map(({ nodeId }) => nodeId));
+    return this.#records
+      .filter(({ nodeId, awaySince }) => awaySince !== undefined && !there.has(nodeId))
+      .map((record) => ({ record, containers: this.#index?.of(record.nodeId) ?? [] }));
+  }
+
+  /** A container of a node that is away, by id, name or prefix. */
+  findAway(reference: string): { record: NodeRecord; container: IndexedContainer } | undefined {
+    const away = this.away();
+    if (away.length === 0) return undefined;
+    const container = this.#index?.find(reference);
+    const record = away.find(({ record: { nodeId } }) => nodeId === container?.nodeId)?.record;
+    return record === undefined || container === undefined ? undefined : { record, container };
+  }
+
   /**
-   * Where a new container goes: this host if it runs containers.
+   * Where a new container, or a volume, goes: of the nodes that suit the one with the most free capacity.
+   * @param wish asked for where there is something to choose, or its labels may refuse the only one
    * @param key with one, the same node every time, whichever gateway is asked: that node knows the key again
-   * @throws UNAVAILABLE
+   * @throws CONFLICT when none suits; UNAVAILABLE; what `wish` throws
    */
-  async forNew(key?: string): Promise<Node> {
-    const nodes = await this.some();
-    if (key === undefined || nodes.length === 1) return nodes[0] as Node;
-    const weigh = ({ nodeId }: Node) => createHash("sha256").update(`${nodeId}/${key}`).digest("hex");
-    return nodes.reduce((best, node) => (weigh(node) > weigh(best) ? node : best));
+  async forNew(wish: () => Promise<Wish> | Wish = () => noWish, key?: string): Promise<Node> {
+    const [first, ...others] = await this.some();
+    if (first === undefined) throw new BerthError("UNAVAILABLE", "there is no node");
+    const wanted = await wish();
+    if (others.length === 0 && wanted.constraints.length === 0 && this.#records.length < 2 && !this.#isDrained(first))
+      return first;
+    const instances = this.#bus.instances("supervisor");
+    const chosen = this.#scheduler.choose(instances, this.#records, wanted, key);
+    return this.all().find(({ nodeId }) => nodeId === chosen) ?? first;
   }
 
   remember(containerId: string, nodeId: string): void {
@@ -107,14 +153,16 @@ export class Nodes {
   /** The node of a container given by id, id prefix or name. @throws NO_SUCH_CONTAINER, UNAVAILABLE */
   async of(container: string, signal?: AbortSignal): Promise<Node> {
     const nodes = await this.some(signal);
-    if (nodes.length === 1) return nodes[0] as Node;
+    if (nodes.length === 1 && !this.isCluster) return nodes[0] as Node;
+    const away = this.findAway(container);
+    if (away !== undefined) throw unreachable(container, away.record);
     return (await this.#known(container, nodes)) ?? this.#ask(container, nodes, signal);
   }
 
   /** The node of an exec: execs are known to the node of their container alone. */
   async ofExec(exec: string, signal?: AbortSignal): Promise<Node> {
     const nodes = await this.some(signal);
-    if (nodes.length === 1) return nodes[0] as Node;
+    if (nodes.length === 1 && !this.isCluster) return nodes[0] as Node;
     const remembered = nodes.find(({ nodeId }) => nodeId === this.#nodeOf.get(exec));
     if (remembered !== undefined) return remembered;
     const found = await firstThatHas(nodes, ({ supervisor }) => supervisor.inspectExec({ exec }, options(signal)));
@@ -123,12 +171,16 @@ export class Nodes {
   }
 
   async #known(container: string, nodes: readonly Node[]): Promise<Node | undefined> {
-    const byId = this.#nodeOf.get(container);
-    if (byId !== undefined) return nodes.find(({ nodeId }) => nodeId === byId);
+    const owner =
+      this.#index?.find(container)?.nodeId ?? this.#nodeOf.get(container) ?? (await this.#lookUp(container));
+    return owner === undefined ? undefined : nodes.find(({ nodeId }) => nodeId === owner);
+  }
+
+  /** A name may be too new for the index. */
+  async #lookUp(container: string): Promise<string | undefined> {
     if (fullId.test(container)) return undefined;
     try {
-      const owner = await this.#bus.names.lookup(container.replace(/^\//, ""));
-      return owner === undefined ? undefined : nodes.find(({ nodeId }) => nodeId === owner.nodeId);
+      return (await this.#bus.names.lookup(container.replace(/^\//, "")))?.nodeId;
     } catch (error) {
       // Names are out of reach with NATS, or this can be none: the nodes themselves know.
       if (isBerthError(error) && (error.reason === "UNAVAILABLE" || error.reason === "INVALID_ARGUMENT"))
@@ -145,6 +197,36 @@ export class Nodes {
     if (found === undefined) throw new BerthError("NO_SUCH_CONTAINER", `No such container: ${container}`);
     return found;
   }
+
+  #node(nodeId: string, nodeName: string, sameHost: boolean): Node {
+    return { nodeId, nodeName, sameHost, supervisor: this.#connect(nodeId) };
+  }
+
+  /** With those that were there a moment ago: calls wait for them as for any service that is restarted. */
+  #withExpected(nodes: readonly Node[]): readonly Node[] {
+    if (this.#records.length < 2) return nodes;
+    const missing = this.#records.filter(
+      (record) => record.awaySince === undefined && !nodes.some(({ nodeId }) => nodeId === record.nodeId),
+    );
+    return [...nodes, ...missing.map(({ nodeId, name }) => this.#node(nodeId, name, false))];
+  }
+
+  #isDrained({ nodeId }: Node): boolean {
+    return this.#records.some((record) => record.nodeId === nodeId && record.availability === "drain");
+  }
+
+  #followNames(): void {
+    if (this.#index !== undefined) return;
+    this.#index = new ContainerIndex();
+    this.#index.follow(this.#bus.names);
+  }
+}
+
+export function unreachable(container: string, { name, awaySince = "" }: NodeRecord): BerthError {
+  return new BerthError(
+    "UNAVAILABLE",
+    `container ${container} is on node ${name}, which is unreachable since ${awaySince}`,
+  );
 }
 
 async function firstThatHas(nodes: readonly Node[], ask: (node: Node) => Promise<unknown>): Promise<Node | undefined> {

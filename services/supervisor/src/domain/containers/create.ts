@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { ContainerFacts } from "@berth/bus";
 import { BerthError, errorMessage, isBerthError } from "@berth/errors";
 import { invalid } from "../errors.ts";
 import { markerFile } from "../files/view.ts";
@@ -15,6 +16,7 @@ import { now } from "../time.ts";
 import { containerOf } from "../validate/modes.ts";
 import { checkName } from "../validate/names.ts";
 import { checkSpec } from "../validate/spec.ts";
+import { factsOf } from "./about.ts";
 import { Container } from "./container.ts";
 import { containerEvent } from "./events.ts";
 import { resolveLinks } from "./links.ts";
@@ -98,7 +100,7 @@ async function createOnce(
   parts.registry.creating.add(id);
   try {
     const [finalName, snapshot] = await both(
-      claimName(parts, id, wanted).then((got) => (claimed = got)),
+      claimName(parts, id, spec, wanted).then((got) => (claimed = got)),
       prepareFiles(parts, id, spec, signal),
     );
     parts.fault("create.prepared");
@@ -180,11 +182,12 @@ export function nameInUse(name: string, id: string): BerthError {
   return new BerthError("NAME_IN_USE", message, { containerId: id });
 }
 
-async function claimName(parts: Parts, id: string, wanted: string): Promise<string> {
+async function claimName(parts: Parts, id: string, spec: ContainerSpec, wanted: string): Promise<string> {
+  const about = factsOf(spec, Math.floor(Date.now() / 1000));
   for (let attempt = 0; ; attempt++) {
     const name = wanted === "" ? randomName(attempt) : wanted;
     try {
-      await claimOrHeal(parts, name, id);
+      await claimOrHeal(parts, name, id, about);
       parts.fault("create.claimed");
       return name;
     } catch (error) {
@@ -196,9 +199,9 @@ async function claimName(parts: Parts, id: string, wanted: string): Promise<stri
 const isNameInUse = (error: unknown): error is BerthError => isBerthError(error) && error.reason === "NAME_IN_USE";
 
 /** A name whose container was removed or renamed a moment ago may still be on its way back: then it is taken at once. */
-export async function claimOrHeal(parts: Parts, name: string, id: string): Promise<void> {
+export async function claimOrHeal(parts: Parts, name: string, id: string, about: ContainerFacts): Promise<void> {
   try {
-    await parts.names.claim(name, id);
+    await parts.names.claim(name, id, about);
   } catch (error) {
     if (!isNameInUse(error)) throw error;
     const owner = error.details.containerId ?? "";
@@ -206,7 +209,7 @@ export async function claimOrHeal(parts: Parts, name: string, id: string): Promi
     const given = parts.registry.wasRemovedHere(owner) || (renamed !== undefined && renamed.record.name !== name);
     if (!given) throw error;
     await parts.names.release(name, owner);
-    await parts.names.claim(name, id);
+    await parts.names.claim(name, id, about);
   }
 }
 

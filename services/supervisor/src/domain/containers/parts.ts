@@ -1,4 +1,4 @@
-import type { EventRecord } from "@berth/bus";
+import type { ContainerFacts, EventRecord } from "@berth/bus";
 import type { Logger } from "@berth/log";
 import type { CommitTarget } from "../files/commit.ts";
 import type { HostFacts } from "../host.ts";
@@ -35,7 +35,7 @@ export interface Snapshots {
 
 /** Container names, unique over all nodes (bus.names). */
 export interface NameRegistry {
-  claim(name: string, containerId: string): Promise<void>;
+  claim(name: string, containerId: string, about: ContainerFacts): Promise<void>;
   release(name: string, containerId: string): Promise<void>;
   /** Names that this node holds. */
   own(): Promise<{ name: string; containerId: string }[]>;

@@ -1,6 +1,7 @@
 import { BerthError, isBerthError } from "@berth/errors";
 import { invalid, noSuchContainer } from "../errors.ts";
 import { checkName } from "../validate/names.ts";
+import { factsOf } from "./about.ts";
 import type { Container } from "./container.ts";
 import { claimOrHeal, nameInUse } from "./create.ts";
 import { containerEvent } from "./events.ts";
@@ -17,7 +18,12 @@ export function rename(parts: Parts, container: Container, newName: string): Pro
     if (name === oldName) throw invalid("Renaming a container with the same name as its current name");
     const owner = parts.registry.byName(name);
     if (owner) throw inAllocation(() => nameInUse(name, owner.id));
-    await claimOrHeal(parts, name, record.id).catch((error: unknown) => {
+    await claimOrHeal(
+      parts,
+      name,
+      record.id,
+      factsOf(record.spec, Math.floor(Date.parse(record.created) / 1000)),
+    ).catch((error: unknown) => {
       throw prefixed(error);
     });
     parts.fault("rename.claimed");
