@@ -4,6 +4,7 @@ import type { GatewayConfig } from "./config.ts";
 import { Containers } from "./domain/containers.ts";
 import { EventFeed } from "./domain/events.ts";
 import { Images } from "./domain/images.ts";
+import { NodeAdministration } from "./domain/nodes/administration.ts";
 import { Nodes } from "./domain/nodes/nodes.ts";
 import { Volumes } from "./domain/volumes.ts";
 import { Api } from "./http/server.ts";
@@ -70,6 +71,7 @@ export async function createContext(config: GatewayConfig, signal: AbortSignal):
     snapshotterSoon,
     authority: config.identity === undefined ? undefined : clients.client(AuthorityDefinition, "authority"),
     hostId,
+    nodeAdministration: new NodeAdministration(bus),
     builtAt: builtAt(),
   });
   return { ...base, api, services: { bus, feed, clients, nodes, containers, volumes, images } };

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Containers } from "../src/domain/containers.ts";
 import { EventFeed } from "../src/domain/events.ts";
 import { Images } from "../src/domain/images.ts";
+import { NodeAdministration } from "../src/domain/nodes/administration.ts";
 import { Nodes } from "../src/domain/nodes/nodes.ts";
 import { Volumes } from "../src/domain/volumes.ts";
 import { addRoutes } from "../src/routes/index.ts";
@@ -46,7 +47,8 @@ describe("the Engine API without any service behind it", () => {
       snapshotterSoon: async () => undefined,
       volumes: new Volumes({ nodes, connect: () => unreachable as never }),
     };
-    addRoutes(gateway.api, { ...parts, authority: undefined, hostId: "h", builtAt: new Date() });
+    const nodeAdministration = new NodeAdministration(emptyBus);
+    addRoutes(gateway.api, { ...parts, authority: undefined, hostId: "h", nodeAdministration, builtAt: new Date() });
     await gateway.open();
   });
   afterAll(() => gateway.close());

@@ -113,10 +113,16 @@ export const groups: Record<string, { summary: string; commands: Record<string, 
     },
   },
   node: {
-    summary: "The hosts of the engine",
+    summary: "Look after the hosts that run containers",
     commands: {
+      activate: entry("Let nodes have new containers again", () => import("./node-activate.ts")),
+      drain: entry("Give nodes no new containers; those that are there stay", () => import("./node-drain.ts")),
+      inspect: entry("Show everything about nodes as JSON", () => import("./node-inspect.ts")),
+      ls: entry("List the nodes that run containers", () => import("./node-ls.ts")),
+      rm: entry("Forget nodes that are away for good", () => import("./node-rm.ts")),
       token: entry("Make, list or revoke tokens by which hosts join", () => import("./node-token.ts")),
       revoke: entry("Shut nodes out", () => import("./node-revoke.ts")),
+      update: entry("Change labels and availability of a node", () => import("./node-update.ts")),
     },
   },
   system: {

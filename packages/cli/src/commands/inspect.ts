@@ -46,6 +46,8 @@ function pathsOf(name: string, type: string | undefined, size: boolean): string[
     network: `/networks/${encodeURIComponent(name)}`,
     volume: `/volumes/${encodeURIComponent(name)}`,
   };
+  // Not one of the kinds that a bare name may mean: a node's is often a container's too.
+  if (type === "node") return [`/berth/nodes/${encodeURIComponent(name)}`];
   return type === undefined ? Object.values(paths) : [paths[type] ?? ""];
 }
 

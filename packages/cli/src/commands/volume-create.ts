@@ -1,5 +1,6 @@
 import type { Command } from "../command.ts";
 import { UsageError } from "../flags.ts";
+import { pairs } from "./pairs.ts";
 
 const command: Command = {
   usage: "volume create [OPTIONS] [VOLUME]",
@@ -30,9 +31,5 @@ const command: Command = {
     return 0;
   },
 };
-
-function pairs(list: readonly string[]): Record<string, string> {
-  return Object.fromEntries(list.map((text) => [text.split("=", 1)[0] ?? "", text.split(/=(.*)/s)[1] ?? ""]));
-}
 
 export default command;

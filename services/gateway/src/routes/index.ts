@@ -1,4 +1,5 @@
 import type { EventFeed } from "../domain/events.ts";
+import type { NodeAdministration } from "../domain/nodes/administration.ts";
 import type { Api } from "../http/server.ts";
 import type { Authority } from "../rpc/types.ts";
 import { absentRoutes } from "./absent.ts";
@@ -10,6 +11,7 @@ import { execRoutes } from "./exec.ts";
 import { fileRoutes } from "./files.ts";
 import { imageRoutes } from "./images.ts";
 import { networkRoutes } from "./networks.ts";
+import { nodeRoutes } from "./nodes.ts";
 import { registryRoutes } from "./registry.ts";
 import { statsRoutes } from "./stats.ts";
 import { streamRoutes } from "./streams.ts";
@@ -19,7 +21,12 @@ import { volumeRoutes } from "./volumes.ts";
 
 export type Parts = SystemParts &
   DiskUsageParts &
-  TransferParts & { feed: EventFeed; hostId: string; authority: Authority | undefined };
+  TransferParts & {
+    feed: EventFeed;
+    hostId: string;
+    authority: Authority | undefined;
+    nodeAdministration: NodeAdministration;
+  };
 
 /** The whole Engine API, as far as it goes. */
 export function addRoutes(api: Api, parts: Parts): void {
@@ -38,5 +45,6 @@ export function addRoutes(api: Api, parts: Parts): void {
   networkRoutes(api, containers);
   volumeRoutes(api, volumes);
   clusterRoutes(api, parts.authority);
+  nodeRoutes(api, parts.nodeAdministration);
   absentRoutes(api);
 }
