@@ -82,27 +82,39 @@ export function makeNodeDirectory(connection: Connection, jetstream: JetStream):
 async function registerIn(bucket: KV, facts: NodeFacts, labels: Record<string, string>): Promise<NodeRecord> {
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     const all = await entries(bucket);
-    const key = keyOf(facts.name);
+    const holder = all.find(({ record }) => record.name === facts.name && record.nodeId !== facts.nodeId);
+    if (holder !== undefined) throw nameTaken(facts.name, holder.record);
     const known = all.find(({ record }) => record.nodeId === facts.nodeId);
-    const holder = all.find(({ entry }) => entry.key === key);
-    if (holder !== undefined && holder !== known) throw nameTaken(facts.name, holder.record);
-    const { awaySince: _, ...kept } = known?.record ?? {
+    const { awaySince: _, ...kept }: Omit<NodeRecord, keyof NodeFacts> = known?.record ?? {
       labels,
       availability: "active",
       joinedAt: new Date().toISOString(),
     };
-    const record: NodeRecord = { ...(kept as NodeRecord), ...facts };
+    const record: NodeRecord = { ...kept, ...facts };
     try {
-      if (known?.entry.key === key) await bucket.update(key, JSON.stringify(record), known.entry.revision);
-      else await bucket.create(key, JSON.stringify(record));
-      // A host that was given another name: the new record stands before the old one goes.
-      if (known !== undefined && known.entry.key !== key) await bucket.purge(known.entry.key);
+      const revision = await put(bucket, record, known?.entry.revision);
+      await standBack(bucket, facts, revision);
       return record;
     } catch (error) {
       if (!isApiError(error, apiWrongLastSequence)) throw error;
     }
   }
   throw busy(facts.name);
+}
+
+function put(bucket: KV, record: NodeRecord, revision: number | undefined): Promise<number> {
+  const text = JSON.stringify(record);
+  return revision === undefined ? bucket.create(record.nodeId, text) : bucket.update(record.nodeId, text, revision);
+}
+
+/** Of several that took a name at the same moment the first one keeps it. @throws NAME_IN_USE */
+async function standBack(bucket: KV, { nodeId, name }: NodeFacts, revision: number): Promise<void> {
+  const first = (await entries(bucket)).find(
+    ({ entry, record }) => record.name === name && record.nodeId !== nodeId && entry.revision < revision,
+  );
+  if (first === undefined) return;
+  await bucket.purge(nodeId, { previousSeq: revision });
+  throw nameTaken(name, first.record);
 }
 
 async function changeIn(bucket: KV, nodeId: string, edit: (record: NodeRecord) => NodeRecord): Promise<NodeRecord> {
@@ -150,9 +162,6 @@ function recordOf(entry: KvEntry): NodeRecord | undefined {
 }
 
 const sorted = (nodes: NodeRecord[]): NodeRecord[] => nodes.sort((a, b) => (a.name < b.name ? -1 : 1));
-
-/** One record a name: that two nodes never have the same is then the bucket's own care. */
-const keyOf = (name: string): string => name.replaceAll(".", "=");
 
 function nameTaken(name: string, { nodeId, awaySince }: NodeRecord): BerthError {
   const away = awaySince === undefined ? "" : `, which is away since ${awaySince}`;

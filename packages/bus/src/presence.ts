@@ -6,10 +6,14 @@ import { type Instance, type Load, parseInstance, type Role } from "./roles.ts";
 /** An announced instance. It is gone from the others' view after leave(), or 3 s after its process stopped beating. */
 export interface Presence {
   readonly instance: Instance;
+  /** Its load is another one: told soon, before the next beat is due. */
+  changed(): void;
   leave(): void;
 }
 
 const heartbeatMs = 1_000;
+/** ms between beats that tell of changes. */
+const changeMs = 100;
 /** Three missed beats. */
 const expiryMs = 3_000;
 /** With the node in it, so that NATS can keep a node from speaking for another. */
@@ -35,6 +39,7 @@ export class PresenceBoard {
   readonly #own = new Map<string, () => Buffer>();
   #snapshot: readonly Instance[] = [];
   readonly #timer: NodeJS.Timeout;
+  #changeTimer: NodeJS.Timeout | undefined;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -65,6 +70,13 @@ export class PresenceBoard {
     this.#beat();
     return {
       instance,
+      changed: () => {
+        this.#changeTimer ??= setTimeout(() => {
+          this.#changeTimer = undefined;
+          this.#beat();
+        }, changeMs);
+        this.#changeTimer.unref();
+      },
       leave: () => {
         if (!this.#own.delete(subject)) return;
         if (this.#connection.up) publish(this.#connection.nats, subject, bye);
@@ -106,6 +118,7 @@ export class PresenceBoard {
 
   close(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#changeTimer);
     if (!this.#connection.up) return;
     for (const subject of this.#own.keys()) publish(this.#connection.nats, subject, bye);
     this.#own.clear();

@@ -33,14 +33,15 @@ const namesBucket = "$KV.BERTH_NAMES.>";
 export const revokedBucket = "BERTH_REVOKED";
 
 /** Node records are written by gateways, on behalf of operators, and each by its own node. */
-const nodesBucket = (key: string): string => `$KV.berth-nodes.${key}`;
+const nodesBucket = (key: string): string => `$KV.BERTH_NODES.${key}`;
 
 export function permissionsOf(role: string, nodeId: string): Permissions {
   const publish = [`berth.presence.${role}.${nodeId}.*`, "berth.presence-ask", ...jetStreamRequests];
   const events = (type: string) => `berth.events.${type}.*.${nodeId}`;
   if (role === "supervisor") publish.push(events("*"), namesBucket, nodesBucket(nodeId));
   if (role === "image-store") publish.push(events("image"));
-  if (role === "gateway") publish.push(nodesBucket(">"));
+  // Names of a node that is removed for good are given back by a gateway.
+  if (role === "gateway") publish.push(nodesBucket(">"), namesBucket);
   if (role === "authority") publish.push(`$KV.${revokedBucket}.>`, nodesBucket(">"));
   const subscribe = ["berth.presence.>", "berth.presence-ask", `${inboxPrefix(nodeId, role)}.>`];
   return { pub: { allow: publish }, sub: { allow: subscribe } };

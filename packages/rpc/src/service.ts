@@ -15,8 +15,8 @@ export interface ServiceContext {
   log: Logger;
   bus: Bus;
   clients: Clients;
-  /** What is told of this instance at each beat, where its role has it. */
-  load?(): Load;
+  /** What is told of this instance at each beat, where its role has it; and who wants to know when it changes. */
+  load?: { read(): Load; onChange(listener: () => void): void };
   /** Ends what the service began, newest first. The bus is still there, and is drained after it. */
   close?(): Promise<void>;
 }
@@ -111,8 +111,9 @@ async function live<Config extends CommonConfig, Context extends ServiceContext>
         version,
         startedAt: new Date().toISOString(),
       },
-      context.load?.bind(context),
+      context.load?.read,
     );
+    context.load?.onChange(() => presence.changed());
     const stopResting = restWhenIdle();
     await aborted(signal);
     stopResting();

@@ -11,7 +11,7 @@ import { Engine } from "./domain/engine.ts";
 import { makeFaultPoint } from "./domain/fault.ts";
 import { readHostFacts } from "./domain/host.ts";
 import { newId } from "./domain/ids.ts";
-import { loadOf } from "./domain/load.ts";
+import { loadSource } from "./domain/load.ts";
 import { nativeLauncher } from "./domain/monitor/native.ts";
 import { BridgeNetwork } from "./domain/network/bridge.ts";
 import type { NetworkDriver } from "./domain/network/driver.ts";
@@ -115,7 +115,7 @@ export async function createContext(
     await plugins.close();
     await store.close();
   };
-  return { ...base, engine, load: () => loadOf(parts.registry), close };
+  return { ...base, engine, load: loadSource(parts.registry), close };
 }
 
 /** Ids of the built-in networks are made once and kept. */

@@ -184,8 +184,10 @@ export class Containers {
   }
 }
 
-function newestFirst({ created: a }: ContainerSummary, { created: b }: ContainerSummary): number {
-  return (b?.seconds ?? 0) - (a?.seconds ?? 0) || (b?.nanos ?? 0) - (a?.nanos ?? 0);
+/** The same order at every gateway. */
+function newestFirst(a: ContainerSummary, b: ContainerSummary): number {
+  const [x, y] = [a.created, b.created];
+  return (y?.seconds ?? 0) - (x?.seconds ?? 0) || (y?.nanos ?? 0) - (x?.nanos ?? 0) || (a.id < b.id ? -1 : 1);
 }
 
 const decoder = new TextDecoder();

@@ -9,7 +9,7 @@ import type { Call } from "../http/call.ts";
 import type { Api } from "../http/server.ts";
 import { berthVersion, dockerVersion, maxVersionText, minVersionText } from "../http/version.ts";
 import type { NodeInfoResponse } from "../rpc/types.ts";
-import { infoJson, mergeNodes } from "../shapes/info.ts";
+import { infoJson, mergeNodes, nodeLines } from "../shapes/info.ts";
 
 export interface SystemParts {
   feed: EventFeed;
@@ -88,6 +88,7 @@ function componentJson(instance: Instance): unknown {
 
 async function info({ res, signal, minor }: Call, { bus, containers, images, feed }: SystemParts): Promise<void> {
   const nodes = containers.nodes.all();
+  const { isCluster, records } = containers.nodes;
   const answers = await Promise.allSettled(
     nodes.map(({ supervisor }) => supervisor.nodeInfo({}, { signal, timeoutMs: 5_000 })),
   );
@@ -97,6 +98,8 @@ async function info({ res, signal, minor }: Call, { bus, containers, images, fee
   if (!bus.connected) warnings.push("WARNING: NATS is out of reach: names can't be claimed and events wait");
   if (nodes.length === 0) warnings.push("WARNING: no supervisor is running: containers are out of reach");
   if (imageCount === undefined) warnings.push("WARNING: the image store is out of reach");
+  const away = containers.nodes.away().map(({ record }) => record);
+  for (const { name, awaySince = "" } of away) warnings.push(`WARNING: node ${name} is unreachable since ${awaySince}`);
   sendJson(
     res,
     200,
@@ -105,7 +108,8 @@ async function info({ res, signal, minor }: Call, { bus, containers, images, fee
       warnings,
       minor,
       arch: goArch(),
-      nodes: nodes.length,
+      nodes: isCluster ? records.length : nodes.length,
+      nodeLines: isCluster ? nodeLines(infos, away) : [],
       listeners: feed.followers,
     }),
   );

@@ -1,5 +1,6 @@
 import { readdirSync } from "node:fs";
 import { cpus, hostname, release, totalmem } from "node:os";
+import type { NodeRecord } from "@berth/bus";
 import { dockerVersion } from "../http/version.ts";
 import type { NodeInfoResponse } from "../rpc/types.ts";
 
@@ -9,6 +10,8 @@ export interface InfoExtras {
   minor: number;
   arch: string;
   nodes: number;
+  /** A line for each of several nodes. */
+  nodeLines: (readonly [name: string, text: string])[];
   /** Clients that follow events now. */
   listeners: number;
 }
@@ -28,6 +31,17 @@ export function mergeNodes(infos: readonly NodeInfoResponse[]): NodeInfoResponse
     sum.warnings.push(...node.warnings);
   }
   return sum;
+}
+
+/** What `docker info` shows of each node, by name. */
+export function nodeLines(infos: readonly NodeInfoResponse[], away: readonly NodeRecord[]): InfoExtras["nodeLines"] {
+  const there = infos.map((node): [string, string] => {
+    const all = node.containersRunning + node.containersPaused + node.containersStopped;
+    const containers = `${all} container${all === 1 ? "" : "s"} (${node.containersRunning} running)`;
+    return [node.nodeName, `ready, ${containers}, ${node.cpus} CPUs, ${(node.memoryTotal / 1024 ** 3).toFixed(1)} GiB`];
+  });
+  const missing = away.map(({ name, awaySince = "" }): [string, string] => [name, `unreachable since ${awaySince}`]);
+  return [...there, ...missing].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 const machineNames: Record<string, string> = { amd64: "x86_64", arm64: "aarch64", "386": "i686" };
@@ -53,6 +67,8 @@ export function infoJson(node: NodeInfoResponse | undefined, extras: InfoExtras)
       ["Native Overlay Diff", "true"],
       ["userxattr", "false"],
       ["Nodes", String(extras.nodes)],
+      // Indented below it, as the client prints what it does not know itself.
+      ...extras.nodeLines.map(([name, text]) => [`  ${name}`, text]),
     ],
     Plugins: {
       Volume: node?.volumeDrivers ?? ["local"],

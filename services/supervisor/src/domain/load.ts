@@ -2,8 +2,18 @@ import type { Load } from "@berth/bus";
 import type { Registry } from "./containers/registry.ts";
 import type { Resources } from "./model.ts";
 
+/** For who places new containers: told at each beat, and soon after a container came. */
+export function loadSource(registry: Registry) {
+  return {
+    read: () => loadOf(registry),
+    onChange: (listener: () => void) => {
+      registry.added = listener;
+    },
+  };
+}
+
 /** What the containers that have not ended reserve of this node: their limits, where they have some. */
-export function loadOf(registry: Registry): Load {
+function loadOf(registry: Registry): Load {
   const load = { containers: 0, cpus: 0, memory: 0 };
   for (const { record } of registry.all()) {
     if (record.state.status === "exited" || record.state.status === "dead") continue;

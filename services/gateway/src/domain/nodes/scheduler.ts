@@ -2,12 +2,15 @@ import { createHash } from "node:crypto";
 import type { Instance, Load, NodeRecord } from "@berth/bus";
 import { type Candidate, place, suitable, type Wish } from "./placement.ts";
 
-/** ms after which a node's own beat tells of a container that was placed there. */
-const beatMs = 2_000;
+/** ms after which a node that tells of another load tells of a container that was placed there too, and after which it must have. */
+const toldMs = 250;
+const longestMs = 2_000;
 const noLoad: Load = { containers: 0, cpus: 0, memory: 0 };
 
 interface Placed extends Load {
   at: number;
+  /** What its node told before. */
+  before: Load | undefined;
 }
 
 /** Chooses nodes, and reckons with what it has just placed, which their beats do not tell of yet. */
@@ -28,25 +31,28 @@ export class Scheduler {
     const { nodeId } = key === undefined ? place(candidates, wish) : byKey(suitable(candidates, wish), key);
     const placed = this.#placed.get(nodeId) ?? [];
     this.#placed.set(nodeId, placed);
-    placed.push({ containers: 1, cpus: wish.cpus, memory: wish.memory, at: performance.now() });
+    const before = instances.find((instance) => instance.nodeId === nodeId)?.load;
+    placed.push({ containers: 1, cpus: wish.cpus, memory: wish.memory, at: performance.now(), before });
     return nodeId;
   }
 
   #candidates(instances: readonly Instance[], records: readonly NodeRecord[]): Candidate[] {
     const byId = new Map(records.map((record) => [record.nodeId, record]));
-    return instances.map(({ nodeId, nodeName, hostId, load = noLoad }) => {
+    return instances.map(({ nodeId, nodeName, hostId, load }) => {
       const { name = nodeName, labels = {}, availability = "active", cpus = 0, memory = 0 } = byId.get(nodeId) ?? {};
-      const total = this.#recent(nodeId).reduce(add, load);
+      const total = this.#untold(nodeId, load).reduce(add, load ?? noLoad);
       return { nodeId, name, labels, availability, cpus, memory, load: total, sameHost: hostId === this.#hostId };
     });
   }
 
-  #recent(nodeId: string): Placed[] {
-    const oldest = performance.now() - beatMs;
-    const recent = (this.#placed.get(nodeId) ?? []).filter(({ at }) => at > oldest);
-    if (recent.length > 0) this.#placed.set(nodeId, recent);
+  #untold(nodeId: string, load: Load | undefined): Placed[] {
+    const now = performance.now();
+    const untold = (this.#placed.get(nodeId) ?? []).filter(
+      ({ at, before }) => now - at < (before === load ? longestMs : toldMs),
+    );
+    if (untold.length > 0) this.#placed.set(nodeId, untold);
     else this.#placed.delete(nodeId);
-    return recent;
+    return untold;
   }
 }
 

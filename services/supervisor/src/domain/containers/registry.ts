@@ -21,6 +21,9 @@ export class Registry {
   /** Ids removed lately, oldest first: their names may not be back at NATS yet. */
   readonly #removed = new Set<string>();
 
+  /** Called when there is one container more. */
+  added: () => void = () => {};
+
   /** Containers that link to one, by its id. */
   linkedBy(id: string): Container[] {
     return [...(this.#linking.get(id) ?? [])];
@@ -49,6 +52,7 @@ export class Registry {
     this.#byName.set(name, id);
     if (idempotencyKey !== "") this.#byKey.set(idempotencyKey, id);
     this.relinked(container);
+    this.added();
   }
 
   delete(container: Container): void {
