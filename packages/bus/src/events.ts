@@ -214,7 +214,7 @@ class EventSource implements AsyncIterable<JsMsg> {
 }
 
 /** ms after which what happened is in the stream: outboxes hold events back for a moment, to publish them together. */
-const settleMs = 150;
+export const settleMs = 150;
 
 const isPast = (time: bigint): boolean => BigInt(Date.now() - settleMs) * 1_000_000n > time;
 

@@ -8,6 +8,7 @@ export {
   newEventId,
   nowNano,
   type SequencedEvent,
+  settleMs,
 } from "./events.ts";
 export type { ContainerFacts, NameEntry, Names, NameValue } from "./names.ts";
 export type { NodeDirectory, NodeFacts, NodeRecord } from "./node-directory.ts";

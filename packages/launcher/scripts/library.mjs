@@ -8,7 +8,9 @@ import { build } from "esbuild";
 /** Builds `directory` into its dist/. Throws when that fails. */
 export async function buildLibrary(root, directory) {
   const { dependencies = {} } = JSON.parse(readFileSync(join(directory, "package.json"), "utf8"));
-  await build({
+  const { metafile } = await build({
+    absWorkingDir: root,
+    metafile: true,
     entryPoints: [join(directory, "src/index.ts")],
     outfile: join(directory, "dist/index.js"),
     bundle: true,
@@ -20,6 +22,8 @@ export async function buildLibrary(root, directory) {
     // Whoever installs the package gets these with it.
     external: Object.keys(dependencies).flatMap((name) => [name, `${name}/*`]),
   });
+  const foreign = Object.keys(metafile.inputs).filter((path) => path.includes("node_modules/"));
+  if (foreign.length > 0) throw new Error(`${directory} would carry what it does not depend on: ${foreign.join(", ")}`);
   declare(root, directory);
 }
 

@@ -6,11 +6,12 @@ import { describe, expect, it } from "vitest";
 import { EventFeed } from "../src/domain/events.ts";
 import { eventCalls } from "../src/rpc/events.ts";
 
-/** A stream that keeps events 10 to 19, and notes how it was asked. */
-function kept() {
+/** A stream that keeps events 10 to 19, and notes how it was asked. `next`: what it says its next one is, by and by. */
+function kept(next: number[] = [20]) {
   const asked: object[] = [];
+  let told = 0;
   const bus = {
-    eventsRange: () => Promise.resolve({ oldest: 10, next: 20 }),
+    eventsRange: () => Promise.resolve({ oldest: 10, next: next[Math.min(told++, next.length - 1)] ?? 20 }),
     async *events(query: { fromSequence?: number; signal?: AbortSignal; through?: number }) {
       if (query.fromSequence === undefined && query.through === undefined) return;
       const { signal: _signal, ...rest } = query;
@@ -57,12 +58,20 @@ describe(`${EventsDefinition.fullName} begins`, () => {
     expect(answers[1]?.event).toMatchObject({ id: "e17", time: { seconds: 1_700_000_000, nanos: 123_456_789 } });
     expect(asked).toEqual([{ fromSequence: 17, since: undefined, until: undefined, types: [], through: 19 }]);
   });
+  it("and ends with what was on its way when it was asked", async () => {
+    const { ask, asked } = kept([20, 23]);
+    await ask({ fromSequence: 17 });
+    expect(asked).toMatchObject([
+      { fromSequence: 17, through: 19 },
+      { fromSequence: 20, through: 22 },
+    ]);
+  });
   it("now, or at a moment, which has no sequence yet", async () => {
     const { ask, asked } = kept();
     expect((await ask({ follow: true })).map(({ nextSequence }) => nextSequence)).toEqual([20]);
     expect((await ask({ since: { seconds: 5, nanos: 6 } }))[0]).toEqual({ nextSequence: 0 });
     expect(asked).toMatchObject([
-      { fromSequence: 20, through: undefined },
+      { fromSequence: 20 },
       { fromSequence: undefined, since: 5_000_000_006n, through: 19 },
     ]);
   });

@@ -1,6 +1,6 @@
 import { BerthError, decodeDetails, fromGrpc, GrpcCode, isBerthError } from "@berth/errors";
 import { ClientError, type Metadata } from "nice-grpc";
-import { detailsKey, reasonKey } from "../server/wrap.ts";
+import { detailsKey, reasonKey } from "../trailers.ts";
 import { UnaryFailure } from "./unary.ts";
 
 /** What a call may be given. */

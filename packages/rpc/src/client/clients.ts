@@ -1,4 +1,5 @@
-import { type Bus, type Instance, type Role, roles } from "@berth/bus";
+import type { Bus, Instance, Role } from "@berth/bus";
+import { roles } from "@berth/bus/roles";
 import { BerthError } from "@berth/errors";
 import type { Logger } from "@berth/log";
 import {

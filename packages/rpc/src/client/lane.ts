@@ -3,7 +3,7 @@ import { GrpcCode } from "@berth/errors";
 import { Metadata, type StatusObject } from "@grpc/grpc-js";
 import type { Channel } from "nice-grpc";
 import { withLeanCodec } from "../codec.ts";
-import { detailsKey, reasonKey } from "../server/wrap.ts";
+import { detailsKey, reasonKey } from "../trailers.ts";
 import type { CallScope } from "./call.ts";
 import { callUnary, gaveUp, UnaryFailure } from "./unary.ts";
 

@@ -11,8 +11,8 @@ import {
   ServerListenerBuilder,
 } from "@grpc/grpc-js";
 import type { CallContext } from "nice-grpc";
+import { reasonKey } from "../trailers.ts";
 import { type Caller, mayCall } from "./callers.ts";
-import { reasonKey } from "./wrap.ts";
 
 /** Whom a caller's certificate names. */
 export interface Peer extends Caller {

@@ -2,8 +2,9 @@ import type { LaneCall, LaneDefinition, LaneServiceImplementation } from "@berth
 import { GrpcCode } from "@berth/errors";
 import { type CallContext, Metadata, ServerError, type ServiceDefinition } from "nice-grpc";
 import { maxMessageBytes } from "../options.ts";
+import { detailsKey, reasonKey } from "../trailers.ts";
 import { type Peer, peerKey, whenRetired } from "./guard.ts";
-import { detailsKey, type Handler, reasonKey, type ServiceShape } from "./wrap.ts";
+import type { Handler, ServiceShape } from "./wrap.ts";
 
 /** What one lane may have under way; a call more is refused, and so made the ordinary way. */
 const maxCalls = 1024;

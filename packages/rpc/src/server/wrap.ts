@@ -3,6 +3,7 @@ import type { Logger } from "@berth/log";
 import type { CompatServiceDefinition, ServiceImplementation } from "nice-grpc";
 import { type CallContext, ServerError } from "nice-grpc";
 import { Malformed } from "../codec.ts";
+import { detailsKey, reasonKey } from "../trailers.ts";
 import type { OpenCall, OpenCalls } from "./calls.ts";
 import type { Guard } from "./guard.ts";
 import type { MethodMetrics, Metrics } from "./metrics.ts";
@@ -28,9 +29,6 @@ export type RawHandler = (
 
 /** As {@link Implementation}, for whoever passes messages on. */
 export type RawImplementation<D extends { methods: object }> = Partial<Record<keyof D["methods"], RawHandler>>;
-
-export const reasonKey = "berth-reason";
-export const detailsKey = "berth-details-bin";
 
 /** Puts around every method of `implementation`: who may call, errors to status and trailer, metrics, a log of what is our own fault. */
 export function wrapImplementation(

@@ -1,5 +1,13 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { DeepPartial, Event, EventsDefinition, ReadRequest } from "@berth/api/events";
-import type { Bus, EventRecord, EventsQuery, EventsRange, SequencedEvent } from "@berth/bus";
+import {
+  type Bus,
+  type EventRecord,
+  type EventsQuery,
+  type EventsRange,
+  type SequencedEvent,
+  settleMs,
+} from "@berth/bus";
 import { BerthError } from "@berth/errors";
 import type { Implementation } from "@berth/rpc";
 import { eventMatcher } from "../domain/event-filter.ts";
@@ -18,12 +26,28 @@ export function eventCalls(feed: EventFeed, bus: Pick<Bus, "eventsRange">): Impl
       const range = await bus.eventsRange();
       const fromSequence = beginning(request, range);
       yield { nextSequence: fromSequence ?? 0 };
-      const through = request.follow ? undefined : range.next - 1;
-      for await (const event of feed.replay({ ...query, fromSequence, through, signal })) {
+      const whole = { ...query, fromSequence, signal };
+      const events = request.follow ? feed.replay(whole) : replayNow(feed, bus, whole, range);
+      for await (const event of events) {
         if (passes(event)) yield { event: encode(event), nextSequence: event.sequence + 1 };
       }
     },
   };
+}
+
+/** All that has happened up to now. What happened a moment ago may be on its way still, and is waited for. */
+async function* replayNow(
+  feed: EventFeed,
+  bus: Pick<Bus, "eventsRange">,
+  query: EventsQuery & { signal: AbortSignal },
+  { next }: EventsRange,
+): AsyncGenerator<SequencedEvent> {
+  const settled = pause(settleMs, undefined, { signal: query.signal });
+  settled.catch(() => undefined);
+  yield* feed.replay({ ...query, through: next - 1 });
+  await settled;
+  const late = await bus.eventsRange();
+  if (late.next > next) yield* feed.replay({ ...query, fromSequence: next, through: late.next - 1 });
 }
 
 /** Undefined: by time. @throws INVALID_ARGUMENT, DATA_LOSS */
