@@ -14,6 +14,7 @@ import { promisify } from "node:util";
 import { Initramfs } from "./initramfs.ts";
 import { runMachine } from "./machine.ts";
 import { prepareTools, type Tools } from "./packages.ts";
+import { makeTools } from "./tools.ts";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const PACKAGE = join(HERE, "../..");
@@ -91,6 +92,15 @@ async function makeInitramfs(tools: Tools, build: string): Promise<Buffer> {
   return image.bytes();
 }
 
+/** Test programs of other workspaces that need this machine: they are named here, not imported. */
+const PROGRAMS = [join(HERE, "programs/runtimes.ts"), join(REPOSITORY, "services/snapshotter/tests/lane/bounded.ts")];
+
+async function makeToolsFolder(work: string, build: string): Promise<string> {
+  const folder = join(work, "tools-folder");
+  await makeTools(folder, join(build, "addon/isolation.node"), PROGRAMS);
+  return folder;
+}
+
 /** A file for a disk of the machine, with a file system if a command for one is given. */
 async function makeDisk(path: string, bytes: number, command = ""): Promise<string> {
   await writeFile(path, "");
@@ -151,6 +161,11 @@ export async function runLane(options: LaneOptions): Promise<LaneResult> {
       await makeDisk(join(work, "ext4"), 64 << 20, "mkfs.ext4 -q -O quota,project -E quotatype=prjquota"),
       // The least that mkfs.xfs takes.
       await makeDisk(join(work, "xfs"), 304 << 20, "mkfs.xfs -q"),
+      await makeDisk(
+        join(work, "tools"),
+        320 << 20,
+        `mkfs.ext4 -q -O ^has_journal -d ${await makeToolsFolder(work, build)}`,
+      ),
     ];
     await runMachine(tools, {
       initramfs,

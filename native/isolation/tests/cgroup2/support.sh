@@ -7,6 +7,17 @@ fail() {
   exit 1
 }
 
+# Node, runc and crun, with their libraries where they look for them.
+use_tools() {
+  if [ ! -d /tools ]; then
+    mkdir /tools
+    mount -t ext4 -o ro /dev/vdd /tools
+    ln -s /tools/lib /lib
+    ln -s /tools/lib64 /lib64
+  fi
+  export PATH="/tools/bin:$PATH"
+}
+
 # A bundle in $1 whose process is the rest of the arguments, with a busybox root file system and $RESOURCES (JSON).
 make_bundle() {
   bundle=$1
