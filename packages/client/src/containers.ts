@@ -81,7 +81,10 @@ export class Containers {
     const image = await this.#images.inspect(reference, { ...call, platform });
     const spec = await specOf(options, image, (mounted) => this.#images.inspect(mounted, call));
     const request = { name: name.replace(/^\//, ""), spec, idempotencyKey };
-    return this.#link.once(({ supervisor }, how) => supervisor.create(request, how), call, slow);
+    const patient = { ...call, timeoutMs: call.timeoutMs ?? slow };
+    if (idempotencyKey === "")
+      return this.#link.once(({ supervisor }, how) => supervisor.create(request, how), patient);
+    return this.#link.again(({ supervisor }, how) => supervisor.create(request, how), patient);
   }
 
   async start(container: string, call: CallOptions = {}): Promise<void> {

@@ -23,7 +23,7 @@ export interface CreateContainer {
   hostConfig?: DeepPartial<HostConfig> | undefined;
   endpoints?: DeepPartial<EndpointSpec>[] | undefined;
   platform?: DeepPartial<Platform> | undefined;
-  /** The same key again, with the same request, gives the same container. */
+  /** The same key again gives the same container: with one, the client asks again when the connection is lost. */
   idempotencyKey?: string | undefined;
 }
 

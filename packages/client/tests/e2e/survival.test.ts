@@ -1,5 +1,5 @@
 // Services die under a client: what it follows goes on, with nothing left out and nothing twice.
-import { type Bed, openBed } from "@berth/testkit";
+import { type Bed, eventually, openBed } from "@berth/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Berth, type BerthEvent, connectBerth } from "../../src/index.ts";
 
@@ -20,11 +20,14 @@ afterAll(async () => {
 
 async function create(script: string, name?: string): Promise<string> {
   const config = { cmd: ["sh", "-c", script] };
-  return (await berth.containers.create({ name, image, config, hostConfig: { networkMode: "none" } })).id;
+  const request = { name, image, config, hostConfig: { networkMode: "none" }, idempotencyKey: crypto.randomUUID() };
+  return (await berth.containers.create(request)).id;
 }
 
 async function restart(service: string): Promise<void> {
+  const killed = bed.engine.pidOf(service);
   bed.engine.kill(service);
+  await eventually(`${service} is another`, () => bed.engine.pidOf(service) !== killed || undefined);
   await bed.engine.healthy(service);
 }
 
