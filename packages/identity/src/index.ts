@@ -5,6 +5,7 @@ export { makeSecretDirectory, writeSecret } from "./files.ts";
 export { authorityDirectory, fingerprintOfAuthority, joinHost, openHost, type Renewed, renewHost } from "./host.ts";
 export * from "./layout.ts";
 export { createNatsKey, NatsAuthority, type Revocations } from "./nats.ts";
+export { inboxPrefix } from "./permissions.ts";
 export * from "./protocol.ts";
 export { decodeToken, encodeToken, hashSecret, isSecret, type JoinToken, newSecret, newTokenId } from "./token.ts";
 export { backdatedMs, type Identity, identityIn, identityUri, parseIdentity } from "./uri.ts";

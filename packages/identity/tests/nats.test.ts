@@ -1,23 +1,13 @@
 // Each role of each node may say what is its own, on a real server.
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { acquireNatsServer, prepareSharedNats } from "@berth/launcher";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { type ConnectionOptions, connect, credsAuthenticator, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { CertificateAuthority, createNatsKey, createRequest, NatsAuthority } from "../src/index.ts";
-import { credentials } from "../src/nats.ts";
+import { NatsAuthority } from "../src/index.ts";
 import { inboxPrefix } from "../src/permissions.ts";
+import { hourMs, SecureNats } from "./support.ts";
 
-const hourMs = 3_600_000;
-let dir: string;
-let server: ChildProcess;
-let authority: CertificateAuthority;
-let trust: NatsAuthority;
+let server: SecureNats;
 /** How every connection is made that shows a certificate. */
 let shown: ConnectionOptions;
 
@@ -26,59 +16,22 @@ const anyName = { checkServerIdentity: () => undefined } as object;
 const bytes = new TextEncoder();
 
 beforeAll(async () => {
-  dir = mkdtempSync(join(tmpdir(), "berth-identity-"));
-  const port = await freePort();
-  authority = await CertificateAuthority.open(join(dir, "authority"));
-  trust = NatsAuthority.open(join(dir, "authority"), authority.cluster);
-  const trustFile = join(dir, "trust.conf");
-  writeFileSync(trustFile, await trust.trustConfiguration(join(dir, "accounts")));
-  const caFile = join(dir, "authority/ca.pem");
-  const place = { host: "127.0.0.1", port, url: `tls://127.0.0.1:${port}`, account: trust.account };
-  const files = { identityFile: await certificate("nats"), caFile, trustFile };
-  const { configFile } = prepareSharedNats(join(dir, "nats"), { ...place, ...files });
-  const own = await certificate("supervisor");
-  const tls = { caFile, certFile: own, keyFile: own, ...anyName };
-  shown = { servers: `127.0.0.1:${port}`, tls, reconnect: false, noAsyncTraces: true };
-  server = spawn(await acquireNatsServer(), ["-c", configFile], { stdio: ["ignore", "ignore", "pipe"] });
-  await new Promise<void>((resolve) => {
-    server.stderr?.on("data", (said: Buffer) => {
-      if (said.includes("Server is ready")) resolve();
-    });
-  });
+  server = await SecureNats.start();
+  const own = await server.certificate("supervisor");
+  const tls = { caFile: server.caFile, certFile: own, keyFile: own, ...anyName };
+  shown = { servers: server.address, tls, reconnect: false, noAsyncTraces: true };
 });
 
-afterAll(async () => {
-  server.kill();
-  await once(server, "exit");
-  rmSync(dir, { recursive: true });
-});
-
-async function certificate(role: string): Promise<string> {
-  const { keyPem, requestPem } = await createRequest("node");
-  const issued = await authority.issue(requestPem, { cluster: authority.cluster, nodeId: "n1", role }, "node", hourMs);
-  const file = join(dir, `${role}.pem`);
-  writeFileSync(file, keyPem + issued.certificatePem);
-  return file;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
-  });
-}
+afterAll(() => server.close());
 
 interface User {
   publicKey: string;
   options: ConnectionOptions;
 }
 
-async function user(role: string, nodeId: string, expiresAt = Date.now() + hourMs, from = trust): Promise<User> {
-  const { seed, publicKey } = createNatsKey();
-  const jwt = await from.userJwt({ cluster: authority.cluster, nodeId, role }, publicKey, expiresAt);
-  const authenticator = credsAuthenticator(bytes.encode(credentials(jwt, seed)));
+async function user(role: string, nodeId: string, expiresAt?: number, from?: NatsAuthority): Promise<User> {
+  const { publicKey, credentials } = await server.user(role, nodeId, expiresAt, from);
+  const authenticator = credsAuthenticator(bytes.encode(credentials));
   return { publicKey, options: { ...shown, authenticator, inboxPrefix: inboxPrefix(nodeId, role) } };
 }
 
@@ -138,22 +91,22 @@ describe("a user of NATS", () => {
   });
 
   it("of somebody else's authority, without a certificate, or whose time is over, is not let in", async () => {
-    const other = NatsAuthority.open(join(dir, "other"), "other");
+    const other = NatsAuthority.open(join(server.dir, "other"), "other");
     const stranger = await user("gateway", "n1", Date.now() + hourMs, other);
     await expect(connect(stranger.options)).rejects.toThrow(/authorization/i);
     const late = await user("gateway", "n1", Date.now() - 10_000);
     await expect(connect(late.options)).rejects.toThrow(/authorization|expired/i);
     const { options } = await user("gateway", "n1");
-    await expect(connect({ ...options, tls: { caFile: join(dir, "authority/ca.pem"), ...anyName } })).rejects.toThrow();
+    await expect(connect({ ...options, tls: { caFile: server.caFile, ...anyName } })).rejects.toThrow();
   });
 
   it("that is revoked is put out, and others stay", async () => {
     const { publicKey, options } = await user("gateway", "n3");
     const nats = await connect(options);
     const staying = await as("gateway", "n4");
-    const system = credsAuthenticator(bytes.encode(await trust.systemCredentials(Date.now() + hourMs)));
+    const system = credsAuthenticator(bytes.encode(await server.trust.systemCredentials(Date.now() + hourMs)));
     const telling = await connect({ ...shown, authenticator: system });
-    const account = await trust.accountJwt({ [publicKey]: Math.floor(Date.now() / 1000) });
+    const account = await server.trust.accountJwt({ [publicKey]: Math.floor(Date.now() / 1000) });
     expect((await telling.request("$SYS.REQ.CLAIMS.UPDATE", account)).json()).not.toHaveProperty("error");
     expect(String(await nats.closed())).toMatch(/revoked|authori[sz]ation/i);
     await staying.flush();
