@@ -98,7 +98,7 @@ export function runtimeOptions(config: SupervisorConfig): Omit<RuntimeOptions, "
   const configured = new Map(config.runtimes.map(parseRuntime));
   const { defaultRuntime: defaultName, runDir } = config;
   const searchPath = (process.env.PATH ?? "").split(":").filter((path) => path.startsWith("/"));
-  return { configured, defaultName, searchPath, directory: join(runDir, "runtimes") };
+  return { configured, defaultName, ownPath: runtimePath(config), searchPath, directory: join(runDir, "runtimes") };
 }
 
 function parseRuntime(text: string): [string, OciRuntime] {

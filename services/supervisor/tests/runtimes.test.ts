@@ -64,6 +64,22 @@ test("the operator's runtimes, with arguments; one called runc takes our own's p
   expect(await runtimes.find("berth")).toBeNull();
 });
 
+test("what runtimes say of themselves, asked once", async () => {
+  const count = join(work, "asked");
+  const talker = join(work, "talker");
+  await writeFile(talker, `#!/bin/sh\necho x >> ${count}\n[ "$1 $2" = "--x features" ] && echo '{ "hooks": [] }'\n`);
+  const mute = join(work, "mute");
+  await writeFile(mute, "#!/bin/sh\necho no such command\nexit 1\n");
+  for (const path of [talker, mute]) await chmod(path, 0o755);
+  const runtimes = runtimesOf({ BERTH_RUNTIMES: `talker=${talker} --x,mute=${mute},gone=/nonexistent` });
+  for (let times = 0; times < 2; times++) {
+    const features = new Map((await runtimes.list()).map((one) => [one.name, one.features]));
+    expect(["talker", "mute", "gone"].map((name) => features.get(name))).toEqual(['{"hooks":[]}', "", ""]);
+    expect(JSON.parse(features.get("runc") ?? "")).toMatchObject({ ociVersionMin: "1.0.0" });
+  }
+  expect(await readFile(count, "utf8")).toBe("x\n");
+});
+
 test.each([
   ["a", "expected NAME=/PATH"],
   ["a=b", "expected NAME=/PATH"],

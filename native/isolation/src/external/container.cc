@@ -24,11 +24,21 @@ constexpr int64_t kOtherMs = 20'000;
 
 Streams streams_of(const container::Stdio& stdio) { return {stdio.in.get(), stdio.out.get(), stdio.err.get()}; }
 
-Result<pid_t> read_pid(const std::string& path) {
+/// Once: a later call that writes none must not find this one's.
+Result<pid_t> take_pid(const std::string& path) {
   BERTH_ASSIGN(const std::string text, read_file(path, 64));
+  ::unlink(path.c_str());
   const long pid = std::strtol(text.c_str(), nullptr, 10);
   if (pid <= 1) return Error{EPROTO, "runtime", path, "no process id in the pid file"};
   return static_cast<pid_t>(pid);
+}
+
+/// A process that a call has made and then failed (or was killed for taking too long): nobody would know of it.
+void end_orphan(const std::string& pid_file) {
+  auto pid = take_pid(pid_file);
+  siginfo_t info{};
+  // Ours, so the number is still its own.
+  if (pid && ::waitid(P_PID, static_cast<id_t>(*pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0) ::kill(*pid, SIGKILL);
 }
 
 UniqueFd pidfd_of(pid_t pid) { return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
@@ -108,7 +118,7 @@ Result<std::unique_ptr<container::Launched>> Container::create(const oci::Spec& 
     return error;
   };
   if (!made) return give_up(made.error());
-  auto pid = read_pid(pid_file);
+  auto pid = take_pid(pid_file);
   if (!pid) return give_up(pid.error());
   auto group = cgroup::open(options.cgroup_path);
   if (!group) return give_up(group.error());
@@ -134,8 +144,11 @@ Result<std::unique_ptr<container::Launched>> Container::exec(std::string_view re
   exec.words.push_back(id_);
   exec.oom_score_adj = process.oom_score_adj.value_or(0);
   exec.prepare = [&] { return write_process(request, process, options, file); };
-  BERTH_TRY(call("exec", std::move(exec)));
-  BERTH_ASSIGN(const pid_t pid, read_pid(pid_file));
+  if (auto done = call("exec", std::move(exec)); !done) {
+    end_orphan(pid_file);
+    return done.error();
+  }
+  BERTH_ASSIGN(const pid_t pid, take_pid(pid_file));
   auto launched = std::make_unique<CreatedProcess>(nullptr, pid, nullptr);
   if (console) {
     BERTH_ASSIGN(UniqueFd terminal, console->take(options.rows, options.cols));

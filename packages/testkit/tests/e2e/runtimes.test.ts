@@ -245,6 +245,25 @@ describe.each(["crun", "real-runc"])("--runtime %s", (runtime) => {
     await bed.docker.must(["start", box]);
     await bed.docker.must(["rm", "-f", box]);
   });
+
+  it("is tidied up after when its monitor and the supervisor died together", async () => {
+    await run("-d", "--name", box, busybox, "sleep", "1000");
+    const { Pid } = (await inspect<Inspected>(box)).State;
+    const monitor = Number(/^PPid:\t(\d+)$/m.exec(await readFile(`/proc/${Pid}/status`, "utf8"))?.[1]);
+    bed.engine.kill("supervisor");
+    process.kill(monitor, "SIGKILL");
+    await eventually("its end is known", async () => {
+      const state = (await docker("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", box)).stdout;
+      return state === "exited 137\n" || undefined;
+    });
+    await eventually("its process has gone", async () => {
+      const status = await readFile(`/proc/${Pid}/status`, "utf8").catch(() => "");
+      if (status !== "" && !status.includes("State:\tZ")) throw new Error(status);
+      return true;
+    });
+    await eventually("nothing is known of it", async () => (await states()).length === 0 || undefined);
+    await bed.docker.must(["rm", box]);
+  });
 });
 
 it("lists the runtimes that there are", async () => {
@@ -253,8 +272,9 @@ it("lists the runtimes that there are", async () => {
     DefaultRuntime: string;
   }>("GET", "/info");
   expect(DefaultRuntime).toBe("runc");
+  const features = { "org.opencontainers.runtime-spec.features": expect.stringMatching(/^{"ociVersionMin":/) };
   expect(Runtimes).toMatchObject({
-    runc: { path: "berth-runtime" },
+    runc: { path: "berth-runtime", status: features },
     "io.containerd.runc.v2": { path: "berth-runtime" },
     crun: { path: crun },
     "real-runc": { path: runc },

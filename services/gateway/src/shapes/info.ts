@@ -129,12 +129,20 @@ export function infoJson(node: NodeInfoResponse | undefined, extras: InfoExtras)
 }
 
 /** By name; a node of an older version has but one, by the names that clients know. */
-function runtimes(node: NodeInfoResponse | undefined): Record<string, { path: string; runtimeArgs?: string[] }> {
+function runtimes(node: NodeInfoResponse | undefined): Record<string, object> {
   const known = node?.runtimes ?? [];
   if (known.length === 0)
     return { "io.containerd.runc.v2": { path: "berth-runtime" }, runc: { path: "berth-runtime" } };
   const rows = known.map(
-    ({ name, path, args }) => [name, args.length > 0 ? { path, runtimeArgs: args } : { path }] as const,
+    ({ name, path, args, features }) =>
+      [
+        name,
+        {
+          path,
+          ...(args.length > 0 && { runtimeArgs: args }),
+          ...(features !== "" && { status: { "org.opencontainers.runtime-spec.features": features } }),
+        },
+      ] as const,
   );
   // In Go's order, that of their names.
   return Object.fromEntries(rows.toSorted(([a], [b]) => (a < b ? -1 : 1)));

@@ -28,7 +28,7 @@ export async function nodeInfo(parts: Parts) {
     ],
     warnings: facts.cgroup.swap ? [] : ["WARNING: No swap limit support"],
     runtimeVersion: "0.1.0",
-    runtimes: (await parts.runtimes.list()).map(({ args, ...runtime }) => ({ ...runtime, args: [...args] })),
+    runtimes: await parts.runtimes.list(),
     defaultRuntime: parts.runtimes.defaultName,
     rootDir: parts.paths.stateDir,
     volumeDrivers: await parts.volumes.parts.drivers.names(),

@@ -6,6 +6,7 @@ import { type BerthError, errorMessage } from "@berth/errors";
 import type { Logger } from "@berth/log";
 import { endGroup } from "./cgroups.ts";
 import { failed, invalid } from "./errors.ts";
+import { Features } from "./features.ts";
 
 /** Another OCI runtime than our own: a program with OCI's command line, which the monitor calls. */
 export interface OciRuntime {
@@ -23,6 +24,8 @@ export interface RuntimePlace extends OciRuntime {
 
 /** Our own runtime's name, which nothing else can have. */
 export const ownRuntime = "berth";
+/** Its program's name. */
+const ownProgram = "berth-runtime";
 /** What Docker calls its default: our own unless the operator says otherwise, as clients ask for it by these names. */
 const dockerNames = ["runc", "io.containerd.runc.v2"];
 /** Found by their names on PATH, for who has installed them and configured nothing. */
@@ -34,6 +37,8 @@ export interface RuntimeOptions {
   configured: ReadonlyMap<string, OciRuntime>;
   /** Of containers that name none. */
   defaultName: string;
+  /** Of our own runtime. */
+  ownPath: string;
   /** The directories of PATH. */
   searchPath: readonly string[];
   /** State of containers, a directory a runtime. */
@@ -44,6 +49,7 @@ export interface RuntimeOptions {
 /** The OCI runtimes of this node, by the names that users ask for. */
 export class Runtimes {
   readonly #options: RuntimeOptions;
+  readonly #features = new Features();
 
   constructor(options: RuntimeOptions) {
     this.#options = options;
@@ -68,14 +74,18 @@ export class Runtimes {
     return { path, args: [], root: this.#root(name) };
   }
 
-  /** All there are, for `docker info`; path "berth-runtime" is our own. */
-  async list(): Promise<{ name: string; path: string; args: readonly string[] }[]> {
+  /** All there are, for `docker info`; path "berth-runtime" is our own. `features`: JSON, empty if there is none. */
+  async list(): Promise<{ name: string; path: string; args: string[]; features: string }[]> {
     const { configured } = this.#options;
     const names = [...new Set([...dockerNames, ownRuntime, ...configured.keys(), ...foundByName])];
     const found = await Promise.all(names.map(async (name) => ({ name, runtime: await this.#look(name) })));
-    return found.flatMap(({ name, runtime }) =>
-      runtime === undefined ? [] : [{ name, path: runtime?.path ?? "berth-runtime", args: runtime?.args ?? [] }],
-    );
+    const rows = found.map(async ({ name, runtime }) => {
+      if (runtime === undefined) return [];
+      const { path, args } = runtime ?? { path: ownProgram, args: [] };
+      const features = await this.#features.of(runtime === null ? this.#options.ownPath : path, args);
+      return [{ name, path, args: [...args], features }];
+    });
+    return (await Promise.all(rows)).flat();
   }
 
   /**
