@@ -25,6 +25,8 @@ export interface ApplyOptions {
   readonly sync?: boolean;
   /** Hard links to files that this layer doesn't have are not refused but listed in the result's `links`, for copyUpLinks(). */
   readonly deferLinks?: boolean;
+  /** The archive is diffLayer()'s with the same setting: overlayfs's attributes are taken as they are. For bytes of our own making alone. */
+  readonly faithful?: boolean;
   /** Called every 100 ms, and at the end, with the compressed bytes taken so far. */
   readonly onProgress?: (bytesIn: number) => void;
   readonly signal?: AbortSignal;
@@ -51,6 +53,7 @@ export class LayerApply {
       maxEntries: options.maxEntries ?? 10_000_000,
       sync: options.sync ?? false,
       deferLinks: options.deferLinks ?? false,
+      faithful: options.faithful ?? false,
     });
     this.result = this.#run(options);
     // Whoever feeds the layer may be told of its failure only at the end; that must not count as unhandled until then.
@@ -136,6 +139,11 @@ export interface DiffOptions {
   /** Mount points that an engine made ("etc/hosts"): left out where the layers below lack them and nobody wrote there. */
   readonly ignored?: readonly string[];
   readonly whiteouts?: boolean;
+  /**
+   * For a copy that nothing can be told from: times with their fractions, the directory's own attributes ("./"), overlayfs's attributes.
+   * With `whiteouts: false` on both sides, for names that begin with ".wh." are then no more than names.
+   */
+  readonly faithful?: boolean;
   /** gzip at the fastest level. */
   readonly gzip?: boolean;
   readonly signal?: AbortSignal;
@@ -147,12 +155,13 @@ export async function* diffLayer({
   whiteouts = true,
   gzip = false,
   live = false,
+  faithful = false,
   lower = [],
   ignored = [],
   signal,
 }: DiffOptions): AsyncGenerator<Buffer, DiffResult> {
   signal?.throwIfAborted();
-  const diff = new native.LayerDiff({ upper, whiteouts, gzip, live, lower, ignored });
+  const diff = new native.LayerDiff({ upper, whiteouts, gzip, live, faithful, lower, ignored });
   const abort = () => diff.abort();
   signal?.addEventListener("abort", abort, { once: true });
   try {

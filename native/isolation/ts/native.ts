@@ -33,6 +33,7 @@ export interface NativeApplyOptions {
   readonly maxBytes: number;
   readonly maxEntries: number;
   readonly sync: boolean;
+  readonly faithful: boolean;
   readonly deferLinks: boolean;
 }
 
@@ -170,6 +171,7 @@ export interface Native {
     whiteouts: boolean;
     gzip: boolean;
     live: boolean;
+    faithful: boolean;
     lower: readonly string[];
     ignored: readonly string[];
   }) => NativeLayerDiff;

@@ -50,7 +50,7 @@ Napi::Value to_js(Napi::Env env, const tar::ApplyResult& result) {
 }
 
 /// new LayerApply({ source: { kind: "file"|"follow"|"push", path: string|null }, target, whiteouts, hashCompressed, maxBytes,
-/// maxEntries, sync, deferLinks }); .result: Promise
+/// maxEntries, sync, faithful, deferLinks }); .result: Promise
 class LayerApply final : public Napi::ObjectWrap<LayerApply> {
  public:
   static void init(Napi::Env env, Napi::Object exports) {
@@ -72,6 +72,7 @@ class LayerApply final : public Napi::ObjectWrap<LayerApply> {
     options.max_bytes = static_cast<uint64_t>(args.integer("maxBytes", 0, int64_t{1} << 53));
     options.max_entries = static_cast<uint64_t>(args.integer("maxEntries", 1, int64_t{1} << 32));
     options.sync = args.boolean("sync");
+    options.faithful = args.boolean("faithful");
     options.defer_links = args.boolean("deferLinks");
     if (args.ok() && !source.ok()) args.reject(source.mistake());
     if (args.ok() && kind != "file" && kind != "follow" && kind != "push") args.reject("options.source.kind must be file, follow or push");

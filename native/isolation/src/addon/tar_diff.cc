@@ -17,7 +17,7 @@ constexpr size_t kMaxLayers = 512;
 
 std::set<std::string> to_set(const std::vector<std::string>& list) { return {list.begin(), list.end()}; }
 
-/// new LayerDiff({ upper, whiteouts, gzip, live, lower, ignored }); read(): Promise<Buffer|null>, one at a time; result() after null; abort().
+/// new LayerDiff({ upper, whiteouts, gzip, live, faithful, lower, ignored }); read(): Promise<Buffer|null>, one at a time; result() after null; abort().
 class LayerDiff final : public Napi::ObjectWrap<LayerDiff> {
  public:
   static void init(Napi::Env env, Napi::Object exports) {
@@ -33,6 +33,7 @@ class LayerDiff final : public Napi::ObjectWrap<LayerDiff> {
     options.whiteouts = args.boolean("whiteouts");
     options.gzip = args.boolean("gzip");
     options.live = args.boolean("live");
+    options.faithful = args.boolean("faithful");
     options.lower = args.strings("lower", kMaxLayers);
     options.ignored = to_set(args.strings("ignored"));
     if (!args.ok()) args.fail();

@@ -41,7 +41,7 @@ class MemoryInput final : public ByteInput {
 
 Result<void> write_members(ByteInput& input, int root, const ApplyOptions& options, ApplyResult& result) {
   Reader reader(input);
-  LayerWriter writer(root, {options.whiteouts, options.max_entries, options.defer_links});
+  LayerWriter writer(root, {options.whiteouts, options.max_entries, options.faithful, options.defer_links});
   for (;;) {
     BERTH_ASSIGN(const auto entry, reader.next());
     if (!entry) break;

@@ -21,6 +21,7 @@ struct ApplyOptions {
   bool hash_compressed = false;  // also the digest of what came in
   uint64_t max_bytes = 0;        // of the uncompressed stream; EFBIG beyond; 0: no limit
   uint64_t max_entries = 10'000'000;
+  bool faithful = false;         // WriteOptions::faithful
   bool sync = false;  // syncfs() before success
   bool defer_links = false;  // hard links to what only a layer below may have are listed in the result, for copy_up_links()
 };

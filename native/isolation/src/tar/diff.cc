@@ -86,12 +86,13 @@ Result<DiffResult> diff_layer(const DiffOptions& options, const std::function<Re
   TreeOptions tree;
   tree.whiteouts = options.whiteouts;
   tree.live = options.live;
+  tree.faithful = options.faithful;
   tree.all_xattrs = true;
   tree.sparse = true;
   tree.lower = options.lower;
   tree.ignored = options.ignored;
   TreeArchiver archiver(tree, writer);
-  BERTH_TRY(archiver.directory(std::move(root), "", false));
+  BERTH_TRY(archiver.directory(std::move(root), "", options.faithful));
   BERTH_TRY(writer.finish());
   return output.finish();
 }

@@ -17,6 +17,7 @@ struct DiffOptions {
   bool whiteouts = true;   // overlayfs whiteouts and opaque marks become ".wh." members; false: as the files they are
   bool gzip = false;       // fastest level
   bool live = false;       // a container may be writing meanwhile: what goes away is left out
+  bool faithful = false;   // TreeOptions::faithful
   /// Layers below, top first: directories that are as there and in which nothing changed are left out.
   std::vector<std::string> lower;
   std::set<std::string> ignored;  // TreeOptions::ignored

@@ -41,6 +41,19 @@ bool xattr_allowed(std::string_view name) {
   return !name.starts_with("trusted.overlay.") && !name.starts_with("user.overlay.");
 }
 
+bool xattr_portable(std::string_view name) {
+  for (const std::string_view prefix : {"trusted.overlay.", "user.overlay."}) {
+    if (!name.starts_with(prefix)) continue;
+    const std::string_view key = name.substr(prefix.size());
+    return key != "origin" && key != "impure" && key != "nlink" && key != "upper" && key != "uuid";
+  }
+  return true;
+}
+
+bool LayerWriter::takes(std::string_view xattr) const {
+  return options_.faithful ? xattr_portable(xattr) : xattr_allowed(xattr);
+}
+
 Result<int> LayerWriter::parent_of(std::string_view clean) {
   auto opened = directories_.open(clean);
   if (opened.ok()) return opened;
@@ -170,7 +183,7 @@ Result<void> LayerWriter::add_file(const Entry& entry, const Place& place, Reade
   if ((entry.uid != 0 || entry.gid != 0) && ::fchown(fd.get(), entry.uid, entry.gid) != 0) return sys_error("fchown", place.path);
   if ((entry.mode & 07000) != 0 && ::fchmod(fd.get(), entry.mode) != 0) return sys_error("fchmod", place.path);
   for (const auto& [name, value] : entry.xattrs) {
-    if (!xattr_allowed(name)) continue;
+    if (!takes(name)) continue;
     if (::fsetxattr(fd.get(), name.c_str(), value.data(), value.size(), 0) != 0 && !may_skip_xattr(errno, name)) {
       return sys_error("fsetxattr", place.path);
     }
@@ -291,7 +304,7 @@ Result<void> LayerWriter::set_xattrs(const Entry& entry, const Place& place) {
   // With an empty name this is the magic link itself, which must be followed; with a name the last part is not.
   const std::string path = proc_path(place.parent, place.name);
   for (const auto& [name, value] : entry.xattrs) {
-    if (!xattr_allowed(name)) continue;
+    if (!takes(name)) continue;
     const int rc = place.name.empty() ? ::setxattr(path.c_str(), name.c_str(), value.data(), value.size(), 0)
                                       : ::lsetxattr(path.c_str(), name.c_str(), value.data(), value.size(), 0);
     if (rc != 0 && !may_skip_xattr(errno, name)) return sys_error("lsetxattr", place.path);

@@ -23,6 +23,8 @@ struct WriteOptions {
   bool whiteouts = true;
   /// Members that may be in an archive; more is E2BIG.
   uint64_t max_entries = 10'000'000;
+  /// The archive is of our own making: overlayfs's attributes are taken as they are.
+  bool faithful = false;
   /// Hard links whose target this layer does not have go into the result instead of failing.
   bool defer_links = false;
 };
@@ -57,6 +59,7 @@ class LayerWriter {
     struct timespec mtime;
   };
 
+  bool takes(std::string_view xattr) const;
   Result<int> parent_of(std::string_view clean);
   Result<void> make_parents(const std::string& clean);
   Result<void> make_opaque(int parent, const std::string& name);
@@ -85,5 +88,8 @@ class LayerWriter {
 
 /// True for attributes that an archive may set: overlayfs's own would change what the layers below mean.
 bool xattr_allowed(std::string_view name);
+
+/// True for attributes that mean the same in a faithful copy: all but overlayfs's notes on files and file systems of one host.
+bool xattr_portable(std::string_view name);
 
 }  // namespace berth::tar

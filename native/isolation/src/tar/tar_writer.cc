@@ -88,6 +88,20 @@ std::string sparse_map(const Entry& entry) {
   return map;
 }
 
+/// Seconds as a decimal number; before 1970 the fraction counts away from zero.
+std::string time_text(struct timespec time) {
+  const bool negative = time.tv_sec < 0;
+  if (negative && time.tv_nsec > 0) {
+    time.tv_sec += 1;
+    time.tv_nsec = 1'000'000'000 - time.tv_nsec;
+  }
+  const auto seconds = static_cast<unsigned long long>(negative ? -time.tv_sec : time.tv_sec);
+  char text[48];
+  const int length = time.tv_nsec == 0 ? std::snprintf(text, sizeof text, "%s%llu", negative ? "-" : "", seconds)
+                                       : std::snprintf(text, sizeof text, "%s%llu.%09ld", negative ? "-" : "", seconds, time.tv_nsec);
+  return {text, static_cast<size_t>(length)};
+}
+
 bool is_plain(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
@@ -119,8 +133,8 @@ Result<void> TarWriter::header(const Entry& entry) {
   if (entry.uid > kMaxId) records += pax_record("uid", std::to_string(entry.uid));
   if (entry.gid > kMaxId) records += pax_record("gid", std::to_string(entry.gid));
   if (size > kMaxSize) records += pax_record("size", std::to_string(size));
-  if (entry.mtime.tv_sec < 0 || static_cast<uint64_t>(entry.mtime.tv_sec) > kMaxSize) {
-    records += pax_record("mtime", std::to_string(entry.mtime.tv_sec));
+  if (entry.mtime.tv_sec < 0 || static_cast<uint64_t>(entry.mtime.tv_sec) > kMaxSize || entry.mtime.tv_nsec != 0) {
+    records += pax_record("mtime", time_text(entry.mtime));
   }
   for (const auto& [name, value] : entry.xattrs) records += pax_record("SCHILY.xattr." + name, value);
   if (!records.empty()) BERTH_TRY(pax_header(entry.path, records));

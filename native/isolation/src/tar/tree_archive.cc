@@ -25,13 +25,14 @@ constexpr uint64_t kWorthSending = 64 * 1024, kStretch = 1 << 20;
 
 std::string magic_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
-Entry entry_of(const struct stat& status, std::string path) {
+Entry entry_of(const struct stat& status, std::string path, bool fractions = false) {
   Entry entry;
   entry.path = std::move(path);
   entry.mode = status.st_mode & 07777;
   entry.uid = status.st_uid;
   entry.gid = status.st_gid;
   entry.mtime.tv_sec = status.st_mtim.tv_sec;
+  if (fractions) entry.mtime.tv_nsec = status.st_mtim.tv_nsec;
   return entry;
 }
 
@@ -94,8 +95,9 @@ Result<void> TreeArchiver::directory(UniqueFd directory, const std::string& pref
   level.device = status.st_dev;
   level.prefix = prefix;
   if (self) {
-    Entry entry = entry_of(status, prefix);
+    Entry entry = entry_of(status, prefix.empty() ? "./" : prefix, options_.faithful);
     entry.type = Type::kDirectory;
+    if (options_.faithful) BERTH_TRY(read_xattrs(directory.get(), entry, level.opaque));
     BERTH_TRY(writer_.header(entry));
   }
   if (!options_.skip_kernel || !is_kernel_file_system(directory.get())) {
@@ -180,7 +182,7 @@ Result<void> TreeArchiver::member(const std::string& name) {
     BERTH_TRY(flush());
     return marker(level.prefix + ".wh." + name);
   }
-  Entry entry = entry_of(status, path);
+  Entry entry = entry_of(status, path, options_.faithful);
   if (S_ISDIR(status.st_mode)) return enter(level, name, std::move(node), std::move(entry), status);
   if (options_.skip_kernel && status.st_dev != level.device && is_kernel_file_system(node.get())) return {};
   if (status.st_nlink > 1) {
@@ -261,6 +263,10 @@ Result<void> TreeArchiver::read_xattrs(int node, Entry& entry, bool& opaque) {
     const std::string_view key_view(key);
     if (key_view == "trusted.overlay.opaque" && value == "y") opaque = true;
     // The content would be elsewhere: our mounts forbid these, so someone else's tree is being read.
+    if (options_.faithful) {
+      if (xattr_portable(key_view)) entry.xattrs.emplace_back(key_view, value);
+      continue;
+    }
     if (key_view == "trusted.overlay.redirect" || key_view == "trusted.overlay.metacopy") {
       return Error{ENOTSUP, "diff", entry.path, "the directory was written with redirect_dir or metacopy"};
     }

@@ -26,6 +26,9 @@ struct TreeOptions {
   bool live = false;
   /// All extended attributes that may be in a layer; false: a file's capabilities alone, as other engines archive containers.
   bool all_xattrs = false;
+  /// For a copy that nothing can be told from: times with their fractions, the walked directory's own attributes, and overlayfs's
+  /// attributes but those that point at files of this host. Only our own unpacking understands all of it.
+  bool faithful = false;
   /// Sparse files with a map of their data; false: holes as zeros, which every reader of tar understands.
   bool sparse = false;
   /// Of another mount than the one walked: file systems that are the kernel's, not the container's (proc, sysfs, …) are left empty.

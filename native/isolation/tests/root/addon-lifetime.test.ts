@@ -68,6 +68,7 @@ test("jobs that nobody holds any more end, and give back what they had", async (
         maxBytes: 0,
         maxEntries: 1,
         sync: false,
+        faithful: false,
         deferLinks: false,
       });
       apply.start().catch(() => {});
@@ -76,6 +77,7 @@ test("jobs that nobody holds any more end, and give back what they had", async (
         whiteouts: true,
         gzip: false,
         live: false,
+        faithful: false,
         lower: [],
         ignored: [],
       }).read();
@@ -87,6 +89,7 @@ test("jobs that nobody holds any more end, and give back what they had", async (
         maxBytes: 0,
         maxEntries: 1,
         sync: false,
+        faithful: false,
         deferLinks: false,
       });
     }

@@ -72,6 +72,7 @@ describe("the boundary", () => {
           maxBytes: 0,
           maxEntries: 1,
           sync: false,
+          faithful: false,
           deferLinks: false,
         } as never),
       "options.source.kind must be file, follow or push",

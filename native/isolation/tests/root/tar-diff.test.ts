@@ -4,7 +4,7 @@ import { lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:f
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type DiffResult, diffLayer, diskUsage, getXattr, mountOverlay, umount } from "../../ts/index.ts";
+import { type DiffResult, diffLayer, diskUsage, getXattr, LayerApply, mountOverlay, umount } from "../../ts/index.ts";
 import { tar } from "../support/tar-builder.ts";
 import { openTarBed, type TarBed } from "./tar-bed.ts";
 
@@ -135,3 +135,57 @@ test("a reader that stops early or is cancelled leaves nothing running", async (
   await expect(collect({ upper: at("nothing") })).rejects.toMatchObject({ code: "ENOENT", syscall: "open" });
   rmSync(at("big"));
 });
+
+test("a faithful copy cannot be told from what it was made of", async () => {
+  await bed.clear();
+  for (const name of ["from", "to"]) mkdirSync(at(name));
+  execFileSync(
+    "sh",
+    [
+      "-ec",
+      `chmod 1750 .; chown 999:998 .
+      mkdir -p dir/deep .wh.dir; echo 1 > dir/.wh.name; echo 2 > .wh..wh..opq; ln dir/.wh.name other; ln -s /nowhere soft
+      mkfifo pipe; mknod gone c 0 0; mknod null c 1 3; truncate -s 9M sparse; printf x | dd of=sparse bs=1 seek=5000000 conv=notrunc status=none
+      chmod 4755 dir/.wh.name; chown -h 12:34 soft dir/deep
+      touch -d '1969-12-31 23:59:58.25 UTC' dir/deep; touch -d '2001-02-03 04:05:06.123456789 UTC' dir sparse; touch -h -d '1999-01-01 00:00:00.5 UTC' soft`,
+    ],
+    { cwd: at("from") },
+  );
+  const attributes = [
+    ["dir", "trusted.overlay.opaque", "y"],
+    ["dir", "trusted.overlay.origin", "handle"],
+    ["dir", "user.overlay.opaque", "y"],
+    [".", "user.own", "root"],
+    ["dir/deep", "security.other", "kept"],
+  ] as const;
+  for (const [path, name, value] of attributes) setXattr(join(at("from"), path), name, value);
+  const apply = new LayerApply({ target: at("to"), source: { kind: "push" }, whiteouts: false, faithful: true });
+  const diff = diffLayer({ upper: at("from"), whiteouts: false, faithful: true });
+  let next = await diff.next();
+  for (; !next.done; next = await diff.next()) await apply.write(next.value);
+  expect((await apply.finish()).diffId).toBe(next.value.diffId);
+  const look = (root: string) =>
+    execFileSync("find", [".", "-printf", "%p %y %m %U:%G %s %T@ %l %n\n"], { cwd: at(root) })
+      .toString()
+      .split("\n")
+      .map((line) => (/ d /.test(line) ? line.replace(/ d (\S+ \S+) \d+/, " d $1") : line))
+      .sort();
+  expect(look("to")).toEqual(look("from"));
+  for (const [path, name, value] of attributes) {
+    const got = await getXattr(join(at("to"), path), name);
+    expect([path, name, got?.toString() ?? null]).toEqual([path, name, name.endsWith("origin") ? null : value]);
+  }
+  expect(lstatSync(at("to/gone")).rdev).toBe(0);
+  expect(lstatSync(at("to/sparse")).blocks).toBeLessThan(64);
+  expect(lstatSync(at("to/other")).ino).toBe(lstatSync(at("to/dir/.wh.name")).ino);
+});
+
+function setXattr(path: string, name: string, value: string): void {
+  execFileSync("python3", [
+    "-c",
+    "import os,sys; os.setxattr(sys.argv[1], sys.argv[2], sys.argv[3].encode())",
+    path,
+    name,
+    value,
+  ]);
+}
