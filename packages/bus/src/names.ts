@@ -10,6 +10,17 @@ export interface NameValue {
   nodeId: string;
   /** For those who can't ask its node. */
   about?: ContainerFacts;
+  /** The node that it was moved from and may yet go back to: that one keeps its own copy until this is gone. */
+  movedFrom?: string;
+}
+
+/** A container's name as it goes from one node to another. */
+export interface Transfer {
+  containerId: string;
+  from: string;
+  to: string;
+  /** Of the entry, as hold() gave it: whoever held it since has the last word. */
+  revision: number;
 }
 
 /** What of a container never changes, short enough to be at hand everywhere. */
@@ -31,6 +42,18 @@ export interface Names {
   /** Gives a name back if the container still has it; otherwise does nothing. */
   release(name: string, containerId: string): Promise<void>;
   lookup(name: string): Promise<NameValue | undefined>;
+  /**
+   * Writes a container's entry anew, as this node's for good, and gives the new revision: a transfer that was told of an earlier one
+   * can't be carried out any more, however late it comes. @throws CONFLICT with details {nodeId, movedFrom?} when it is another node's, NOT_FOUND
+   */
+  hold(name: string, containerId: string, nodeId: string): Promise<number>;
+  /**
+   * Makes the name another node's, with `movedFrom` until that one holds it. Again after a lost answer it is no error.
+   * @throws CONFLICT when it was held since, or has gone elsewhere; NOT_FOUND
+   */
+  transfer(name: string, transfer: Transfer): Promise<void>;
+  /** Gives the name back to the node that it was moved from. Again is no error. @throws CONFLICT when it was held here since; NOT_FOUND */
+  giveBack(name: string, containerId: string, nodeId: string): Promise<void>;
   /**
    * Tells of all names and then of each change, until the connection is drained; after an outage of all names again, behind
    * a `begin`. `entry` has no value for a name that was given back.
@@ -56,6 +79,28 @@ export function makeNames(connection: Connection, jetstream: JetStream): Names {
       run(`cannot look up the name "${name}"`, async (bucket) => {
         const entry = await bucket.get(keyOf(name));
         return isLive(entry) ? entry.json<NameValue>() : undefined;
+      }),
+    hold: (name, containerId, nodeId) =>
+      run(`cannot hold the name "${name}"`, (bucket) =>
+        replaceIn(bucket, name, containerId, ({ value: { movedFrom: _, ...value } }) =>
+          value.nodeId === nodeId ? value : undefined,
+        ),
+      ),
+    transfer: (name, { containerId, from, to, revision }) =>
+      run(`cannot hand over the name "${name}"`, async (bucket) => {
+        await replaceIn(bucket, name, containerId, ({ value, revision: current }) => {
+          if (value.nodeId === to && value.movedFrom === from) return value;
+          const isCurrent = value.nodeId === from && current === revision;
+          return isCurrent ? { ...value, nodeId: to, movedFrom: from } : undefined;
+        });
+      }),
+    giveBack: (name, containerId, nodeId) =>
+      run(`cannot give back the name "${name}"`, async (bucket) => {
+        await replaceIn(bucket, name, containerId, ({ value }) => {
+          const { movedFrom, ...rest } = value;
+          if (value.nodeId !== nodeId) return value;
+          return movedFrom === undefined ? undefined : { ...rest, nodeId: movedFrom };
+        });
       }),
     follow(begin, told) {
       const open = () => jetstream.names();
@@ -103,6 +148,46 @@ async function releaseIn(bucket: KV, name: string, containerId: string): Promise
     // Changed meanwhile: then it is no longer this container's.
     if (!isApiError(error, apiWrongLastSequence)) throw error;
   }
+}
+
+interface Owned {
+  value: NameValue;
+  revision: number;
+}
+
+/** Of changes that others made at the same time. */
+const maxAttempts = 4;
+
+/**
+ * Writes what `edit` makes of a container's entry, if nobody else does meanwhile, and gives its revision. What comes back as it was
+ * is not written; undefined is a refusal.
+ */
+async function replaceIn(
+  bucket: KV,
+  name: string,
+  containerId: string,
+  edit: (entry: Owned) => NameValue | undefined,
+): Promise<number> {
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    const entry = await bucket.get(keyOf(name));
+    const value = isLive(entry) ? entry.json<NameValue>() : undefined;
+    if (!isLive(entry) || value?.containerId !== containerId)
+      throw new BerthError("NOT_FOUND", `the name "${name}" is not container ${containerId}'s`);
+    const changed = edit({ value, revision: entry.revision });
+    if (changed === undefined) throw changedHands(name, value);
+    if (changed === value) return entry.revision;
+    try {
+      return await bucket.update(entry.key, JSON.stringify(changed), entry.revision);
+    } catch (error) {
+      if (!isApiError(error, apiWrongLastSequence)) throw error;
+    }
+  }
+  throw new BerthError("UNAVAILABLE", `the name "${name}" is changing hands, try again`);
+}
+
+function changedHands(name: string, { nodeId, movedFrom }: NameValue): BerthError {
+  const details = { nodeId, ...(movedFrom !== undefined && { movedFrom }) };
+  return new BerthError("CONFLICT", `the name "${name}" is node ${nodeId}'s now, or was held by it since`, details);
 }
 
 /** One reader for all of them: to ask for each by itself takes a round trip a name. */

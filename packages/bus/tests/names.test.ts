@@ -80,3 +80,57 @@ it("says UNAVAILABLE within 2 s while NATS is away; a release in the outbox is m
   await outbox.flushed(AbortSignal.timeout(10_000));
   expect(await bus.names.lookup("away")).toBeUndefined();
 }, 30_000);
+
+const gone = { reason: "CONFLICT" };
+
+it("a name goes to another node once, for good or back", async () => {
+  const { names } = await bench.bus();
+  const about = { image: "i", imageId: "sha256:1", command: "c", created: 1, labels: {} };
+  await names.claim("going", { containerId: "c", nodeId: "a", about });
+  const revision = await names.hold("going", "c", "a");
+  const transfer = { containerId: "c", from: "a", to: "b", revision };
+  await names.transfer("going", transfer);
+  await names.transfer("going", transfer);
+  expect(await names.lookup("going")).toEqual({ containerId: "c", nodeId: "b", movedFrom: "a", about });
+  await expect(names.hold("going", "c", "a")).rejects.toMatchObject({
+    ...gone,
+    details: { nodeId: "b", movedFrom: "a" },
+  });
+  await names.giveBack("going", "c", "b");
+  await names.giveBack("going", "c", "b");
+  expect(await names.lookup("going")).toEqual({ containerId: "c", nodeId: "a", about });
+  const again = await names.hold("going", "c", "a");
+  await names.transfer("going", { ...transfer, revision: again });
+  await names.hold("going", "c", "b");
+  expect(await names.lookup("going")).toEqual({ containerId: "c", nodeId: "b", about });
+  await expect(names.giveBack("going", "c", "b")).rejects.toMatchObject(gone);
+});
+
+it("who holds a name has the last word over a transfer that comes late", async () => {
+  const { names } = await bench.bus();
+  await names.claim("held", { containerId: "c", nodeId: "a" });
+  const revision = await names.hold("held", "c", "a");
+  await names.hold("held", "c", "a");
+  await expect(names.transfer("held", { containerId: "c", from: "a", to: "b", revision })).rejects.toMatchObject(gone);
+  expect(await names.lookup("held")).toEqual({ containerId: "c", nodeId: "a" });
+  await expect(names.hold("held", "other", "a")).rejects.toMatchObject({ reason: "NOT_FOUND" });
+  await names.release("held", "c");
+  await expect(names.hold("held", "c", "a")).rejects.toMatchObject({ reason: "NOT_FOUND" });
+});
+
+it("of a transfer and a hold at the same time one wins, and both know which", async () => {
+  const { names } = await bench.bus();
+  for (let round = 0; round < 20; round++) {
+    const name = `race${round}`;
+    await names.claim(name, { containerId: "c", nodeId: "a" });
+    const revision = await names.hold(name, "c", "a");
+    const [given, held] = await Promise.allSettled([
+      names.transfer(name, { containerId: "c", from: "a", to: "b", revision }),
+      names.hold(name, "c", "a"),
+    ]);
+    const owner = (await names.lookup(name))?.nodeId;
+    expect([given.status, held.status, owner]).toEqual(
+      owner === "b" ? ["fulfilled", "rejected", "b"] : ["rejected", "fulfilled", "a"],
+    );
+  }
+});
