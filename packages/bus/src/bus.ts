@@ -59,7 +59,6 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
 
   const leave = async () => {
     board.close();
-    revocations.close();
     await Promise.all(outboxes.map((outbox) => outbox.close()));
     // A drain waits for the server, for ever if that goes away meanwhile; with none there, there is nothing to wait for.
     if (connection.up) await Promise.race([connection.nats.drain().catch(() => undefined), untilDown(connection)]);

@@ -16,6 +16,7 @@ import { type Connection, sleep } from "./connection.ts";
 export const eventsStream = "BERTH_EVENTS";
 const namesBucket = "BERTH_NAMES";
 const nodesBucket = "BERTH_NODES";
+const revokedBucket = "BERTH_REVOKED";
 /** How long a publisher may take to repeat a message after a crash and still be recognised. */
 const dedupWindowMs = 10 * 60 * 1000;
 
@@ -49,6 +50,11 @@ export class JetStream {
 
   nodes(): Promise<KV> {
     return this.#bucket(nodesBucket, 4 * 1024 * 1024);
+  }
+
+  /** One entry a node that was ever shut out. */
+  revoked(): Promise<KV> {
+    return this.#bucket(revokedBucket, 4 * 1024 * 1024);
   }
 
   /** After a server without its store came up, streams are to be looked for again. */

@@ -1,4 +1,5 @@
 import { statSync } from "node:fs";
+import { isBerthError } from "@berth/errors";
 import { createServiceContext, type ServiceContext } from "@berth/rpc";
 import type { GatewayConfig } from "./config.ts";
 import { Containers } from "./domain/containers.ts";
@@ -11,6 +12,7 @@ import { Api } from "./http/server.ts";
 import { addRoutes } from "./routes/index.ts";
 import type { ServicesParts } from "./rpc/services.ts";
 import {
+  type Authority,
   AuthorityDefinition,
   ImageStoreDefinition,
   RegistryProxyDefinition,
@@ -48,6 +50,7 @@ export async function createContext(config: GatewayConfig, signal: AbortSignal):
   };
   const store = clients.client(ImageStoreDefinition, "image-store");
   const registry = clients.client(RegistryProxyDefinition, "registry-proxy");
+  const authority = config.identity === undefined ? undefined : clients.client(AuthorityDefinition, "authority");
   const images = new Images({ store, snapshotter, bus });
   const volumes = new Volumes({
     nodes,
@@ -69,12 +72,19 @@ export async function createContext(config: GatewayConfig, signal: AbortSignal):
     feed,
     registry,
     snapshotterSoon,
-    authority: config.identity === undefined ? undefined : clients.client(AuthorityDefinition, "authority"),
+    authority,
     hostId,
-    nodeAdministration: new NodeAdministration(bus),
+    nodeAdministration: new NodeAdministration(bus, async (nodeId) => shutOut(authority, nodeId)),
     builtAt: builtAt(),
   });
   return { ...base, api, services: { bus, feed, clients, nodes, containers, volumes, images } };
+}
+
+/** A node that joined before there was an authority, or never did, has no certificates. */
+async function shutOut(authority: Authority | undefined, node: string): Promise<void> {
+  await authority?.revokeMember({ node }).catch((error: unknown) => {
+    if (!isBerthError(error) || error.reason !== "NOT_FOUND") throw error;
+  });
 }
 
 /** When this program was bundled: the bundle's own time. */

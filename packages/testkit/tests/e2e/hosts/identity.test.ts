@@ -280,6 +280,20 @@ describe("a node that is shut out", () => {
   }, 120_000);
 });
 
+describe("a node that is removed", () => {
+  it("can't come back with what it has", async () => {
+    await third.start({ ...runs, args: ["--join", await first.token()] });
+    await eventually(
+      "it is listed",
+      async () => (await first.berth(["node", "inspect", "host3"])).code === 0 || undefined,
+    );
+    await third.stop();
+    await eventually("it is removed", async () => (await first.berth(["node", "rm", "host3"])).code === 0 || undefined);
+    expect(await refusal(third, {})).toContain("node host3");
+    await third.start({ ...runs, args: ["--join", await first.token()] });
+  });
+});
+
 const identityOf = (host: Host, role: string): string => join(host.root, `identity/${role}.pem`);
 
 const nodeIdOf = (host: Host): string => JSON.parse(readFileSync(join(host.root, "identity/node.json"), "utf8")).nodeId;

@@ -24,9 +24,15 @@ const maxLabel = 1024;
 /** What operators do with nodes. References are names, ids, or prefixes of ids. */
 export class NodeAdministration {
   readonly #bus: Pick<Bus, "instances" | "nodes" | "names">;
+  readonly #shutOut: (nodeId: string) => Promise<void>;
 
-  constructor(bus: Pick<Bus, "instances" | "nodes" | "names">) {
+  /** @param shutOut makes a node's certificates worthless, where there are any */
+  constructor(
+    bus: Pick<Bus, "instances" | "nodes" | "names">,
+    shutOut: (nodeId: string) => Promise<void> = async () => {},
+  ) {
     this.#bus = bus;
+    this.#shutOut = shutOut;
   }
 
   /** By name. @throws UNAVAILABLE */
@@ -46,13 +52,14 @@ export class NodeAdministration {
   }
 
   /**
-   * Forgets a node that is away for good, with the names of its containers: others may have them.
+   * Forgets a node that is away for good, with the names of its containers: others may have them. It can't come back but by a token.
    * @throws as {@link inspect}; CONFLICT while it is there
    */
   async remove(reference: string): Promise<void> {
     const { record, state } = await this.inspect(reference);
     if (state !== "away")
       throw new BerthError("CONFLICT", `node ${record.name} is there: stop its services first, then remove it`);
+    await this.#shutOut(record.nodeId);
     const names = await this.#bus.names.entries(record.nodeId);
     await Promise.all(names.map(({ name, containerId }) => this.#bus.names.release(name, containerId)));
     await this.#bus.nodes.remove(record.nodeId);
