@@ -5,6 +5,7 @@ import type { GatewayConfig } from "./config.ts";
 import { Containers } from "./domain/containers.ts";
 import { EventFeed } from "./domain/events.ts";
 import { Images } from "./domain/images.ts";
+import { Moves } from "./domain/moves/moves.ts";
 import { NodeAdministration } from "./domain/nodes/administration.ts";
 import { Nodes } from "./domain/nodes/nodes.ts";
 import { Volumes } from "./domain/volumes.ts";
@@ -15,6 +16,7 @@ import {
   type Authority,
   AuthorityDefinition,
   ImageStoreDefinition,
+  MovesDefinition,
   RegistryProxyDefinition,
   SnapshotterDefinition,
   SupervisorDefinition,
@@ -62,6 +64,12 @@ export async function createContext(config: GatewayConfig, signal: AbortSignal):
     if (type === "image") images.invalidate();
   });
   images.feedIsLive = true;
+  const nodeAdministration = new NodeAdministration(bus, async (nodeId) => shutOut(authority, nodeId));
+  const moves = new Moves({
+    containers,
+    administration: nodeAdministration,
+    connect: (nodeId) => clients.client(MovesDefinition, "supervisor", { nodeId }),
+  });
   const api = new Api(log);
   addRoutes(api, {
     log,
@@ -74,7 +82,8 @@ export async function createContext(config: GatewayConfig, signal: AbortSignal):
     snapshotterSoon,
     authority,
     hostId,
-    nodeAdministration: new NodeAdministration(bus, async (nodeId) => shutOut(authority, nodeId)),
+    nodeAdministration,
+    moves,
     builtAt: builtAt(),
   });
   return { ...base, api, services: { bus, feed, clients, nodes, containers, volumes, images } };

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Containers } from "../src/domain/containers.ts";
 import { EventFeed } from "../src/domain/events.ts";
 import { Images } from "../src/domain/images.ts";
+import { Moves } from "../src/domain/moves/moves.ts";
 import { NodeAdministration } from "../src/domain/nodes/administration.ts";
 import { Nodes } from "../src/domain/nodes/nodes.ts";
 import { Volumes } from "../src/domain/volumes.ts";
@@ -48,7 +49,13 @@ describe("the Engine API without any service behind it", () => {
       volumes: new Volumes({ nodes, connect: () => unreachable as never }),
     };
     const nodeAdministration = new NodeAdministration(emptyBus);
-    addRoutes(gateway.api, { ...parts, authority: undefined, hostId: "h", nodeAdministration, builtAt: new Date() });
+    const moves = new Moves({
+      containers: parts.containers,
+      administration: nodeAdministration,
+      connect: () => ({}) as never,
+    });
+    const own = { authority: undefined, hostId: "h", nodeAdministration, moves, builtAt: new Date() };
+    addRoutes(gateway.api, { ...parts, ...own });
     await gateway.open();
   });
   afterAll(() => gateway.close());

@@ -4,7 +4,7 @@ import { net } from "@berth/isolation";
 import { createServiceContext, type ServiceContext, version } from "@berth/rpc";
 import { openStore } from "@berth/store";
 import { nodeLabels, pluginDirectories, runtimeOptions, runtimePath, type SupervisorConfig } from "./config.ts";
-import type { NameRegistry, Parts, Records } from "./domain/containers/parts.ts";
+import type { Parts, Records } from "./domain/containers/parts.ts";
 import { makePaths } from "./domain/containers/paths.ts";
 import { Registry } from "./domain/containers/registry.ts";
 import { Engine } from "./domain/engine.ts";
@@ -13,6 +13,7 @@ import { readHostFacts } from "./domain/host.ts";
 import { newId } from "./domain/ids.ts";
 import { loadSource } from "./domain/load.ts";
 import { nativeLauncher } from "./domain/monitor/native.ts";
+import { makeNameRegistry } from "./domain/names.ts";
 import { BridgeNetwork } from "./domain/network/bridge.ts";
 import type { NetworkDriver } from "./domain/network/driver.ts";
 import { Networks } from "./domain/network/networks.ts";
@@ -51,11 +52,7 @@ export async function createContext(
   const store = await openStore(join(config.stateDir, "db"));
   const records = makeRecords(store, bus.outbox(store), log);
   const { nodeId, nodeName, hostId } = config;
-  const names: NameRegistry = {
-    claim: (name, containerId, about) => bus.names.claim(name, { containerId, nodeId, about }),
-    release: (name, containerId) => bus.names.release(name, containerId),
-    own: () => bus.names.entries(nodeId),
-  };
+  const names = makeNameRegistry(bus, nodeId);
   const driver: NetworkDriver = net;
   const bridgeConfig = { name: config.bridge, subnet: config.bridgeSubnet, mtu: config.bridgeMtu };
   const remember = (subnet: string) => records.setMeta(bridgeSubnetKey, subnet);
@@ -69,6 +66,7 @@ export async function createContext(
     },
     driver,
   );
+  const closing = new AbortController();
   const fault = makeFaultPoint(config.fault);
   const plugins = new Plugins(pluginDirectories(config), log);
   const local = new LocalDriver({
@@ -96,10 +94,10 @@ export async function createContext(
     volumes,
     log,
     fault,
+    closing: closing.signal,
     ...overrides,
   };
   const engine = new Engine(parts);
-  const closing = new AbortController();
   await recover(parts, closing.signal);
   const { cpus, memory } = parts.facts;
   void registerNode(

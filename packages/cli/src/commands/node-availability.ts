@@ -1,7 +1,10 @@
 import type { Context } from "../command.ts";
 import { forEach } from "./each.ts";
 
-export const setAvailability = (context: Context, availability: "active" | "drain"): Promise<number> =>
+export type Availability = "active" | "drain";
+
+/** Marks the nodes that the command line names. */
+export const setAvailability = (context: Context, availability: Availability): Promise<number> =>
   forEach(context, async (node) => {
     const body = { Availability: availability };
     const path = `/berth/nodes/${encodeURIComponent(node)}/update`;

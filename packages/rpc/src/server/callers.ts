@@ -15,6 +15,7 @@ const table: Readonly<Record<string, readonly string[] | Readonly<Record<string,
   },
   "berth.snapshots.v1.Snapshotter": ["gateway", "builder"],
   "berth.containers.v1.Supervisor": ["gateway", "builder"],
+  "berth.containers.v1.Moves": ["gateway"],
   "berth.volumes.v1.Volumes": ["gateway", "builder"],
   // Of gateways themselves.
   "berth.events.v1.Events": ["gateway", "builder"],

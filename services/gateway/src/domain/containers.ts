@@ -154,7 +154,7 @@ export class Containers {
     const lists = answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value.containers] : []));
     const failed = answers.find((answer) => answer.status === "rejected");
     if ((whole || lists.length === 0) && failed?.status === "rejected") throw failed.reason;
-    const merged = [...lists.flat(), ...this.#away(request.filters ?? {})].sort(newestFirst);
+    const merged = this.#once([...lists.flat(), ...this.#away(request.filters ?? {})]).sort(newestFirst);
     for (const { id, nodeId } of merged) this.nodes.remember(id, nodeId);
     const limit = request.limit ?? 0;
     return limit > 0 ? merged.slice(0, limit) : merged;
@@ -176,6 +176,16 @@ export class Containers {
       // The tag is gone; or the store is, and then the name is the better answer.
       return isBerthError(error) && error.reason === "NO_SUCH_IMAGE" ? id : name;
     }
+  }
+
+  /** For a moment of its move a container is on two nodes: the one that has its name counts. */
+  #once(summaries: ContainerSummary[]): ContainerSummary[] {
+    const byId = new Map<string, ContainerSummary>();
+    for (const summary of summaries) {
+      const known = byId.get(summary.id);
+      if (known === undefined || this.nodes.ownerOf(summary.id) === summary.nodeId) byId.set(summary.id, summary);
+    }
+    return byId.size === summaries.length ? summaries : [...byId.values()];
   }
 
   #keepTerminal(terminal: Terminal): void {

@@ -1,4 +1,5 @@
 import type { EventFeed } from "../domain/events.ts";
+import type { Moves } from "../domain/moves/moves.ts";
 import type { NodeAdministration } from "../domain/nodes/administration.ts";
 import type { Api } from "../http/server.ts";
 import type { Authority } from "../rpc/types.ts";
@@ -10,6 +11,7 @@ import { eventRoutes } from "./events.ts";
 import { execRoutes } from "./exec.ts";
 import { fileRoutes } from "./files.ts";
 import { imageRoutes } from "./images.ts";
+import { moveRoutes } from "./moves.ts";
 import { networkRoutes } from "./networks.ts";
 import { nodeRoutes } from "./nodes.ts";
 import { registryRoutes } from "./registry.ts";
@@ -26,6 +28,7 @@ export type Parts = SystemParts &
     hostId: string;
     authority: Authority | undefined;
     nodeAdministration: NodeAdministration;
+    moves: Moves;
   };
 
 /** The whole Engine API, as far as it goes. */
@@ -46,5 +49,6 @@ export function addRoutes(api: Api, parts: Parts): void {
   volumeRoutes(api, volumes);
   clusterRoutes(api, parts.authority);
   nodeRoutes(api, parts.nodeAdministration);
+  moveRoutes(api, parts.moves);
   absentRoutes(api);
 }

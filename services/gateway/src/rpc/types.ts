@@ -1,5 +1,5 @@
 import type { AuthorityDefinition } from "@berth/api/authority";
-import type { SupervisorDefinition } from "@berth/api/containers";
+import type { MovesDefinition, SupervisorDefinition } from "@berth/api/containers";
 import type { ImageStoreDefinition } from "@berth/api/images";
 import type { RegistryProxyDefinition } from "@berth/api/registry";
 import type { SnapshotterDefinition } from "@berth/api/snapshots";
@@ -27,14 +27,18 @@ export type {
   LogsResponse,
   MountPoint,
   MountSpec,
+  MovePiece,
   Network,
   NodeInfoResponse,
   OpenStreamResponse,
   PathStat,
+  PlanMoveResponse,
   PortBinding,
   PublishedPort,
   Resources,
   RestartPolicy,
+  SendContainerRequest,
+  SendContainerResponse,
   StatsResponse,
   StreamResponse,
 } from "@berth/api/containers";
@@ -43,6 +47,9 @@ export {
   Container as ContainerMessage,
   ContainerStatus,
   ContainerSummary as ContainerSummaryMessage,
+  MovePart_Kind as MovePartKind,
+  MovesDefinition,
+  ReceiveContainerResponse_Phase as MovePhase,
   SupervisorDefinition,
   WaitCondition,
 } from "@berth/api/containers";
@@ -65,6 +72,7 @@ export interface Timestamp {
 
 export type Authority = Client<typeof AuthorityDefinition>;
 export type Supervisor = Client<typeof SupervisorDefinition>;
+export type MovesClient = Client<typeof MovesDefinition>;
 export type VolumesClient = Client<typeof VolumesDefinition>;
 export type ImageStore = Client<typeof ImageStoreDefinition>;
 export type RegistryProxy = Client<typeof RegistryProxyDefinition>;

@@ -4,6 +4,7 @@ import { type Created, type CreateOptions, create, type PendingCreates } from ".
 import type { Parts } from "./containers/parts.ts";
 import { isRunning } from "./containers/state.ts";
 import { closing } from "./health/probe.ts";
+import { refuseMoving } from "./moves/guard.ts";
 import { within } from "./within.ts";
 
 /** ms; the launcher waits some seconds longer than this and the calls' own time together. */
@@ -24,6 +25,13 @@ export class Engine {
 
   find(reference: string): Container {
     return this.parts.registry.find(reference);
+  }
+
+  /** One that is to be changed. @throws as find(); CONFLICT while it is on its way between nodes */
+  findToChange(reference: string): Container {
+    const container = this.find(reference);
+    refuseMoving(container.record);
+    return container;
   }
 
   /** At the end of the process: timers end, containers stay. */

@@ -396,6 +396,48 @@ export interface ContainerRecord {
   removing: boolean;
   /** It is frozen by nobody's wish but for the time of a commit. */
   pausedForCommit?: boolean;
+  /** It is on its way to another node. */
+  departure?: Departure;
+  /** It came from another node, and may yet go back. */
+  arrival?: Arrival;
+}
+
+/** A container that is held here until its name tells who has it. */
+export interface Departure {
+  /** Node ids and their names. */
+  to: string;
+  toName: string;
+  /** RFC 3339 with nanoseconds. */
+  since: string;
+  /** It is to run again, there or here. */
+  ran: boolean;
+  hasBeenManuallyStopped: boolean;
+  /** Volumes that go with it. */
+  volumes: string[];
+  /** Nothing is missing there: from now on the other node may have taken it over. */
+  sent: boolean;
+  /** It stays, and is being started again. */
+  staying: boolean;
+}
+
+/** The other node keeps its own copy until this one has shown that it can run here. */
+export interface Arrival {
+  from: string;
+  fromName: string;
+  ran: boolean;
+}
+
+/** A container that is being brought here: none of this node's yet. */
+export interface ImportRecord {
+  v: 1;
+  record: ContainerRecord & { arrival: Arrival };
+  volumes: VolumeRecord[];
+  /** How far its log has been sent. */
+  shipped?: number | undefined;
+  /** Of its name's entry; see Names.transfer. */
+  revision: number;
+  /** All of it is on the disk. */
+  whole: boolean;
 }
 
 export interface ExecRecord {

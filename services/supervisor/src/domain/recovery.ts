@@ -17,6 +17,8 @@ import type { ContainerRecord, Endpoint, ExecRecord, PublishedPort } from "./mod
 import { MonitorError, MonitorGone } from "./monitor/client.ts";
 import type { ExitRecord, MonitorState } from "./monitor/protocol.ts";
 import { adoptVolumes, unmountVolumes } from "./mounts/uses.ts";
+import { movingProblem } from "./moves/guard.ts";
+import { recoverMoves, resumeMoves } from "./moves/recover.ts";
 import { sweep } from "./sweep.ts";
 import { nowNano, toNano } from "./time.ts";
 
@@ -30,10 +32,11 @@ export const bridgeSubnetKey = "bridge.subnet";
  * what no record names is swept, and after a boot of the host the restart policies are obeyed.
  */
 export async function recover(parts: Parts, signal: AbortSignal): Promise<void> {
-  const { containers, execs, volumes, shipped } = await parts.records.load();
+  const { containers, execs, volumes, imports, shipped } = await parts.records.load();
   const booted = await isNewBoot(parts);
   for (const record of containers) parts.registry.add(new Container(record, parts.paths.socket(record.id)));
   parts.volumes.load(volumes, usesOf(containers));
+  const coming = await recoverMoves(parts, imports);
   const probes = adoptExecs(parts, execs);
   for (const [id, position] of shipped) parts.registry.shipped.set(id, position);
   parts.networks.bridge.useSubnet((await parts.records.getMeta(bridgeSubnetKey)) ?? "");
@@ -54,6 +57,7 @@ export async function recover(parts: Parts, signal: AbortSignal): Promise<void> 
   await local.settle(parts.volumes.records().flatMap(({ name, driver }) => (driver === local.name ? [name] : [])));
   await sweep(parts, signal);
   await startAgain(parts, booted, ended);
+  resumeMoves(parts, coming);
   resumeShipping(parts);
   // --rm: also of those whose exit was recorded just before we died.
   for (const container of parts.registry.all()) {
@@ -196,7 +200,7 @@ async function settle(parts: Parts, container: Container, exit: ExitRecord | und
     isRunning(record) ||
     (record.starting && exit !== undefined && exit.startedAt !== "" && exit.startedAt !== record.state.startedAt);
   if (!ran) {
-    if (record.state.status === "restarting") scheduleRestart(parts, container, 100);
+    if (record.state.status === "restarting" && record.departure === undefined) scheduleRestart(parts, container, 100);
     else if (record.starting) {
       record.starting = false;
       await parts.records.commitLazily({ put: record, events: await unmountVolumes(parts, record) });
@@ -222,7 +226,7 @@ async function startAgain(parts: Parts, booted: boolean, ended: readonly Contain
     const { record } = container;
     const { restartPolicy } = record.spec.hostConfig;
     const due = startsAtBoot(restartPolicy, record.hasBeenManuallyStopped, ended.includes(container));
-    if (!due || !record.hasBeenStartedBefore || record.state.status !== "exited") continue;
+    if (!due || movingProblem(record) || !record.hasBeenStartedBefore || record.state.status !== "exited") continue;
     await start(parts, container).catch((error: unknown) => {
       parts.log.warn({ container: record.id, err: errorMessage(error) }, "cannot start a container after a boot");
     });

@@ -23,8 +23,8 @@ export async function sweep(parts: Parts, signal: AbortSignal): Promise<void> {
   // Only groups of ids that were ours: other engines of this host have theirs beside them.
   const ours = new Set([...known, ...(await namesIn(paths.bundles)), ...(await namesIn(paths.containers))]);
   await Promise.all([
-    sweepDirectory(paths.containers, (name) => known.has(name)),
-    sweepDirectory(paths.volumes, (name) => volumes.has(name)),
+    sweepDirectory(paths.containers, (name) => known.has(name) || registry.creating.has(name)),
+    sweepDirectory(paths.volumes, (name) => volumes.has(name) || parts.volumes.isReserved(name)),
     sweepDirectory(paths.bundles, (name) => running.has(name)),
     sweepSockets(parts, running),
     sweepGroups([...ours].filter((id) => !running.has(id))),

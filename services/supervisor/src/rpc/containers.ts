@@ -46,35 +46,35 @@ export function containerCalls(engine: Engine): Implementation<typeof Supervisor
       return engine.create({ name, spec: decodeSpec(spec), idempotencyKey, requestDigest }, signal);
     },
     async start({ container }) {
-      await start(parts, engine.find(container));
+      await start(parts, engine.findToChange(container));
       return {};
     },
     async stop({ container, timeout, signal }) {
-      await stop(parts, engine.find(container), { timeout, signal, reference: container });
+      await stop(parts, engine.findToChange(container), { timeout, signal, reference: container });
       return {};
     },
     async restart({ container, timeout, signal }) {
-      await restart(parts, engine.find(container), { timeout, signal, reference: container });
+      await restart(parts, engine.findToChange(container), { timeout, signal, reference: container });
       return {};
     },
     async kill({ container, signal }) {
-      await kill(parts, engine.find(container), signal, container);
+      await kill(parts, engine.findToChange(container), signal, container);
       return {};
     },
     async pause({ container }) {
-      await pause(parts, engine.find(container));
+      await pause(parts, engine.findToChange(container));
       return {};
     },
     async unpause({ container }) {
-      await unpause(parts, engine.find(container));
+      await unpause(parts, engine.findToChange(container));
       return {};
     },
     async rename({ container, name }) {
-      await rename(parts, engine.find(container), name);
+      await rename(parts, engine.findToChange(container), name);
       return {};
     },
     async update({ container, resources, restartPolicy }) {
-      const warnings = await update(parts, engine.find(container), decodeResources(resources), restartPolicy);
+      const warnings = await update(parts, engine.findToChange(container), decodeResources(resources), restartPolicy);
       return { warnings };
     },
     async remove({ container, force, volumes, link }) {

@@ -8,7 +8,7 @@ export function execCalls(engine: Engine): Implementation<typeof SupervisorDefin
   const { parts } = engine;
   return {
     async createExec({ container, ...options }) {
-      return { id: await createExec(parts, engine.find(container), options, container) };
+      return { id: await createExec(parts, engine.findToChange(container), options, container) };
     },
     async inspectExec({ exec: id }) {
       const { exec, container } = findExec(parts, id);

@@ -1,4 +1,4 @@
-import { SupervisorDefinition } from "@berth/api/containers";
+import { MovesDefinition, SupervisorDefinition } from "@berth/api/containers";
 import { VolumesDefinition } from "@berth/api/volumes";
 import type { RpcServer } from "@berth/rpc";
 import type { SupervisorContext } from "../context.ts";
@@ -6,6 +6,7 @@ import { streamCalls } from "./attach.ts";
 import { containerCalls } from "./containers.ts";
 import { execCalls } from "./execs.ts";
 import { fileCalls } from "./files.ts";
+import { moveCalls } from "./moves.ts";
 import { nodeCalls } from "./node.ts";
 import { volumeCalls } from "./volumes.ts";
 
@@ -17,5 +18,6 @@ export function serve(server: RpcServer, { engine }: SupervisorContext): void {
     ...fileCalls(engine),
     ...nodeCalls(engine),
   });
+  server.add(MovesDefinition, moveCalls(engine));
   server.add(VolumesDefinition, volumeCalls(engine.parts));
 }

@@ -137,6 +137,16 @@ export class Nodes {
     return this.all().find(({ nodeId }) => nodeId === chosen) ?? first;
   }
 
+  /** Whether a node suits. @throws CONFLICT when it does not, or is away */
+  checkPlace(nodeId: string, wish: Wish): void {
+    this.#scheduler.check(nodeId, this.#bus.instances("supervisor"), this.#records, wish);
+  }
+
+  /** Which node has a container by its full id, as far as the names tell. */
+  ownerOf(containerId: string): string | undefined {
+    return this.#index?.find(containerId)?.nodeId;
+  }
+
   remember(containerId: string, nodeId: string): void {
     if (this.all().length < 2) return;
     if (this.#nodeOf.size >= maxRemembered) {

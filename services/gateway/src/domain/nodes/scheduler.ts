@@ -36,6 +36,12 @@ export class Scheduler {
     return nodeId;
   }
 
+  /** Whether one node suits. @throws CONFLICT when it does not */
+  check(nodeId: string, instances: readonly Instance[], records: readonly NodeRecord[], wish: Wish): void {
+    const own = instances.filter((instance) => instance.nodeId === nodeId);
+    suitable(this.#candidates(own, records), wish);
+  }
+
   #candidates(instances: readonly Instance[], records: readonly NodeRecord[]): Candidate[] {
     const byId = new Map(records.map((record) => [record.nodeId, record]));
     return instances.map(({ nodeId, nodeName, hostId, load }) => {

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { conflict, notRunning } from "../errors.ts";
 import { MonitorError, MonitorGone } from "../monitor/client.ts";
 import type { MonitorRequest } from "../monitor/protocol.ts";
+import { refuseMoving } from "../moves/guard.ts";
 import type { Container } from "./container.ts";
 import { containerEvent } from "./events.ts";
 import type { Parts } from "./parts.ts";
@@ -29,6 +30,7 @@ export async function prepareAttach(
       throw conflict(`container ${reference} is paused, unpause the container before attach`);
     if (record.state.status === "restarting")
       throw conflict(`container ${reference} is restarting, wait until the container is running`);
+    refuseMoving(record);
     if (!isRunning(record)) await ensureListener(parts, container);
   });
   parts.records.commitSoon({ events: [containerEvent(parts.nodeId, container.record, "attach")] });

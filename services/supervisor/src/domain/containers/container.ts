@@ -1,8 +1,10 @@
+import { BerthError } from "@berth/errors";
 import { Writers } from "../files/writers.ts";
 import type { HealthWatch } from "../health/watch.ts";
 import type { Shipper } from "../logs/ship/shipper.ts";
 import type { ContainerRecord } from "../model.ts";
 import { MonitorClient, type Subscription } from "../monitor/client.ts";
+import type { Outcome } from "../moves/settle.ts";
 import { Mutex } from "../mutex.ts";
 
 export type WaitCondition = "not-running" | "next-exit" | "removed";
@@ -15,6 +17,7 @@ export interface WaitResult {
 interface Waiter {
   condition: WaitCondition;
   resolve: (result: WaitResult) => void;
+  reject: (error: Error) => void;
 }
 
 /** One container while this process lives: its record, what is open to its monitor, who waits for it. */
@@ -46,6 +49,8 @@ export class Container {
   readonly stops = new Set<{ told: boolean }>();
   /** It is being ended because it is unhealthy: its exit asks for another run. */
   replacing = false;
+  /** Finding out which node has it, after it was on its way to another. */
+  settling: Promise<Outcome> | undefined;
   readonly #execEnds = new Map<string, () => void>();
   readonly #waiters = new Set<Waiter>();
   readonly #watchers = new Set<() => void>();
@@ -62,7 +67,7 @@ export class Container {
   /** Resolves at the next exit, stop or removal, whichever the condition names. Rejects with the signal's reason. */
   wait(condition: WaitCondition, signal?: AbortSignal): Promise<WaitResult> {
     const { promise, resolve, reject } = Promise.withResolvers<WaitResult>();
-    const waiter: Waiter = { condition, resolve };
+    const waiter: Waiter = { condition, resolve, reject };
     const abort = () => reject(signal?.reason as Error);
     if (signal?.aborted) abort();
     else {
@@ -95,6 +100,14 @@ export class Container {
     this.removed = true;
     // Why a start failed its caller knows; of those who wait for the end Docker tells it only who asked before.
     this.#resolve(() => true, "");
+    this.changed();
+  }
+
+  /** It is another node's, and goes on there: who waits has to ask again. */
+  hasMoved(): void {
+    this.removed = true;
+    const moved = new BerthError("UNAVAILABLE", `container ${this.id} has moved to another node`);
+    for (const waiter of [...this.#waiters]) waiter.reject(moved);
     this.changed();
   }
 

@@ -9,6 +9,7 @@ import type { ContainerRecord } from "../model.ts";
 import type { Subscription } from "../monitor/client.ts";
 import type { ExitRecord, MonitorEvent } from "../monitor/protocol.ts";
 import { unmountVolumes } from "../mounts/uses.ts";
+import { movingProblem } from "../moves/guard.ts";
 import { cgroupPath } from "../spec/bundle.ts";
 import { fromNano, nowNano, toNano } from "../time.ts";
 import type { Container } from "./container.ts";
@@ -94,7 +95,7 @@ export async function handleExit(parts: Parts, container: Container, exit: ExitR
   const delay = restartDelay({
     policy: record.spec.hostConfig.restartPolicy,
     exitCode: exit.exitCode,
-    manuallyStopped: record.hasBeenManuallyStopped || record.removing,
+    manuallyStopped: record.hasBeenManuallyStopped || record.removing || record.departure !== undefined,
     restartCount: record.restartCount,
     ranForMs: Number((toNano(exit.finishedAt) - toNano(exit.startedAt)) / 1_000_000n),
     previousDelayMs: container.restartDelayMs,
@@ -176,7 +177,8 @@ export async function afterExit(parts: Parts, container: Container): Promise<voi
     !record.spec.hostConfig.autoRemove ||
     record.state.status !== "exited" ||
     container.removed ||
-    container.restarts > 0
+    container.restarts > 0 ||
+    movingProblem(record) !== undefined
   )
     return;
   await remove(parts, container, { force: false, volumes: true });

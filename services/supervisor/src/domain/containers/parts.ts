@@ -2,7 +2,7 @@ import type { ContainerFacts, EventRecord } from "@berth/bus";
 import type { Logger } from "@berth/log";
 import type { CommitTarget } from "../files/commit.ts";
 import type { HostFacts } from "../host.ts";
-import type { ContainerRecord, ExecRecord, Layer, RootfsMount, VolumeRecord } from "../model.ts";
+import type { ContainerRecord, ExecRecord, ImportRecord, Layer, RootfsMount, VolumeRecord } from "../model.ts";
 import type { MonitorLauncher } from "../monitor/launcher.ts";
 import type { Networks } from "../network/networks.ts";
 import type { Runtimes } from "../runtimes.ts";
@@ -39,6 +39,15 @@ export interface NameRegistry {
   release(name: string, containerId: string): Promise<void>;
   /** Names that this node holds. */
   own(): Promise<{ name: string; containerId: string }[]>;
+  /** As bus.names, of this node. */
+  hold(name: string, containerId: string): Promise<number>;
+  /** From another node; bus.names.transfer(). */
+  takeOver(name: string, containerId: string, from: string, revision: number): Promise<void>;
+  giveBack(name: string, containerId: string): Promise<void>;
+  /** Who has a container, under whatever name. @throws UNAVAILABLE */
+  ownerOf(name: string, containerId: string): Promise<{ nodeId: string; movedFrom?: string } | undefined>;
+  /** Whether it was told that a container went from here for good, since that time (ns since the epoch). @throws UNAVAILABLE */
+  toldOfMove(containerId: string, since: bigint): Promise<boolean>;
 }
 
 /** What one step changes; all of it or nothing. */
@@ -49,6 +58,10 @@ export interface Change {
   putExec?: ExecRecord;
   delExecs?: readonly string[];
   putVolume?: VolumeRecord;
+  putVolumes?: readonly VolumeRecord[];
+  putImport?: ImportRecord;
+  /** A container's id. */
+  delImport?: string;
   /** Names of volumes. */
   delVolumes?: readonly string[];
   /** How far a container's log has been sent to its server: a place in the compact log. */
@@ -62,6 +75,7 @@ export interface Records {
     containers: ContainerRecord[];
     execs: ExecRecord[];
     volumes: VolumeRecord[];
+    imports: ImportRecord[];
     shipped: ReadonlyMap<string, number>;
   }>;
   /** Resolves once on the disk. */
@@ -103,6 +117,8 @@ export interface Parts {
   volumes: Volumes;
   log: Logger;
   fault: FaultPoint;
+  /** Aborts when this process is asked to end: for work that no call waits for. */
+  closing: AbortSignal;
 }
 
 /** Directories and files of containers. */

@@ -2,6 +2,7 @@ import { BerthError } from "@berth/errors";
 import { conflict, notRunning } from "../errors.ts";
 import { endHealth, resumeHealth } from "../health/watch.ts";
 import { MonitorError, MonitorGone } from "../monitor/client.ts";
+import { refuseMoving } from "../moves/guard.ts";
 import type { Container } from "./container.ts";
 import { containerEvent } from "./events.ts";
 import type { Parts } from "./parts.ts";
@@ -31,6 +32,7 @@ function pauseIt(parts: Parts, container: Container, forCommit: boolean): Promis
       throw conflict(`Container ${record.id} is restarting, wait until the container is running`);
     if (status === "paused") throw new BerthError("CONTAINER_PAUSED", `Container ${record.id} is already paused`);
     if (!isRunning(record)) throw notRunning(record.id);
+    refuseMoving(record);
     record.pausedForCommit = forCommit;
     if (forCommit) await parts.records.commitLazily({ put: record });
     await freeze(container, "pause");

@@ -56,6 +56,12 @@ export class Registry {
   }
 
   delete(container: Container): void {
+    this.gone(container);
+    this.forget(container.id);
+  }
+
+  /** It is another node's now: unlike one that was removed it keeps its name. */
+  gone(container: Container): void {
     const { id, name, idempotencyKey } = container.record;
     this.#byId.delete(id);
     if (this.#byName.get(name) === id) this.#byName.delete(name);
@@ -63,7 +69,6 @@ export class Registry {
     for (const exec of container.execs) this.execs.delete(exec);
     this.shipped.delete(id);
     this.#unlink(container);
-    this.forget(id);
   }
 
   /** An id that was this node's and is no more. */

@@ -3,6 +3,7 @@ import { errorMessage } from "@berth/errors";
 import { conflict, noSuchContainer } from "../errors.ts";
 import { drainShipping } from "../logs/ship/shipping.ts";
 import { releasePoints } from "../mounts/points.ts";
+import { refuseMoving } from "../moves/guard.ts";
 import { SIGKILL } from "../validate/signals.ts";
 import type { Container } from "./container.ts";
 import { ownEtcFiles } from "./etc-files.ts";
@@ -55,6 +56,7 @@ async function checkRemovable(
 ): Promise<void> {
   const { record } = container;
   if (container.removed) throw noSuchContainer(reference);
+  refuseMoving(record);
   if (record.state.status === "restarting") {
     if (!force) throw refusal(reference, "container is restarting: stop the container before removing or force remove");
     await cancelRestart(parts, container);

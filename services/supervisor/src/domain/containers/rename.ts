@@ -1,5 +1,6 @@
 import { BerthError, isBerthError } from "@berth/errors";
 import { invalid, noSuchContainer } from "../errors.ts";
+import { refuseMoving } from "../moves/guard.ts";
 import { checkName } from "../validate/names.ts";
 import { factsOf } from "./about.ts";
 import type { Container } from "./container.ts";
@@ -12,6 +13,7 @@ export function rename(parts: Parts, container: Container, newName: string): Pro
   return container.mutex.run(async () => {
     const { record } = container;
     if (container.removed) throw noSuchContainer(record.name);
+    refuseMoving(record);
     if (newName === "") throw invalid("Neither old nor new names may be empty");
     const name = inAllocation(() => checkName(newName.startsWith("/") ? newName : `/${newName}`));
     const oldName = record.name;

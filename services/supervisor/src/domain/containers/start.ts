@@ -11,6 +11,7 @@ import type { StartReport } from "../monitor/protocol.ts";
 import { checkRecursion } from "../mounts/requests.ts";
 import { makeSources, settlePropagation } from "../mounts/sources.ts";
 import { mountVolumes, unmountVolumes } from "../mounts/uses.ts";
+import { refuseMoving } from "../moves/guard.ts";
 import type { Reservation } from "../network/networks.ts";
 import type { RuntimePlace } from "../runtimes.ts";
 import { bundleOf } from "../spec/bundle.ts";
@@ -41,6 +42,7 @@ export async function start(parts: Parts, container: Container): Promise<void> {
       if (container.removed || record.removing) {
         throw conflict("container is marked for removal and cannot be started");
       }
+      refuseMoving(record);
       record.hasBeenManuallyStopped = false;
       record.restartCount = 0;
       container.restartDelayMs = 0;

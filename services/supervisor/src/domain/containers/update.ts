@@ -1,6 +1,7 @@
 import { BerthError } from "@berth/errors";
 import type { Resources, RestartPolicy } from "../model.ts";
 import { MonitorError, MonitorGone } from "../monitor/client.ts";
+import { refuseMoving } from "../moves/guard.ts";
 import { resourcesOf } from "../spec/resources.ts";
 import { checkResources } from "../validate/resources.ts";
 import { checkRestartPolicy } from "../validate/restart.ts";
@@ -42,6 +43,7 @@ export function update(
     }
     const warnings = checkResources(resources, parts.facts, true);
     if (container.removed || record.removing) throw refuse("container is marked for removal and cannot be updated");
+    refuseMoving(record);
     const next = merged(host.resources, resources, refuse);
     if (isRunning(record)) {
       const oci = await resourcesOf(next, undefined);

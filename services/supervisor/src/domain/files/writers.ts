@@ -1,6 +1,7 @@
 import { isNativeError, type View } from "@berth/isolation";
 import type { Container } from "../containers/container.ts";
 import type { Paths } from "../containers/parts.ts";
+import { refuseMoving } from "../moves/guard.ts";
 import { Mutex } from "../mutex.ts";
 import { runningView, writableView } from "./view.ts";
 
@@ -34,6 +35,7 @@ export class Writers {
   }
 
   #begin<T>(container: Container, paths: Paths, write: (view: View) => Promise<T>): { done: Promise<T> } {
+    refuseMoving(container.record);
     const view = runningView(container);
     const done = view === undefined ? this.#turns.run(() => write(writableView(paths, container.record))) : write(view);
     const entry = done.catch(() => undefined).finally(() => this.#active.delete(entry));

@@ -3,6 +3,7 @@ import type { Parts } from "../containers/parts.ts";
 import { invalid, noSuchContainer } from "../errors.ts";
 import { newId } from "../ids.ts";
 import type { ContainerSpec, MountPoint } from "../model.ts";
+import { refuseMoving } from "../moves/guard.ts";
 import { localDriver } from "../volumes/local-driver.ts";
 import { anonymousVolume, checkVolumesFrom, type MountRequest } from "./requests.ts";
 import { propagationOf } from "./sources.ts";
@@ -13,6 +14,7 @@ function inherited(parts: Parts, volumesFrom: readonly string[]): Map<string, Mo
   for (const text of volumesFrom) {
     const { container, readOnly } = checkVolumesFrom(text);
     const source = findDonor(parts, container);
+    refuseMoving(source.record);
     for (const point of source.record.mounts) {
       points.set(point.destination, {
         ...point,

@@ -43,6 +43,8 @@ export class Volumes {
   readonly parts: VolumesParts;
   readonly #byName = new Map<string, VolumeRecord>();
   readonly #users = new Map<string, Set<string>>();
+  /** Names that nobody can have or use now, and why: volumes on their way between nodes. */
+  readonly #reserved = new Map<string, string>();
   readonly #locks = new NamedMutexes();
 
   constructor(parts: VolumesParts) {
@@ -79,6 +81,30 @@ export class Volumes {
   letGo(name: string, containerId: string): void {
     const users = this.#users.get(name);
     if (users?.delete(containerId) && users.size === 0) this.#users.delete(name);
+  }
+
+  /** Until unreserve() no create() gives it to anybody; who uses it already keeps it. `why` goes on after the name: "is being …". */
+  reserve(name: string, why: string): void {
+    this.#reserved.set(name, why);
+  }
+
+  unreserve(name: string): void {
+    this.#reserved.delete(name);
+  }
+
+  isReserved(name: string): boolean {
+    return this.#reserved.has(name);
+  }
+
+  /** A volume whose record and data came from elsewhere. */
+  adopt(record: VolumeRecord, user: string): void {
+    this.#byName.set(record.name, record);
+    this.hold(record.name, user);
+  }
+
+  /** A volume whose record has gone from the disk already. */
+  drop(name: string): void {
+    this.#byName.delete(name);
   }
 
   /**
@@ -147,6 +173,8 @@ export class Volumes {
 
   async #create(request: CreateVolume & { name: string }, lazily: boolean): Promise<VolumeView> {
     const { name, options, labels } = request;
+    const why = this.#reserved.get(name);
+    if (why !== undefined) throw new BerthError("CONFLICT", `volume ${name} ${why}`);
     const existing = await this.#existing(name, request.driver);
     if (existing !== undefined) return existing;
     const driver = await this.parts.drivers.byName(request.driver);
