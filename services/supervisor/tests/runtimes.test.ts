@@ -70,11 +70,13 @@ test("what runtimes say of themselves, asked once", async () => {
   await writeFile(talker, `#!/bin/sh\necho x >> ${count}\n[ "$1 $2" = "--x features" ] && echo '{ "hooks": [] }'\n`);
   const mute = join(work, "mute");
   await writeFile(mute, "#!/bin/sh\necho no such command\nexit 1\n");
-  for (const path of [talker, mute]) await chmod(path, 0o755);
-  const runtimes = runtimesOf({ BERTH_RUNTIMES: `talker=${talker} --x,mute=${mute},gone=/nonexistent` });
+  const slow = join(work, "slow");
+  await writeFile(slow, "#!/bin/sh\nexec sleep 4\n");
+  for (const path of [talker, mute, slow]) await chmod(path, 0o755);
+  const runtimes = runtimesOf({ BERTH_RUNTIMES: `talker=${talker} --x,mute=${mute},gone=/nonexistent,slow=${slow}` });
   for (let times = 0; times < 2; times++) {
     const features = new Map((await runtimes.list()).map((one) => [one.name, one.features]));
-    expect(["talker", "mute", "gone"].map((name) => features.get(name))).toEqual(['{"hooks":[]}', "", ""]);
+    expect(["talker", "mute", "gone", "slow"].map((name) => features.get(name))).toEqual(['{"hooks":[]}', "", "", ""]);
     expect(JSON.parse(features.get("runc") ?? "")).toMatchObject({ ociVersionMin: "1.0.0" });
   }
   expect(await readFile(count, "utf8")).toBe("x\n");

@@ -65,12 +65,17 @@ Result<bool> wait_for_event(const Directory& group, std::string_view key, uint64
   }
 }
 
-/// v1: FREEZING can stay so when a task forks at the wrong moment; writing again makes the kernel look again.
+/// Looks at a freezing group, 16 ms apart most of the time, after which it is let run for a moment.
+constexpr int kLooksBeforeThaw = 25;
+
+/// v1: FREEZING can stay so when a task forks or is moved at the wrong moment. Writing again makes the kernel look again, and
+/// where that does not help, beginning anew does.
 Result<bool> set_v1_freezer(const Directory& group, bool freeze, int64_t timeout_ms) {
   const char* wanted = freeze ? "FROZEN" : "THAWED";
   const int64_t deadline = now_ms() + timeout_ms;
   Backoff backoff;
-  for (;;) {
+  for (int looks = 1;; looks++) {
+    if (freeze && looks % kLooksBeforeThaw == 0) BERTH_TRY(group.write("freezer.state", "THAWED"));
     BERTH_TRY(group.write("freezer.state", wanted));
     BERTH_ASSIGN(const std::string state, group.read("freezer.state"));
     if (trim(state) == wanted) return true;

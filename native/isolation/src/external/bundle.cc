@@ -52,6 +52,8 @@ Result<void> settle_user(Json& process, int root, const oci::Process& parsed, co
   out["uid"] = found.uid;
   out["gid"] = found.gid;
   out["additionalGids"] = found.groups;
+  // The one that Docker's containers start with, not the runtime's own, whatever that is.
+  if (!out.contains("umask")) out["umask"] = 022;
   return {};
 }
 

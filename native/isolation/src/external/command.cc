@@ -78,6 +78,8 @@ Result<void> hide_unified() {
 Error become(const Runtime& runtime, const Call& call, int err) {
   // A monitor that is killed takes what it has under way with it; what that has made so far ends by its control group.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // A group of its own, to be killed with all helpers.
+  ::setpgid(0, 0);
   auto ready = [&]() -> Result<void> {
     if (::unshare(CLONE_NEWNS) != 0) return sys_error("unshare", "mount namespace");
     BERTH_TRY(hide_unified());
@@ -102,15 +104,20 @@ Error become(const Runtime& runtime, const Call& call, int err) {
   return Error{errno, "fork/exec", runtime.path, ""};
 }
 
-/// Reads `from` until the process has ended; false if it had to be killed for taking too long.
-bool await(int pidfd, UniqueFd& from, int64_t timeout_ms, std::string& text) {
-  const int64_t deadline = now_ms() + timeout_ms;
+/// Reads `from` until the process has ended; false if it takes too long.
+bool await(int pidfd, UniqueFd& from, const Call& call, std::string& text) {
+  const int64_t deadline = now_ms() + call.timeout_ms;
+  int watched = call.watched;
   char block[1024];
   for (;;) {
-    pollfd entries[2] = {{pidfd, POLLIN, 0}, {from ? from.get() : -1, POLLIN, 0}};
+    pollfd entries[3] = {{pidfd, POLLIN, 0}, {from ? from.get() : -1, POLLIN, 0}, {watched, POLLIN, 0}};
     const int64_t left = deadline - now_ms();
     if (left <= 0) return false;
-    if (::poll(entries, 2, static_cast<int>(std::min<int64_t>(left, 1 << 30))) < 0 && errno != EINTR) return false;
+    if (::poll(entries, 3, static_cast<int>(std::min<int64_t>(left, 1 << 30))) < 0 && errno != EINTR) return false;
+    if ((entries[2].revents & POLLIN) != 0) {
+      call.on_readable();
+      watched = -1;
+    }
     // All that is there before the end is looked at: what it has written stays in the pipe.
     ssize_t got = 0;
     while (from && (got = ::read(from.get(), block, sizeof block)) > 0)
@@ -190,8 +197,8 @@ Result<void> call(const Runtime& runtime, const Call& call) {
   ends.second.close();
   child_end.reset();
   std::string text;
-  const bool ended = await(pidfd.get(), text_end, call.timeout_ms, text);
-  if (!ended) ::kill(pid, SIGKILL);
+  const bool ended = await(pidfd.get(), text_end, call, text);
+  if (!ended && ::kill(-pid, SIGKILL) != 0) ::kill(pid, SIGKILL);
   const int status = wait_for(pid);
   if (!ended) return runtime_error(runtime, runtime.path + " did not end within " + std::to_string(call.timeout_ms / 1000) + " s");
   // End of file: it has become the program.

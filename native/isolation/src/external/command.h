@@ -30,6 +30,9 @@ struct Call {
   int oom_score_adj = 0;  // of the program, for what it does not set itself
   /// Runs in the new process, which has a mount namespace of its own, before the program; an Error is given back as it is.
   std::function<Result<void>()> prepare;
+  /// A descriptor that is looked at while the program runs, and what is done once when it can be read; -1: none.
+  int watched = -1;
+  std::function<void()> on_readable;
 };
 
 /// Runs it to its end; nothing else of the caller happens meanwhile. An Error of `prepare`, or one whose `call` is "runtime" and

@@ -16,6 +16,7 @@ namespace berth::external {
 namespace {
 
 constexpr char kName[] = "console";
+constexpr int kPatienceSeconds = 5;
 
 }  // namespace
 
@@ -43,19 +44,26 @@ std::string ConsoleSocket::path() const {
   return "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(directory_.get()) + "/" + kName;
 }
 
-Result<UniqueFd> ConsoleSocket::take(uint16_t rows, uint16_t cols) {
-  const UniqueFd connection(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!connection) return Error{EPROTO, "console socket", "", "the runtime has sent no terminal"};
-  // The path of the terminal comes with it.
-  BERTH_ASSIGN(ReceivedFd received, receive_with_fd(connection.get(), 4096, "console socket"));
-  if (!received.fd) return Error{EPROTO, "console socket", "", "the runtime has sent no terminal"};
-  if (rows > 0 && cols > 0) {
-    winsize size{};
-    size.ws_row = rows;
-    size.ws_col = cols;
-    (void)::ioctl(received.fd.get(), TIOCSWINSZ, &size);
-  }
-  return std::move(received.fd);
+void ConsoleSocket::receive(uint16_t rows, uint16_t cols) {
+  terminal_ = [&]() -> Result<UniqueFd> {
+    const UniqueFd connection(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!connection) return sys_error("accept", "console socket");
+    // Who connects sends next; whoever does not must not hold us.
+    const timeval patience{kPatienceSeconds, 0};
+    ::setsockopt(connection.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    // The path of the terminal comes with it.
+    BERTH_ASSIGN(ReceivedFd received, receive_with_fd(connection.get(), 4096, "console socket"));
+    if (!received.fd) return Error{EPROTO, "console socket", "", "the runtime has sent no terminal"};
+    if (rows > 0 && cols > 0) {
+      winsize size{};
+      size.ws_row = rows;
+      size.ws_col = cols;
+      (void)::ioctl(received.fd.get(), TIOCSWINSZ, &size);
+    }
+    return std::move(received.fd);
+  }();
 }
+
+Result<UniqueFd> ConsoleSocket::take() { return std::move(terminal_); }
 
 }  // namespace berth::external

@@ -17,10 +17,17 @@ namespace berth::external {
 
 namespace {
 
-/// Less than the two minutes that the supervisor waits for a start: it is told why.
-constexpr int64_t kCreateMs = 100'000;
+/// With the deletion that may follow less than the two minutes that the supervisor waits for a start: it is told why.
+constexpr int64_t kCreateMs = 80'000;
 /// Less than the 30 s that the supervisor waits for an answer.
 constexpr int64_t kOtherMs = 20'000;
+
+Call call_of(std::vector<std::string> words) {
+  Call call;
+  call.words = std::move(words);
+  call.timeout_ms = kOtherMs;
+  return call;
+}
 
 Streams streams_of(const container::Stdio& stdio) { return {stdio.in.get(), stdio.out.get(), stdio.err.get()}; }
 
@@ -31,6 +38,13 @@ Result<pid_t> take_pid(const std::string& path) {
   const long pid = std::strtol(text.c_str(), nullptr, 10);
   if (pid <= 1) return Error{EPROTO, "runtime", path, "no process id in the pid file"};
   return static_cast<pid_t>(pid);
+}
+
+/// `console` must outlive the call.
+void give_console(Call& call, ConsoleSocket& console, uint16_t rows, uint16_t cols) {
+  call.words.insert(call.words.end(), {"--console-socket", console.path()});
+  call.watched = console.fd();
+  call.on_readable = [&console, rows, cols] { console.receive(rows, cols); };
 }
 
 /// A process that a call has made and then failed (or was killed for taking too long): nobody would know of it.
@@ -103,10 +117,12 @@ Result<std::unique_ptr<container::Launched>> Container::create(const oci::Spec& 
   asked_ = true;
   const std::string pid_file = directory_ + "/pid";
   std::optional<ConsoleSocket> console;
-  Call create{{"create", "--bundle", directory_, "--pid-file", pid_file}, "", streams_of(options.stdio), kCreateMs, 0, {}};
+  Call create = call_of({"create", "--bundle", directory_, "--pid-file", pid_file});
+  create.streams = streams_of(options.stdio);
+  create.timeout_ms = kCreateMs;
   if (spec.process && spec.process->terminal) {
     BERTH_ASSIGN(console, ConsoleSocket::open(directory_));
-    create.words.insert(create.words.end(), {"--console-socket", console->path()});
+    give_console(create, *console, options.rows, options.cols);
   }
   create.words.push_back(id_);
   create.oom_score_adj = spec.process ? spec.process->oom_score_adj.value_or(0) : 0;
@@ -124,22 +140,23 @@ Result<std::unique_ptr<container::Launched>> Container::create(const oci::Spec& 
   if (!group) return give_up(group.error());
   auto launched = std::make_unique<CreatedProcess>(this, *pid, std::move(*group));
   if (console) {
-    BERTH_ASSIGN(UniqueFd terminal, console->take(options.rows, options.cols));
+    BERTH_ASSIGN(UniqueFd terminal, console->take());
     launched->set_terminal(std::move(terminal));
   }
   return std::unique_ptr<container::Launched>(std::move(launched));
 }
 
-Result<void> Container::start() { return call("start", Call{{"start", id_}, "", {}, kOtherMs, 0, {}}); }
+Result<void> Container::start() { return call("start", call_of({"start", id_})); }
 
 Result<std::unique_ptr<container::Launched>> Container::exec(std::string_view request, const oci::Process& process,
                                                              container::ExecOptions options) {
   const std::string file = directory_ + "/process.json", pid_file = directory_ + "/exec-pid";
-  Call exec{{"exec", "--process", file, "--detach", "--pid-file", pid_file}, "", streams_of(options.stdio), kOtherMs, 0, {}};
+  Call exec = call_of({"exec", "--process", file, "--detach", "--pid-file", pid_file});
+  exec.streams = streams_of(options.stdio);
   std::optional<ConsoleSocket> console;
   if (process.terminal) {
     BERTH_ASSIGN(console, ConsoleSocket::open(directory_));
-    exec.words.insert(exec.words.end(), {"--console-socket", console->path()});
+    give_console(exec, *console, options.rows, options.cols);
   }
   exec.words.push_back(id_);
   exec.oom_score_adj = process.oom_score_adj.value_or(0);
@@ -151,14 +168,14 @@ Result<std::unique_ptr<container::Launched>> Container::exec(std::string_view re
   BERTH_ASSIGN(const pid_t pid, take_pid(pid_file));
   auto launched = std::make_unique<CreatedProcess>(nullptr, pid, nullptr);
   if (console) {
-    BERTH_ASSIGN(UniqueFd terminal, console->take(options.rows, options.cols));
+    BERTH_ASSIGN(UniqueFd terminal, console->take());
     launched->set_terminal(std::move(terminal));
   }
   return std::unique_ptr<container::Launched>(std::move(launched));
 }
 
 Result<void> Container::kill(pid_t pid, int signal) {
-  if (call("kill", Call{{"kill", id_, std::to_string(signal)}, "", {}, kOtherMs, 0, {}})) return {};
+  if (call("kill", call_of({"kill", id_, std::to_string(signal)}))) return {};
   if (::kill(pid, signal) != 0) return sys_error("kill", std::to_string(pid));
   return {};
 }
@@ -166,7 +183,7 @@ Result<void> Container::kill(pid_t pid, int signal) {
 void Container::remove() {
   if (!asked_ && !known()) return;
   // What it can't take away is swept by the supervisor, which runs it again.
-  (void)call("delete", Call{{"delete", "--force", id_}, "", {}, kOtherMs, 0, {}});
+  (void)call("delete", call_of({"delete", "--force", id_}));
 }
 
 }  // namespace berth::external
