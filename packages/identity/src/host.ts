@@ -71,7 +71,7 @@ export async function openHost(host: HostDescription, nats: readonly string[], t
   const ownNats = nats.length === 0;
   writeSecret(caFile(root), authority.certificatePem);
   let issuedAt = 0;
-  for (const role of [...host.services, ...(ownNats ? ["nats"] : []), launcherRole]) {
+  for (const role of [...host.services, ...(ownNats ? ["nats"] : [])]) {
     const identity = { cluster: authority.cluster, nodeId, role };
     const { keyPem, requestPem } = await createRequest(nodeName);
     const issued = await authority.issue(requestPem, identity, nodeName, ttlMs);
@@ -79,7 +79,7 @@ export async function openHost(host: HostDescription, nats: readonly string[], t
     const chain = role === "authority" ? authority.certificatePem : "";
     writeSecret(identityFile(root, role), keyPem + issued.certificatePem + chain);
     issuedAt = issued.issuedAt;
-    if (!ownNats || role === "nats" || role === launcherRole) continue;
+    if (!ownNats || role === "nats") continue;
     const user = createNatsKey();
     const jwt = await trust.userJwt(identity, user.publicKey, issued.expiresAt);
     writeSecret(credsFile(root, role), credentials(jwt, user.seed));

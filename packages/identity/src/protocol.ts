@@ -4,6 +4,11 @@ import { BerthError } from "@berth/errors";
 
 /** What renews a host's certificates; it has one of its own. */
 export const launcherRole = "launcher";
+/**
+ * How long that one is good, ms: a host that was off for a month comes back by itself. No service takes it, and the authority, which
+ * alone does, knows itself who was shut out.
+ */
+export const launcherTtlMs = 365 * 24 * 3_600_000;
 /** How far a host's clock may be from the authority's, ms: beyond it, certificates would be taken for expired, or not valid yet. */
 export const maxClockSkewMs = 5 * 60_000;
 export const maxBodyBytes = 128 * 1024;

@@ -169,8 +169,10 @@ export class Engine {
 
   #environment({ url, user, passwordFile }: NatsAccess, { nodeId, nodeName }: NodeNames): NodeJS.ProcessEnv {
     const { root, runDir, hosts } = this.#options;
+    // A token is the launcher's business alone.
+    const { BERTH_JOIN: _, ...inherited } = process.env;
     return {
-      ...process.env,
+      ...inherited,
       BERTH_ROOT: root,
       BERTH_RUN_DIR: runDir,
       BERTH_HOST: hosts.join(","),

@@ -116,7 +116,9 @@ export class HostIdentity {
       const missing = services.some((name) => !isGood(identityFile(root, name)));
       if (reason !== "UNAVAILABLE" || missing) throw error;
       warn(`${(error as Error).message}; going on with the certificates that are here`);
-      return done(Date.now() + retryMs);
+      const identity = done(0);
+      identity.#renewAt = identity.#nextAttempt();
+      return identity;
     }
   }
 
@@ -158,7 +160,7 @@ export class HostIdentity {
         .then(renewed)
         .catch((error: unknown) => {
           warn(`certificates could not be renewed: ${(error as Error).message}`);
-          this.#renewAt = Date.now() + Math.min(retryMs, this.#lifetimeLeft() / 4);
+          this.#renewAt = this.#nextAttempt();
         })
         .finally(() => {
           if (this.#timer !== undefined) this.keepFresh(renewed, warn);
@@ -179,9 +181,11 @@ export class HostIdentity {
     this.settings = settingsOf(this.#root);
   }
 
-  #lifetimeLeft(): number {
-    const path = identityFile(this.#root, "launcher");
-    return Math.max(Date.parse(new X509Certificate(readFileSync(path)).validTo) - Date.now(), 4_000);
+  /** Several times before the certificates are over, ms since the epoch. */
+  #nextAttempt(): number {
+    const over = this.settings.services.map((name) => endOf(identityFile(this.#root, name)));
+    const left = Math.max(Math.min(...over) - Date.now(), 4_000);
+    return Date.now() + Math.min(retryMs, left / 4);
   }
 }
 
@@ -215,9 +219,10 @@ function settingsOf(root: string): NodeSettings {
   return settings;
 }
 
-function isGood(path: string): boolean {
-  return existsSync(path) && Date.parse(new X509Certificate(readFileSync(path)).validTo) > Date.now();
-}
+const isGood = (path: string): boolean => existsSync(path) && endOf(path) > Date.now();
+
+/** When a certificate is over, ms since the epoch. */
+const endOf = (path: string): number => Date.parse(new X509Certificate(readFileSync(path)).validTo);
 
 /** Runs packages/identity for a moment. Gives when to renew, ms since the epoch. @throws what it was refused with */
 function runHelper(host: object, task: Task): Promise<number> {

@@ -163,6 +163,9 @@ describe("a join", () => {
     const certificate = new X509Certificate(credentials["supervisor"]?.certificate ?? "");
     expect(certificate.subjectAltName).toBe(`URI:spiffe://${cluster}/node/n2/supervisor`);
     expect(certificate.ca).toBe(false);
+    // What renews the others outlasts a host that is off for a while.
+    const launcher = new X509Certificate(credentials[launcherRole]?.certificate ?? "");
+    expect(Date.parse(launcher.validTo) - Date.now()).toBeGreaterThan(300 * 24 * hourMs);
     expect(Math.abs(Date.parse(certificate.validTo) - expiresAt)).toBeLessThan(2_000);
     const file = join(dir, "issued.pem");
     writeFileSync(file, credentials["supervisor"]?.certificate ?? "");

@@ -6,6 +6,7 @@ import {
   type Identity,
   type JoinRequest,
   launcherRole,
+  launcherTtlMs,
   type Membership as MembershipAnswer,
   maxClockSkewMs,
   type NatsAuthority,
@@ -186,7 +187,8 @@ export class Membership {
     const times = { issuedAt: Date.now(), expiresAt: Date.now() + ttlMs };
     for (const { role, request, natsKey } of roles) {
       const identity = { cluster, nodeId: node.id, role };
-      const issued = await certificates.issue(request, identity, node.name, ttlMs);
+      const lifetime = role === launcherRole ? launcherTtlMs : ttlMs;
+      const issued = await certificates.issue(request, identity, node.name, lifetime);
       const user =
         natsKey === "" || settings.natsAccount === undefined
           ? ""

@@ -252,6 +252,30 @@ describe("certificates", () => {
   }, 180_000);
 });
 
+describe("a host that has joined", () => {
+  it("starts with the certificates that it has when the authority is out of reach, and has new ones when it is back", async () => {
+    await second.stop();
+    const rule = (word: string) => first.run(["nft", word, "table", "inet", "unreachable"]);
+    await rule("add");
+    await first.run(["nft", "add", "chain", "inet", "unreachable", "in", "{ type filter hook input priority 0; }"]);
+    await first.run(["nft", "add", "rule", "inet", "unreachable", "in", "tcp", "dport", "7600", "reject"]);
+    try {
+      await second.start();
+      expect(await first.docker.must(["run", "--rm", busybox, "echo", "there"])).toBe("there\n");
+    } finally {
+      await rule("delete");
+    }
+    const { serialNumber } = new X509Certificate(readFileSync(identityOf(second, "supervisor")));
+    await eventually(
+      "its certificates are new",
+      () =>
+        new X509Certificate(readFileSync(identityOf(second, "supervisor"))).serialNumber !== serialNumber || undefined,
+      20_000,
+      200,
+    );
+  }, 60_000);
+});
+
 describe("a node that is shut out", () => {
   it("is refused by every service at once, does not come back, and joins anew with a new token", async () => {
     const stolen = join(hosts.work, "stolen");
