@@ -18,11 +18,12 @@ export class Api {
     this.#agent = new Agent({ keepAlive: true, maxSockets: 64 });
   }
 
-  call(method: string, path: string, body?: unknown, timeoutMs = 60_000): Promise<ApiAnswer> {
+  call(method: string, path: string, body?: unknown, timeoutMs = 60_000, more: object = {}): Promise<ApiAnswer> {
     return new Promise((resolve, reject) => {
       const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-      const headers =
+      const ofBody =
         payload === undefined ? {} : { "content-type": "application/json", "content-length": payload.length };
+      const headers = { ...ofBody, ...more };
       const call = request(
         { socketPath: this.#socket, method, path, headers, agent: this.#agent, timeout: timeoutMs },
         (answer) => {
