@@ -1,4 +1,5 @@
 // Several hosts on one machine: network namespaces that a switch joins. Nothing of the machine's own network is touched.
+import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,6 +36,10 @@ export interface Host {
   start(options?: HostEngineOptions): Promise<RunningEngine>;
   /** Stops the engine; its containers run on. */
   stop(): Promise<void>;
+  /** Kills the launcher, and with it every service. */
+  crash(): Promise<void>;
+  /** What runs here, NATS included. */
+  readonly services: readonly string[];
   /** `berth` at its own gateway. */
   berth(args: readonly string[]): Promise<RunResult>;
   /** What `berth node token` prints, with further flags. */
@@ -187,6 +192,22 @@ class TestHost implements Host {
   berth(args: readonly string[]): Promise<RunResult> {
     const cli = join(import.meta.dirname, "../../cli/bin/berth.mjs");
     return run([process.execPath, cli, "--host", this.dockerHost, ...args]);
+  }
+
+  async crash(): Promise<void> {
+    const { pid } = this.engine;
+    const services = this.services.map((service) => this.engine.pidOf(service));
+    this.#engine = undefined;
+    process.kill(pid, "SIGKILL");
+    await eventually(
+      "its services are gone",
+      () => services.every((each) => !existsSync(`/proc/${each}`)) || undefined,
+    );
+  }
+
+  get services(): readonly string[] {
+    const { processes } = JSON.parse(readFileSync(join(this.runDir, "launcher.json"), "utf8")) as { processes: object };
+    return Object.keys(processes);
   }
 
   async token(flags: readonly string[] = []): Promise<string> {
