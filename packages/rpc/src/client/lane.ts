@@ -5,6 +5,7 @@ import type { Channel } from "nice-grpc";
 import { withLeanCodec } from "../codec.ts";
 import { detailsKey, reasonKey } from "../trailers.ts";
 import type { CallScope } from "./call.ts";
+import { Outflow } from "./outflow.ts";
 import { callUnary, gaveUp, UnaryFailure } from "./unary.ts";
 
 /** Larger requests go the ordinary way: they would hold up the small ones behind them. */
@@ -13,6 +14,8 @@ const maxRequestBytes = 256 * 1024;
 const maxCalls = 512;
 /** A caller that says one or two things and leaves needs no lane. */
 const callsBeforeLane = 3;
+/** What a call needs of the connection beside its message, about. */
+const framingBytes = 200;
 
 const codec = withLeanCodec(LaneDefinition)["open"] as unknown as {
   path: string;
@@ -27,6 +30,7 @@ export type Connect = (scope: CallScope) => Channel | Promise<Channel>;
 export class UnaryCalls {
   readonly #lanes = new WeakMap<Channel, Lane>();
   readonly #before = new WeakMap<Channel, number>();
+  readonly #outflows = new WeakMap<Channel, Outflow>();
 
   /**
    * `message` and the answer are encoded. `connect` gives a connection that stands, and is asked again for a call that its
@@ -35,9 +39,24 @@ export class UnaryCalls {
   async call(path: string, message: Buffer, scope: CallScope, connect: Connect): Promise<Buffer> {
     const standing = connect(scope);
     const channel = standing instanceof Promise ? await standing : standing;
-    const lane = message.length > maxRequestBytes ? undefined : this.#lane(channel);
-    if (lane === undefined) return callUnary(channel, path, message, scope);
-    return (await lane.call(path, message, scope)) ?? callUnary(await connect(scope), path, message, scope);
+    const outflow = this.#outflow(channel);
+    const bytes = message.length + framingBytes;
+    const turn = outflow.take(bytes);
+    if (turn !== undefined) await turn;
+    const { period } = outflow;
+    try {
+      const lane = message.length > maxRequestBytes ? undefined : this.#lane(channel);
+      if (lane === undefined) return await callUnary(channel, path, message, scope);
+      return (await lane.call(path, message, scope)) ?? (await callUnary(await connect(scope), path, message, scope));
+    } finally {
+      outflow.give(bytes, period);
+    }
+  }
+
+  #outflow(channel: Channel): Outflow {
+    let outflow = this.#outflows.get(channel);
+    if (outflow === undefined) this.#outflows.set(channel, (outflow = new Outflow()));
+    return outflow;
   }
 
   /** A channel that is closed goes on while a call is open in it, and a lane is one. */
