@@ -45,8 +45,19 @@ export async function createServiceContext(config: CommonConfig, signal: AbortSi
     log,
     signal,
   });
-  return { log, bus, clients: createClients(bus, { ...config, log }) };
+  const clients = createClients(bus, { ...config, log });
+  // What comes after this may fail, and then nobody else has them to close: an open connection would keep the process.
+  const close = () => {
+    if (signal.reason !== startFailed) return;
+    clients.close();
+    bus.drain().catch((error: unknown) => log.warn({ err: error }, "NATS was not left in order"));
+  };
+  signal.addEventListener("abort", close, { once: true });
+  return { log, bus, clients };
 }
+
+/** Why the signal of a service aborts that could not start. */
+const startFailed = new Error("the service could not start");
 
 /** The cluster's own NATS is known by its role, and gives each service a place for answers that nobody else can listen at. */
 function natsSecurity({ natsCreds, natsCa, natsIdentity, identityCa, nodeId, service }: CommonConfig) {
@@ -83,6 +94,7 @@ export async function runService<Config extends CommonConfig, Context extends Se
     if (ending.signal.aborted) return;
     process.exitCode = 1;
     report(log ?? createLogger({ service: role }), error);
+    ending.abort(startFailed);
   }
 }
 

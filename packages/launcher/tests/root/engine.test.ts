@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isServing } from "../../src/health.ts";
 import { type RunningEngine, startEngine } from "../../src/index.ts";
 import { identify, isRunning } from "../../src/lock.ts";
-import { projectDir } from "../../src/services.ts";
+import { mainOf, projectDir } from "../../src/services.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "berth-engine-"));
 // Two services suffice for what the launcher does, and need no network namespace.
@@ -64,6 +64,23 @@ describe("an engine", () => {
   it("writes the services' logs to files", () => {
     const log = readFileSync(join(options.root, "logs/image-store.log"), "utf8");
     expect(log).toContain('"msg":"serving"');
+  });
+
+  it("has a service end that can't start, though it has a connection to NATS by then", async () => {
+    // Its records are in use by the one that runs.
+    const env = {
+      ...process.env,
+      BERTH_ROOT: options.root,
+      BERTH_RUN_DIR: join(dir, "second-run"),
+      BERTH_NATS_URL: `nats://127.0.0.1:${readFileSync(join(options.root, "nats/port"), "utf8").trim()}`,
+      BERTH_NATS_USER: "berth",
+      BERTH_NATS_PASSWORD_FILE: join(options.root, "nats/password"),
+    };
+    const second = promisify(execFile)(process.execPath, [mainOf("image-store")], { env, timeout: 15_000 });
+    await expect(second).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("is in use by another process"),
+    });
   });
 
   it("leaves no process when its launcher is killed, and starts again with the same state", async () => {
