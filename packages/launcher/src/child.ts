@@ -43,6 +43,7 @@ export class Child {
   #served = false;
   #failures = 0;
   #stopping = false;
+  #replacing = false;
   #restart: NodeJS.Timeout | undefined;
 
   constructor(spec: ChildSpec, logs: LogDirectory, events: ChildEvents) {
@@ -99,6 +100,17 @@ export class Child {
   async stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#restart);
+    await this.#end();
+  }
+
+  /** Ends it as {@link stop} does and starts it again, from what is installed now. One that is down is started soon anyway. */
+  async replace(): Promise<void> {
+    if (this.#process === undefined || this.#stopping) return;
+    this.#replacing = true;
+    await this.#end();
+  }
+
+  async #end(): Promise<void> {
     if (this.#process === undefined) return;
     this.#process.kill("SIGTERM");
     const timer = setTimeout(() => this.#process?.kill("SIGKILL"), this.#spec.graceMs);
@@ -121,6 +133,12 @@ export class Child {
     if (this.#process !== child) return;
     this.#process = undefined;
     if (this.#stopping) return;
+    if (this.#replacing) {
+      this.#replacing = false;
+      this.#failures = 0;
+      this.start();
+      return;
+    }
     this.#failures = performance.now() - this.#startedAt > healthyAfterMs ? 1 : this.#failures + 1;
     const pause = pauseBefore(this.#failures, this.#served);
     this.#events.died(this.name, how, pause);

@@ -43,6 +43,7 @@ export class Engine {
   #services: readonly ServiceSpec[] = [];
   #ready = false;
   #stopping: Promise<void> | undefined;
+  #reloading: Promise<void> | undefined;
 
   constructor(options: LauncherOptions, reporter: Reporter) {
     this.#options = options;
@@ -72,6 +73,26 @@ export class Engine {
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
+  }
+
+  /**
+   * Starts every service anew, one after the other, from what is installed now; NATS runs on. Each has its calls finished, and
+   * serves again before the next one's turn. Throws UNAVAILABLE when one does not come back: those behind it keep running as they are.
+   */
+  reload(): Promise<void> {
+    this.#reloading ??= this.#reload().finally(() => {
+      this.#reloading = undefined;
+    });
+    return this.#reloading;
+  }
+
+  async #reload(): Promise<void> {
+    for (const child of this.#children.filter(({ name }) => name !== natsName)) {
+      if (this.#stopping !== undefined) return;
+      await child.replace();
+      await this.#untilServing(child, performance.now() + startDeadlineMs);
+      this.#reporter.say(`${child.name} is started anew`);
+    }
   }
 
   async #start(): Promise<void> {

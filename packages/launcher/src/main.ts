@@ -49,6 +49,9 @@ async function run(options: LauncherOptions): Promise<void> {
   sayHowItStands(engine, reporter);
   if (options.hello && engine.runs("gateway")) await sayHello(options, reporter);
   releaseMemory();
+  process.on("SIGUSR2", () => {
+    engine.reload().catch((error: unknown) => reporter.warn(errorMessage(error)));
+  });
   await asked;
   reporter.say("stopping; containers run on");
   await engine.stop();

@@ -31,7 +31,7 @@ Ctrl-C stops them; containers run on, and the next start finds them again.
   --root DIR       state directory (default /var/lib/berth) [BERTH_ROOT]
   --run-dir DIR    directory of sockets (default /run/berth) [BERTH_RUN_DIR]
   --host URL       where to serve the Engine API, repeatable (default unix://RUN_DIR/berth.sock) [BERTH_HOST]
-  --services A,B   run these services only
+  --services A,B   run these services only; a host that joins keeps them [BERTH_SERVICES]
   --advertise ADDR open the engine to other hosts, which reach this one at ADDR; kept [BERTH_ADVERTISE]
   --join TOKEN     join the engine that printed the token (berth node token); kept [BERTH_JOIN]
   --base-port N    first of the ten ports that other hosts use (default 7600); kept [BERTH_BASE_PORT]
@@ -48,7 +48,8 @@ names a NATS server to use instead of starting one.
 export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): LauncherOptions | undefined {
   const given = { root: env["BERTH_ROOT"] || "/var/lib/berth", runDir: env["BERTH_RUN_DIR"] || "/run/berth" };
   const hosts: string[] = [];
-  let services: string[] | undefined;
+  const readServices = (text: string) => text.split(",").map(knownService);
+  let services = env["BERTH_SERVICES"] ? readServices(env["BERTH_SERVICES"]) : undefined;
   const others = { advertise: env["BERTH_ADVERTISE"], join: env["BERTH_JOIN"], basePort: env["BERTH_BASE_PORT"] };
   const switches = { quiet: false, verbose: false, hello: true };
   const rest = argv.flatMap((argument) => splitEquals(argument));
@@ -62,7 +63,7 @@ export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): La
     if (flag === "--root") given.root = value(flag);
     else if (flag === "--run-dir") given.runDir = value(flag);
     else if (flag === "--host" || flag === "-H") hosts.push(value(flag));
-    else if (flag === "--services") services = value(flag).split(",").map(knownService);
+    else if (flag === "--services") services = readServices(value(flag));
     else if (flag === "--advertise") others.advertise = value(flag);
     else if (flag === "--join") others.join = value(flag);
     else if (flag === "--base-port") others.basePort = value(flag);

@@ -53,6 +53,11 @@ describe("options", () => {
       hosts: ["unix:///z.sock", "tcp://h:1"],
       services: ["gateway"],
     });
+    expect(readOptions([], { BERTH_SERVICES: "snapshotter,supervisor" })?.services).toEqual([
+      "snapshotter",
+      "supervisor",
+    ]);
+    expect(readOptions(["--services", "gateway"], { BERTH_SERVICES: "supervisor" })?.services).toEqual(["gateway"]);
     expect(readOptions(["--help"], {})).toBeUndefined();
   });
 

@@ -61,6 +61,16 @@ describe("an engine", () => {
     await engine.healthy("image-store");
   });
 
+  it("starts every service anew on SIGUSR2, one after the other, and leaves NATS alone", async () => {
+    const names = ["nats", "image-store", "registry-proxy"];
+    const before = names.map((name) => engine.pidOf(name));
+    process.kill(engine.pid, "SIGUSR2");
+    const replaced = () => names.map((name, index) => engine.pidOf(name) !== before[index]);
+    await expect.poll(replaced, { timeout: 20_000 }).toEqual([false, true, true]);
+    await engine.healthy("image-store");
+    await engine.healthy("registry-proxy");
+  });
+
   it("writes the services' logs to files", () => {
     const log = readFileSync(join(options.root, "logs/image-store.log"), "utf8");
     expect(log).toContain('"msg":"serving"');
