@@ -5,6 +5,7 @@ import { RegistryProxyDefinition } from "@berth/api/registry";
 import { VolumesDefinition } from "@berth/api/volumes";
 import type { Reason } from "@berth/errors";
 import { type Client, type Clients, createClients } from "@berth/rpc/client";
+import { FrameReader, type OutputName } from "../../src/frames.ts";
 import { tarOf } from "./tar.ts";
 
 /** The same services, wherever they are. */
@@ -96,7 +97,11 @@ export function contract(image: string): Step[] {
         const waiting = supervisor.wait({ container, condition: WaitCondition.NEXT_EXIT })[Symbol.asyncIterator]();
         const registered = await waiting.next();
         const start = { container, stdin: true, stdout: true, stderr: true };
-        const output = readStream(supervisor.attach(requests(start, ["in\n"])));
+        // The last line is the last one only when the others have come.
+        const heard = Promise.withResolvers<string>();
+        const output = readStream(supervisor.attach(requests(start, [heard.promise])), ({ stdout, stderr }) => {
+          if (stdout !== "" && stderr !== "") heard.resolve("in\n");
+        });
         await output.ready;
         await supervisor.start({ container });
         const bytes = await output.whole;
@@ -338,9 +343,9 @@ export function contract(image: string): Step[] {
   ];
 }
 
-async function* requests<Start>(start: Start, input: string[]) {
+async function* requests<Start>(start: Start, input: (string | Promise<string>)[]) {
   yield { message: { $case: "start" as const, value: start } };
-  for (const text of input) yield { message: { $case: "stdin" as const, value: Buffer.from(text) } };
+  for (const text of input) yield { message: { $case: "stdin" as const, value: Buffer.from(await text) } };
   yield { message: { $case: "closeStdin" as const, value: {} } };
   await new Promise(() => {});
 }
@@ -361,16 +366,24 @@ interface StreamAnswer {
   message?: { $case: "ready"; value: { tty: boolean } } | { $case: "data"; value: Buffer } | undefined;
 }
 
-/** The first answer, and all output after it. */
-function readStream(answers: AsyncIterable<StreamAnswer>): { ready: Promise<unknown>; whole: Promise<string> } {
+type Outputs = Record<OutputName, string>;
+
+/** The first answer, and all output after it; `hear` is told of what there is so far. */
+function readStream(
+  answers: AsyncIterable<StreamAnswer>,
+  hear: (outputs: Outputs) => void = () => {},
+): { ready: Promise<unknown>; whole: Promise<Outputs> } {
   const iterator = answers[Symbol.asyncIterator]();
   const ready = iterator.next().then(({ value }) => (value as StreamAnswer | undefined)?.message);
   const read = async () => {
     await ready;
-    const pieces: Buffer[] = [];
-    for await (const { message } of { [Symbol.asyncIterator]: () => iterator })
-      if (message?.$case === "data") pieces.push(message.value);
-    return Buffer.concat(pieces).toString("latin1");
+    return takeApart(
+      (async function* () {
+        for await (const { message } of { [Symbol.asyncIterator]: () => iterator })
+          if (message?.$case === "data") yield message.value;
+      })(),
+      hear,
+    );
   };
   const whole = read();
   whole.catch(() => undefined);
@@ -378,6 +391,20 @@ function readStream(answers: AsyncIterable<StreamAnswer>): { ready: Promise<unkn
   return { ready, whole };
 }
 
-async function logOf(answers: AsyncIterable<{ data: Buffer }>): Promise<string> {
-  return Buffer.concat((await Array.fromAsync(answers)).map(({ data }) => data)).toString("latin1");
+async function logOf(answers: AsyncIterable<{ data: Buffer }>): Promise<Outputs> {
+  return takeApart((await Array.fromAsync(answers)).map(({ data }) => data));
+}
+
+/** The two outputs: in which order they come nobody promises. */
+async function takeApart(
+  pieces: AsyncIterable<Buffer> | Iterable<Buffer>,
+  hear: (outputs: Outputs) => void = () => {},
+): Promise<Outputs> {
+  const frames = new FrameReader(false);
+  const outputs = { stdout: "", stderr: "" };
+  for await (const piece of pieces) {
+    for (const { stream, data } of frames.read(piece)) outputs[stream] += data.toString("latin1");
+    hear(outputs);
+  }
+  return outputs;
 }
