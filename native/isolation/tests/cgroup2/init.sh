@@ -29,7 +29,7 @@ echo "@@ up"
 for step in /steps/*.sh; do
   name=$(basename "$step" .sh)
   echo "@@ begin $name"
-  timeout -s KILL 100 sh "$step" 2>&1 </dev/null
+  timeout -s KILL 150 sh "$step" 2>&1 </dev/null
   echo "@@ end $name $?"
 done
 echo "@@ done"
