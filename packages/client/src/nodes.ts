@@ -10,9 +10,13 @@ export interface Node {
   site: string;
   /** Of its supervisor. */
   version: string;
-  state: "ready" | "degraded" | "unknown";
+  state: "ready" | "degraded" | "away" | "unknown";
+  /** "drain": it is given no new container. */
+  availability: "active" | "drain";
+  /** Undefined while it is there. */
+  awaySince: Date | undefined;
+  joinedAt: Date;
   labels: Record<string, string>;
-  /** Undefined while the node does not answer. */
   capacity: Capacity | undefined;
   services: { role: string; version: string; started: Date }[];
 }
@@ -21,6 +25,7 @@ export interface Capacity {
   cpus: number;
   /** bytes */
   memory: number;
+  /** From here on what the node says: nought and empty while it does not answer. */
   containersRunning: number;
   containersPaused: number;
   containersStopped: number;
@@ -51,6 +56,7 @@ export class Nodes {
 const states: Partial<Record<NodeState, Node["state"]>> = {
   [NodeState.READY]: "ready",
   [NodeState.DEGRADED]: "degraded",
+  [NodeState.AWAY]: "away",
 };
 
 function decode(node: NodeMessage | undefined): Node {
@@ -58,6 +64,9 @@ function decode(node: NodeMessage | undefined): Node {
   return {
     ...node,
     state: states[node.state] ?? "unknown",
+    availability: node.availability === "drain" ? "drain" : "active",
+    awaySince: node.awaySince === "" ? undefined : new Date(node.awaySince),
+    joinedAt: new Date(node.joinedAt),
     services: node.services.map(({ role, version, started }) => ({
       role,
       version,

@@ -86,7 +86,7 @@ export async function createContext(config: GatewayConfig, signal: AbortSignal):
     moves,
     builtAt: builtAt(),
   });
-  return { ...base, api, services: { bus, feed, clients, nodes, containers, volumes, images } };
+  return { ...base, api, services: { bus, feed, clients, nodes, nodeAdministration, containers, volumes, images } };
 }
 
 /** A node that joined before there was an authority, or never did, has no certificates. */

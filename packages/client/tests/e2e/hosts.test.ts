@@ -106,6 +106,9 @@ it("lists and finds what is on any node, newest first", async () => {
     [second.name, "ready"],
     [third.name, "ready"],
   ]);
+  expect(
+    nodes.every(({ availability, awaySince, capacity }) => availability === "active" && !awaySince && capacity),
+  ).toBe(true);
   for (const id of made) await berth.containers.remove(id, { force: true });
 });
 

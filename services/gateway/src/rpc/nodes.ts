@@ -1,62 +1,55 @@
 import { type DeepPartial, type Node as NodeMessage, NodeState, type NodesDefinition } from "@berth/api/nodes";
-import { type Bus, type Instance, roles } from "@berth/bus";
-import { BerthError } from "@berth/errors";
+import type { Instance } from "@berth/bus";
 import type { Implementation } from "@berth/rpc";
-import type { Node, Nodes } from "../domain/nodes/nodes.ts";
+import type { NodeAdministration, NodeView } from "../domain/nodes/administration.ts";
+import type { Nodes } from "../domain/nodes/nodes.ts";
 import type { NodeInfoResponse } from "./types.ts";
 
-/** ms; a node that does not answer soon is shown without its capacity. */
-const capacityPatienceMs = 2_000;
-/** What a node needs to run containers. */
-const needed = ["supervisor", "snapshotter"] as const;
+/** ms; a node that does not answer soon is shown without what it would say of itself. */
+const infoPatienceMs = 2_000;
+const states: Record<NodeView["state"], NodeState> = {
+  ready: NodeState.READY,
+  degraded: NodeState.DEGRADED,
+  away: NodeState.AWAY,
+};
 
-/** berth.nodes.v1.Nodes: who is heard of, and what they say of themselves. */
-export function nodeCalls(nodes: Nodes, bus: Pick<Bus, "instances">): Implementation<typeof NodesDefinition> {
-  const view = async (node: Node, signal: AbortSignal): Promise<DeepPartial<NodeMessage>> => {
-    const instances = roles.flatMap((role) => bus.instances(role)).filter(({ nodeId }) => nodeId === node.nodeId);
-    const own = instances.find(({ role }) => role === "supervisor");
-    const isWhole = needed.every((role) => instances.some((instance) => instance.role === role));
-    const info = await node.supervisor
-      .nodeInfo({}, { signal, timeoutMs: capacityPatienceMs })
+/** berth.nodes.v1.Nodes: what is on record of them, who is heard of, and what they say of themselves. */
+export function nodeCalls(nodes: Nodes, records: NodeAdministration): Implementation<typeof NodesDefinition> {
+  const encode = async (
+    { record, state, services }: NodeView,
+    signal: AbortSignal,
+  ): Promise<DeepPartial<NodeMessage>> => {
+    const node = nodes.all().find(({ nodeId }) => nodeId === record.nodeId);
+    const info = await node?.supervisor
+      .nodeInfo({}, { signal, timeoutMs: infoPatienceMs })
       .catch((): undefined => undefined);
     return {
-      id: node.nodeId,
-      name: node.nodeName,
-      site: own?.site ?? "",
-      version: own?.version ?? "",
-      state: isWhole && info !== undefined ? NodeState.READY : NodeState.DEGRADED,
-      ...(info !== undefined && { capacity: capacityOf(info) }),
-      services: instances.map(serviceOf),
+      id: record.nodeId,
+      name: record.name,
+      site: services.find(({ role }) => role === "supervisor")?.site ?? "",
+      version: record.version,
+      state: states[state],
+      labels: record.labels,
+      capacity: { cpus: record.cpus, memory: record.memory, ...(info !== undefined && saidOf(info)) },
+      services: services.map(serviceOf),
+      availability: record.availability,
+      awaySince: record.awaySince ?? "",
+      joinedAt: record.joinedAt,
     };
   };
   return {
     async list(_request, { signal }) {
-      const there = [...(await nodes.some(signal))].sort((a, b) => compare(a.nodeName, b.nodeName));
-      return { nodes: await Promise.all(there.map((node) => view(node, signal))) };
+      const views = await records.list();
+      return { nodes: await Promise.all(views.map((view) => encode(view, signal))) };
     },
-    async inspect({ node: reference }, { signal }) {
-      return { node: await view(find(await nodes.some(signal), reference), signal) };
+    async inspect({ node }, { signal }) {
+      return { node: await encode(await records.inspect(node), signal) };
     },
   };
 }
 
-const compare = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
-
-/** @throws NOT_FOUND, INVALID_ARGUMENT */
-function find(nodes: readonly Node[], reference: string): Node {
-  const exact = nodes.find(({ nodeId, nodeName }) => nodeId === reference || nodeName === reference);
-  const byPrefix = reference === "" ? [] : nodes.filter(({ nodeId }) => nodeId.startsWith(reference));
-  const found = exact ?? byPrefix[0];
-  if (found === undefined) throw new BerthError("NOT_FOUND", `No such node: ${reference}`);
-  if (exact === undefined && byPrefix.length > 1)
-    throw new BerthError("INVALID_ARGUMENT", `several nodes have an id that begins with ${reference}`);
-  return found;
-}
-
-function capacityOf(info: NodeInfoResponse) {
+function saidOf(info: NodeInfoResponse) {
   return {
-    cpus: info.cpus,
-    memory: info.memoryTotal,
     containersRunning: info.containersRunning,
     containersPaused: info.containersPaused,
     containersStopped: info.containersStopped,

@@ -1,4 +1,4 @@
-import { CreateRequest, ListNetworksResponse, ListRequest, ListResponse } from "@berth/api/containers";
+import { CreateRequest, InspectResponse, ListNetworksResponse, ListRequest, ListResponse } from "@berth/api/containers";
 import { decodeMessage, encodeMessage, readText, withText } from "@berth/rpc";
 import type { Containers } from "../domain/containers.ts";
 import { listNetworks } from "../domain/networks.ts";
@@ -70,11 +70,19 @@ export function containerRoutes(containers: Containers): Routes<typeof Superviso
       answered: (request) => containers.forget(readText(request, [container]) ?? ""),
     },
     wait: byContainer,
-    inspect: byContainer,
+    inspect: {
+      async gather(request, ask, signal) {
+        const name = readText(request, [container]);
+        // What is known of it while its node is away.
+        if (name && nodes.findAway(name) !== undefined)
+          return encodeMessage(InspectResponse, { container: await containers.inspect(name, false, signal) });
+        return ask((await byContainer.to(request, signal)) ?? "");
+      },
+    },
     list: {
       async gather(request, ask, signal) {
         const [first, second] = await nodes.some(signal);
-        if (first !== undefined && second === undefined) return ask(first.nodeId);
+        if (first !== undefined && second === undefined && !nodes.isCluster) return ask(first.nodeId);
         const found = await containers.list(decodeMessage(ListRequest, request), signal);
         return encodeMessage(ListResponse, { containers: found });
       },

@@ -5,6 +5,7 @@ import type { Clients, RawClient, RpcServer } from "@berth/rpc";
 import type { Containers } from "../domain/containers.ts";
 import type { EventFeed } from "../domain/events.ts";
 import type { Images } from "../domain/images.ts";
+import type { NodeAdministration } from "../domain/nodes/administration.ts";
 import type { Nodes } from "../domain/nodes/nodes.ts";
 import type { Volumes } from "../domain/volumes.ts";
 import { eventCalls } from "./events.ts";
@@ -16,10 +17,11 @@ import { volumeRoutes } from "./routes-volumes.ts";
 import { ImageStoreDefinition, RegistryProxyDefinition, SupervisorDefinition, VolumesDefinition } from "./types.ts";
 
 export interface ServicesParts {
-  bus: Pick<Bus, "instances" | "eventsRange">;
+  bus: Pick<Bus, "eventsRange">;
   feed: EventFeed;
   clients: Pick<Clients, "raw">;
   nodes: Nodes;
+  nodeAdministration: NodeAdministration;
   containers: Containers;
   volumes: Volumes;
   images: Images;
@@ -27,7 +29,7 @@ export interface ServicesParts {
 
 /** The gateway's own gRPC: the public services of all nodes as if they were one. */
 export function addServices(server: RpcServer, parts: ServicesParts): void {
-  const { bus, feed, clients, nodes, containers, volumes, images } = parts;
+  const { bus, feed, clients, nodes, nodeAdministration, containers, volumes, images } = parts;
   const supervisorOf = oncePerNode((nodeId) => clients.raw(SupervisorDefinition, "supervisor", { nodeId }));
   const volumesOf = oncePerNode((nodeId) => clients.raw(VolumesDefinition, "supervisor", { nodeId }));
   const store = clients.raw(ImageStoreDefinition, "image-store");
@@ -43,7 +45,7 @@ export function addServices(server: RpcServer, parts: ServicesParts): void {
     passOn(RegistryProxyDefinition, registryRoutes(), () => registry),
   );
   server.add(EventsDefinition, eventCalls(feed, bus));
-  server.add(NodesDefinition, nodeCalls(nodes, bus));
+  server.add(NodesDefinition, nodeCalls(nodes, nodeAdministration));
 }
 
 /** A node's client is kept: it knows the connections that it has. */
