@@ -125,6 +125,36 @@ it("knows the volumes of all nodes", async () => {
   await expect(berth.volumes.inspect("nobody")).rejects.toMatchObject({ reason: "NO_SUCH_VOLUME" });
 });
 
+it("shows what is known of a node that is away, and of its containers", async () => {
+  const node = askNode(third);
+  const { id } = await node.supervisor.create({ name: "far", spec: await specOf(node, busybox, ["sleep", "100"]) });
+  node.close();
+  expect((await berth.containers.inspect("far")).nodeName).toBe(third.name);
+  await third.stop();
+  const awaySince = await eventually(
+    "the node is away",
+    async () => (await berth.nodes.inspect(third.name)).awaySince,
+    15_000,
+  );
+  expect(awaySince.getTime()).toBeGreaterThan(Date.now() - 60_000);
+  expect((await berth.nodes.list()).map(({ state }) => state)).toEqual(["ready", "away"]);
+  expect((await berth.containers.inspect("far")).id).toBe(id);
+  expect((await berth.containers.list({ all: true })).map((one) => one.id)).toEqual([id]);
+  // Nobody can start it; a client that is not patient hears so at once.
+  const hasty = connectBerth(`unix:${first.runDir}/gateway.sock`, { patienceMs: 0 });
+  await expect(hasty.containers.start("far")).rejects.toMatchObject({
+    reason: "UNAVAILABLE",
+    message: expect.stringMatching(/^container far is on node \S+, which is unreachable since /),
+  });
+  hasty.close();
+  await third.start();
+  await eventually(
+    "the node is back",
+    async () => (await berth.nodes.inspect(third.name)).state === "ready" || undefined,
+  );
+  await berth.containers.remove("far");
+}, 90_000);
+
 it("is reached over TLS by who has a gateway's certificate, and by nobody else", async () => {
   const user = async (address: string, ca: string, identity: string) => {
     const script = join(import.meta.dirname, "remote-user.ts");
