@@ -8,7 +8,8 @@ import { makeNodeDirectory, type NodeDirectory } from "./node-directory.ts";
 import { makeOutbox, type Outbox } from "./outbox.ts";
 import { type Presence, PresenceBoard } from "./presence.ts";
 import { makeRevocations, type Revocations } from "./revocations.ts";
-import type { Instance, Load, Role } from "./roles.ts";
+import type { Instance, News, Role } from "./roles.ts";
+import { makeServers, type NatsServers } from "./servers.ts";
 
 export type BusOptions = ConnectionOptions;
 
@@ -20,8 +21,8 @@ export interface Bus {
   /** Leaves: says bye for what was announced, stops the outboxes, sends what is under way, disconnects. */
   drain(): Promise<void>;
 
-  /** @param load asked for at each beat, where the role has one */
-  announce(instance: Instance, load?: () => Load): Presence;
+  /** @param news asked for at each beat, where the role has some */
+  announce(instance: Instance, news?: () => News): Presence;
   /** Who is there now. While NATS is away: who was there last. */
   instances(role: Role): Instance[];
   onInstances(listener: () => void): () => void;
@@ -38,6 +39,8 @@ export interface Bus {
   readonly revocations: Revocations;
   /** Gives every NATS server a new JWT of the account, as the user of the system account that `credentials` are for. */
   updateAccount(jwt: string, credentials: string): Promise<void>;
+  /** NATS' own servers, where they are the cluster's. */
+  readonly servers: NatsServers;
   readonly nodes: NodeDirectory;
 }
 
@@ -74,7 +77,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
       draining ??= leave();
       return draining;
     },
-    announce: (instance, load) => board.announce(instance, load),
+    announce: (instance, news) => board.announce(instance, news),
     instances: (role) => board.instances(role),
     onInstances: (listener) => board.onInstances(listener),
     waitFor: (role, { signal } = {}) => board.waitFor(role, signal),
@@ -88,6 +91,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     names,
     revocations,
     updateAccount: (jwt, credentials) => updateAccount(options, jwt, credentials),
+    servers: makeServers(options),
     nodes: makeNodeDirectory(connection, jetstream),
   };
 }

@@ -15,4 +15,5 @@ export type { NodeDirectory, NodeFacts, NodeRecord } from "./node-directory.ts";
 export type { Outbox } from "./outbox.ts";
 export type { Presence } from "./presence.ts";
 export type { Revocations } from "./revocations.ts";
-export { type Instance, type Load, type Role, roles } from "./roles.ts";
+export { type Instance, type Load, type News, type Role, roles } from "./roles.ts";
+export type { NatsServers, ServerState, StreamPlace } from "./servers.ts";

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import type { Connection } from "./connection.ts";
-import { type Instance, type Load, parseInstance, type Role } from "./roles.ts";
+import { type Instance, type News, parseInstance, type Role } from "./roles.ts";
 
 /** An announced instance. It is gone from the others' view after leave(), or 3 s after its process stopped beating. */
 export interface Presence {
@@ -62,10 +62,10 @@ export class PresenceBoard {
     this.#timer.unref();
   }
 
-  announce(instance: Instance, load?: () => Load): Presence {
+  announce(instance: Instance, news?: () => News): Presence {
     const subject = subjectOf(instance);
     const constant = Buffer.from(JSON.stringify(instance));
-    const beat = load === undefined ? () => constant : () => Buffer.from(JSON.stringify({ ...instance, load: load() }));
+    const beat = news === undefined ? () => constant : () => Buffer.from(JSON.stringify({ ...instance, ...news() }));
     this.#own.set(subject, beat);
     this.#beat();
     return {
@@ -143,6 +143,10 @@ export class PresenceBoard {
       if (instance.load !== undefined) known.instance.load = instance.load;
       known.bytes = Buffer.from(message.data);
       known.lastBeat = performance.now();
+      if (instance.nats?.version !== known.instance.nats?.version) {
+        known.instance = instance;
+        this.#changed();
+      }
       return;
     }
     this.#forgetPredecessors(instance);

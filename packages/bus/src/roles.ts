@@ -1,3 +1,8 @@
+import { type NatsPlan, parsePlan } from "@berth/identity/plan";
+
+/** What an instance tells of itself that changes while it runs. */
+export type News = Pick<Instance, "load" | "nats">;
+
 export const roles = [
   "gateway",
   "image-store",
@@ -35,6 +40,8 @@ export interface Instance {
   startedAt: string;
   /** Of a supervisor; up to a second old. */
   load?: Load;
+  /** Of the authority: which hosts run NATS. */
+  nats?: NatsPlan;
 }
 
 /** An instance from a peer's bytes, or undefined where they are none. */
@@ -45,6 +52,7 @@ export function parseInstance(value: unknown): Instance | undefined {
   if (!texts.every((key) => typeof candidate[key] === "string")) return undefined;
   if (!roles.includes(candidate.role as Role)) return undefined;
   if (candidate["load"] !== undefined && !isLoad(candidate["load"])) return undefined;
+  if (candidate["nats"] !== undefined && parsePlan(candidate["nats"]) === undefined) return undefined;
   const { addresses } = candidate;
   if (!Array.isArray(addresses) || !addresses.every((address) => typeof address === "string")) return undefined;
   return value as Instance;

@@ -89,7 +89,9 @@ describe("the directory of nodes", () => {
 it("tells of a load without waking anybody", async () => {
   const [teller, listener] = await Promise.all([bench.bus(), bench.bus()]);
   let containers = 1;
-  const presence = teller.announce(instance({ nodeId: "loaded" }), () => ({ containers, cpus: 0.5, memory: 5 }));
+  const presence = teller.announce(instance({ nodeId: "loaded" }), () => ({
+    load: { containers, cpus: 0.5, memory: 5 },
+  }));
   const found = () => listener.instances("supervisor").find(({ nodeId }) => nodeId === "loaded");
   await until("its load is seen", () => found()?.load?.containers === 1);
   let woken = 0;

@@ -93,6 +93,13 @@ export const commonConfig = {
     optional: true,
     doc: "PEM file of the key and certificate shown to the NATS servers",
   },
+  natsPlan: {
+    env: "BERTH_NATS_PLAN",
+    flag: "nats-plan",
+    type: "string",
+    optional: true,
+    doc: "file in which this service keeps which hosts run NATS, for the launcher",
+  },
   identityCa: {
     env: "BERTH_IDENTITY_CA",
     flag: "identity-ca",
@@ -137,6 +144,7 @@ export interface CommonConfig {
   readonly natsCreds: string | undefined;
   readonly natsCa: string | undefined;
   readonly natsIdentity: string | undefined;
+  readonly natsPlan: string | undefined;
   /** PEM files for gRPC between hosts: both or none. */
   readonly identityCa: string | undefined;
   readonly identity: string | undefined;
@@ -180,6 +188,7 @@ export function readServiceConfig<const S extends ConfigSpec = Record<never, nev
     natsCreds: read.natsCreds,
     natsCa: read.natsCa,
     natsIdentity: read.natsIdentity,
+    natsPlan: read.natsPlan,
     identityCa: read.identityCa,
     identity: read.identity,
     logLevel: read.logLevel,

@@ -2,6 +2,7 @@
 import "reflect-metadata";
 import { createHash, createPrivateKey, randomBytes, webcrypto } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { join } from "node:path";
 import { BerthError } from "@berth/errors";
 import {
@@ -88,8 +89,17 @@ export class CertificateAuthority {
     return existsSync(pathsIn(directory).key);
   }
 
-  /** @throws INVALID_ARGUMENT for what is no request, or one whose key is another's or of another kind */
-  async issue(requestPem: string, identity: Identity, commonName: string, ttlMs: number): Promise<Issued> {
+  /**
+   * `address`: a host's address or name for the certificate as well, for peers that know no more of each other than that.
+   * @throws INVALID_ARGUMENT for what is no request, or one whose key is another's or of another kind
+   */
+  async issue(
+    requestPem: string,
+    identity: Identity,
+    commonName: string,
+    ttlMs: number,
+    address?: string,
+  ): Promise<Issued> {
     const request = await readRequest(requestPem);
     const issuedAt = Date.now();
     const expiresAt = issuedAt + ttlMs;
@@ -106,7 +116,12 @@ export class CertificateAuthority {
         new BasicConstraintsExtension(false, undefined, true),
         new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
         new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth], true),
-        new SubjectAlternativeNameExtension([{ type: "url", value: identityUri(identity) }]),
+        new SubjectAlternativeNameExtension([
+          { type: "url", value: identityUri(identity) },
+          ...(address === undefined
+            ? []
+            : [{ type: isIP(address) ? ("ip" as const) : ("dns" as const), value: address }]),
+        ]),
         await AuthorityKeyIdentifierExtension.create(this.#certificate.publicKey),
         await SubjectKeyIdentifierExtension.create(request.publicKey),
       ],

@@ -1,5 +1,5 @@
 // What a host does about its identity: open itself to others, join, renew. Each leaves ROOT/identity complete or as it was.
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { BerthError } from "@berth/errors";
 import { CertificateAuthority, createRequest, derOf, fingerprintOf } from "./certificates.ts";
@@ -12,13 +12,24 @@ import {
   identityDirectory,
   identityFile,
   type NodeSettings,
+  natsMoveCredsFile,
+  natsPlanFile,
+  natsRouteSecretFile,
   natsTrustFile,
   portOf,
   readSettings,
   settingsFile,
 } from "./layout.ts";
 import { createNatsKey, credentials, NatsAuthority } from "./nats.ts";
-import { launcherRole, type Membership, type NodeDescription, type RoleRequest } from "./protocol.ts";
+import { modeOf, type NatsPlan, readPlan } from "./plan.ts";
+import {
+  launcherRole,
+  type Membership,
+  type NatsServerSecrets,
+  type NodeDescription,
+  natsRole,
+  type RoleRequest,
+} from "./protocol.ts";
 import { decodeToken } from "./token.ts";
 
 /** ROOT/authority: keys that vouch for everything else, and what the authority's service remembers. */
@@ -53,7 +64,7 @@ async function candidates(services: readonly string[], nodeName: string): Promis
   return Promise.all(
     [...services, launcherRole].map(async (role) => {
       const { keyPem, requestPem } = await createRequest(nodeName);
-      const nats = role === launcherRole ? { seed: "", publicKey: "" } : createNatsKey();
+      const nats = role === launcherRole || role === natsRole ? { seed: "", publicKey: "" } : createNatsKey();
       return { role, request: requestPem, natsKey: nats.publicKey, keyPem, natsSeed: nats.seed };
     }),
   );
@@ -71,20 +82,29 @@ export async function openHost(host: HostDescription, nats: readonly string[], t
   const ownNats = nats.length === 0;
   writeSecret(caFile(root), authority.certificatePem);
   let issuedAt = 0;
-  for (const role of [...host.services, ...(ownNats ? ["nats"] : [])]) {
+  const plan = ownNats ? (readPlan(natsPlanFile(root)) ?? firstPlan(host)) : undefined;
+  const hasServer = modeOf(plan, nodeId) !== "none";
+  for (const role of [...host.services, ...(hasServer ? [natsRole] : [])]) {
     const identity = { cluster: authority.cluster, nodeId, role };
     const { keyPem, requestPem } = await createRequest(nodeName);
-    const issued = await authority.issue(requestPem, identity, nodeName, ttlMs);
+    const issued = await authority.issue(
+      requestPem,
+      identity,
+      nodeName,
+      ttlMs,
+      role === natsRole ? advertise : undefined,
+    );
     // The authority shows its own certificate as well, to hosts that know nothing but its fingerprint.
     const chain = role === "authority" ? authority.certificatePem : "";
     writeSecret(identityFile(root, role), keyPem + issued.certificatePem + chain);
     issuedAt = issued.issuedAt;
-    if (!ownNats || role === "nats") continue;
+    if (!ownNats || role === natsRole) continue;
     const user = createNatsKey();
     const jwt = await trust.userJwt(identity, user.publicKey, issued.expiresAt);
     writeSecret(credsFile(root, role), credentials(jwt, user.seed));
   }
-  if (ownNats) writeSecret(natsTrustFile(root), await trust.trustConfiguration(join(root, "nats/accounts")));
+  if (plan !== undefined) keepPlan(root, plan);
+  if (plan !== undefined && hasServer) keepServerSecrets(root, await serverSecrets(trust, plan, nodeId));
   const settings: NodeSettings = {
     kind: "open",
     cluster: authority.cluster,
@@ -93,7 +113,7 @@ export async function openHost(host: HostDescription, nats: readonly string[], t
     advertise,
     basePort,
     authorities: [hostPort(advertise, portOf("join", basePort))],
-    nats: ownNats ? [`tls://${hostPort(advertise, portOf("nats", basePort))}`] : [...nats],
+    nats: plan === undefined ? [...nats] : plan.servers.map(({ url }) => url),
     ...(ownNats && { natsAccount: trust.account }),
     services: host.services,
   };
@@ -125,7 +145,8 @@ export async function renewHost(host: HostDescription): Promise<Renewed> {
     identity: readFileSync(identityFile(host.root, launcherRole), "utf8"),
     cluster: settings.cluster,
   };
-  const asked = await candidates(host.services, host.nodeName);
+  const hasServer = modeOf(readPlan(natsPlanFile(host.root)), host.nodeId) !== "none";
+  const asked = await candidates(hasServer ? [...host.services, natsRole] : host.services, host.nodeName);
   const body = { clock: Date.now(), node: describe(host), roles: withoutKeys(asked) };
   const membership = await askToRenew(settings.authorities, trust, body);
   return keep(host, membership, asked);
@@ -150,11 +171,47 @@ async function candidatesKept(host: HostDescription): Promise<Candidate[]> {
 
 const joiningFile = (root: string): string => join(identityDirectory(root), "joining.json");
 
-const describe = ({ nodeId, nodeName, site, advertise }: HostDescription): NodeDescription => ({
+/** A word of the authority; an older one than is known here is not kept. */
+export function keepPlan(root: string, plan: NatsPlan): void {
+  const known = readPlan(natsPlanFile(root));
+  if (known === undefined || known.version < plan.version) writeSecret(natsPlanFile(root), JSON.stringify(plan));
+}
+
+/** An engine that was just opened: the server that it has. */
+const firstPlan = ({ nodeId, nodeName, advertise, basePort }: HostDescription): NatsPlan => ({
+  version: 1,
+  servers: [{ ...natsPlace(nodeId, nodeName, advertise, basePort), since: 1 }],
+});
+
+export const natsPlace = (nodeId: string, nodeName: string, advertise: string, basePort: number) => ({
+  nodeId,
+  nodeName,
+  url: `tls://${hostPort(advertise, portOf("nats", basePort))}`,
+  route: hostPort(advertise, portOf("nats-routes", basePort)),
+});
+
+/** How long a host has for moving its streams. It may ask again, ms. */
+const moveMs = 10 * 60_000;
+
+export async function serverSecrets(trust: NatsAuthority, plan: NatsPlan, nodeId: string): Promise<NatsServerSecrets> {
+  const moves = plan.growth?.stage === "moving" && plan.growth.from === nodeId;
+  const move = moves ? await trust.streamCredentials(Date.now() + moveMs) : "";
+  return { trust: await trust.trustConfiguration(), routeSecret: trust.routeSecret, move };
+}
+
+function keepServerSecrets(root: string, { trust, routeSecret, move }: NatsServerSecrets): void {
+  writeSecret(natsTrustFile(root), trust);
+  writeSecret(natsRouteSecretFile(root), routeSecret);
+  if (move !== "") writeSecret(natsMoveCredsFile(root), move);
+  else rmSync(natsMoveCredsFile(root), { force: true });
+}
+
+const describe = ({ nodeId, nodeName, site, advertise, basePort }: HostDescription): NodeDescription => ({
   id: nodeId,
   name: nodeName,
   site,
   advertise,
+  basePort,
 });
 
 const withoutKeys = (asked: readonly Candidate[]): RoleRequest[] =>
@@ -162,7 +219,7 @@ const withoutKeys = (asked: readonly Candidate[]): RoleRequest[] =>
 
 function keep(host: HostDescription, membership: Membership, asked: readonly Candidate[]): Renewed {
   const { root, nodeId, nodeName, advertise, basePort, services } = host;
-  const { cluster, ca, authorities, nats, natsAccount, issuedAt, expiresAt } = membership;
+  const { cluster, ca, authorities, nats, natsAccount, plan, server, issuedAt, expiresAt } = membership;
   writeSecret(caFile(root), ca);
   for (const { role, keyPem, natsSeed } of asked) {
     const given = membership.credentials[role];
@@ -170,6 +227,8 @@ function keep(host: HostDescription, membership: Membership, asked: readonly Can
     writeSecret(identityFile(root, role), keyPem + given.certificate);
     if (given.nats !== "") writeSecret(credsFile(root, role), credentials(given.nats, natsSeed));
   }
+  if (plan !== null) keepPlan(root, plan);
+  if (server !== null) keepServerSecrets(root, server);
   const account = natsAccount === "" ? {} : { natsAccount };
   const common = { cluster, nodeId, nodeName, advertise, basePort, authorities, nats, ...account, services };
   // Last: with it, the host has joined.

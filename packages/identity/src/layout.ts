@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BerthError } from "@berth/errors";
+import { planFile } from "./plan.ts";
 
 /** ROOT/identity/node.json: how this host stands to the others. */
 export interface NodeSettings {
@@ -15,7 +16,7 @@ export interface NodeSettings {
   basePort: number;
   /** "HOST:PORT" of what renews certificates. */
   authorities: string[];
-  /** URLs; empty: the launcher is told which NATS to use (BERTH_NATS_URL). */
+  /** URLs of a NATS that is somebody else's, or the first known of our own (the plan has all of them). */
   nats: string[];
   /** The NATS account of the cluster, where NATS is the cluster's own. */
   natsAccount?: string;
@@ -25,10 +26,11 @@ export interface NodeSettings {
 
 export const defaultBasePort = 7600;
 
-/** What listens where, counted from the base port. Offset 2 is for routes between NATS servers. */
+/** What listens where, counted from the base port. */
 const offsets = {
   join: 0,
   nats: 1,
+  "nats-routes": 2,
   authority: 3,
   "image-store": 4,
   "registry-proxy": 5,
@@ -54,6 +56,11 @@ export const identityFile = (root: string, role: string): string => join(identit
 export const caFile = (root: string): string => join(identityDirectory(root), "ca.pem");
 /** A NATS user's JWT and seed, as the NATS tools write them. */
 export const credsFile = (root: string, role: string): string => join(identityDirectory(root), `${role}.creds`);
+/** What NATS servers show each other beside their certificates, as every service has one of those. */
+export const natsRouteSecretFile = (root: string): string => join(identityDirectory(root), "nats-routes.secret");
+/** Of a user who may do everything with streams: there while a server's streams are moved. */
+export const natsMoveCredsFile = (root: string): string => join(identityDirectory(root), "nats-move.creds");
+export const natsPlanFile = (root: string): string => planFile(identityDirectory(root));
 /** The part of nats-server's configuration that says whom it trusts. */
 export const natsTrustFile = (root: string): string => join(identityDirectory(root), "nats-trust.conf");
 export const settingsFile = (root: string): string => join(identityDirectory(root), "node.json");

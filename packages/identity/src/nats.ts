@@ -1,5 +1,6 @@
 // NATS' decentralised trust (docs.nats.io, "JWT"): an operator vouches for an account, the account for users. A server needs the
 // operator's public word alone, so that users come and go, and servers are added, without a word in anybody's configuration.
+import { createHmac } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BerthError } from "@berth/errors";
@@ -56,8 +57,10 @@ export class NatsAuthority {
   readonly #account: KeyPair;
   readonly #system: KeyPair;
   readonly #name: string;
+  readonly #trustFile: string;
 
-  private constructor(seeds: Seeds, name: string) {
+  private constructor(seeds: Seeds, name: string, trustFile: string) {
+    this.#trustFile = trustFile;
     this.#operator = fromSeed(bytes.encode(seeds.operator));
     this.#account = fromSeed(bytes.encode(seeds.account));
     this.#system = fromSeed(bytes.encode(seeds.system));
@@ -76,7 +79,11 @@ export class NatsAuthority {
       };
       writeSecret(path, JSON.stringify(made));
     }
-    return new NatsAuthority(JSON.parse(readFileSync(path, "utf8")) as Seeds, cluster);
+    return new NatsAuthority(
+      JSON.parse(readFileSync(path, "utf8")) as Seeds,
+      cluster,
+      join(directory, "nats-trust.conf"),
+    );
   }
 
   /** The account's public key: JetStream keeps its streams below a directory of this name. */
@@ -108,13 +115,32 @@ export class NatsAuthority {
     return text.decode(fmtCreds(jwt, user));
   }
 
-  /** The part of a server's configuration that says whom it trusts; `directory`: where it keeps what it learns of accounts. */
-  async trustConfiguration(directory: string): Promise<string> {
+  /** A user who may do everything in the account: for changes of all streams, a moment each. */
+  async streamCredentials(expiresAt: number): Promise<string> {
+    const user = createUser();
+    const jwt = await encodeUser("streams", user, this.#account, {}, { exp: Math.floor(expiresAt / 1000) });
+    return text.decode(fmtCreds(jwt, user));
+  }
+
+  /** What NATS servers show each other. Whoever has the operator's key has it too. */
+  get routeSecret(): string {
+    return createHmac("sha256", this.#operator.getSeed()).update("routes").digest("base64url");
+  }
+
+  /**
+   * The part of a server's configuration that says whom it trusts. Always the same words: a server takes no other operator while it
+   * runs, though the same one may have signed itself anew.
+   */
+  async trustConfiguration(): Promise<string> {
+    if (!existsSync(this.#trustFile)) writeSecret(this.#trustFile, await this.#composeTrust());
+    return readFileSync(this.#trustFile, "utf8");
+  }
+
+  async #composeTrust(): Promise<string> {
     const operator = await encodeOperator(this.#name, this.#operator, { system_account: this.#system.getPublicKey() });
     const system = await encodeAccount("SYS", this.#system, { limits: unlimited }, { signer: this.#operator });
     return `operator: ${operator}
 system_account: ${this.#system.getPublicKey()}
-resolver { type: full, dir: "${directory}", allow_delete: false, interval: "2m" }
 resolver_preload {
   ${this.#system.getPublicKey()}: ${system}
   ${this.account}: ${await this.accountJwt()}

@@ -1,7 +1,10 @@
 // What a host and the authority say to each other: JSON over HTTPS, since the launcher's helper speaks nothing else and a host that
 // joins has no certificate yet. POST /join on a connection that pins the authority's certificate; POST /renew on one by mutual TLS.
 import { BerthError } from "@berth/errors";
+import type { NatsPlan } from "./plan.ts";
 
+/** Of a NATS server, which no service is. */
+export const natsRole = "nats";
 /** What renews a host's certificates; it has one of its own. */
 export const launcherRole = "launcher";
 /**
@@ -27,6 +30,7 @@ export interface NodeDescription {
   name: string;
   site: string;
   advertise: string;
+  basePort: number;
 }
 
 export interface RenewRequest {
@@ -46,6 +50,15 @@ export interface Credential {
   nats: string;
 }
 
+/** What a host needs beside its certificate to run one of the cluster's NATS servers. */
+export interface NatsServerSecrets {
+  /** Part of the server's configuration. */
+  trust: string;
+  routeSecret: string;
+  /** Credentials for moving its streams into a cluster; empty when there is nothing to move. */
+  move: string;
+}
+
 export interface Membership {
   cluster: string;
   /** The authority's certificate, PEM. */
@@ -53,6 +66,10 @@ export interface Membership {
   authorities: string[];
   nats: string[];
   natsAccount: string;
+  /** Which hosts run NATS; null where it is somebody else's. */
+  plan: NatsPlan | null;
+  /** For a host that runs a NATS server. */
+  server: NatsServerSecrets | null;
   credentials: Record<string, Credential>;
   /** ms since the epoch, of the authority's clock */
   issuedAt: number;
@@ -88,9 +105,16 @@ function readRole(value: unknown): RoleRequest {
 }
 
 function readNode(value: unknown): NodeDescription {
-  const { id, name, site, advertise } = asObject(value, "node");
+  const { id, name, site, advertise, basePort } = asObject(value, "node");
+  if (!Number.isInteger(basePort) || Number(basePort) < 1 || Number(basePort) > 65_535) throw bad("node.basePort");
   if (typeof advertise !== "string" || !/^[\w.:-]{1,255}$/.test(advertise)) throw bad("node.advertise");
-  return { id: word(id, "node.id", 64), name: nodeName(name), site: word(site, "node.site", 64), advertise };
+  return {
+    id: word(id, "node.id", 64),
+    name: nodeName(name),
+    site: word(site, "node.site", 64),
+    advertise,
+    basePort: Number(basePort),
+  };
 }
 
 /** A host name's length is what X.509 allows a common name. */

@@ -41,7 +41,7 @@ export class SecureNats {
     const nats = new SecureNats(dir, `127.0.0.1:${port}`, authority);
     const { trust, caFile } = nats;
     const trustFile = join(dir, "trust.conf");
-    writeFileSync(trustFile, await trust.trustConfiguration(join(dir, "accounts")));
+    writeFileSync(trustFile, await trust.trustConfiguration());
     const place = { host: "127.0.0.1", port, url: `tls://127.0.0.1:${port}`, account: trust.account };
     const files = { identityFile: await nats.certificate(role), caFile, trustFile };
     const { configFile } = prepareSharedNats(join(dir, "nats"), { ...place, ...files });

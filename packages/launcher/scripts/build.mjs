@@ -11,7 +11,7 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
 
 const entries = [
   ...readdirSync(join(root, "services")).map((name) => join(root, "services", name)),
-  ...["launcher", "identity", "cli"].map((name) => join(root, "packages", name)),
+  ...["launcher", "identity", "bus", "cli"].map((name) => join(root, "packages", name)),
 ].filter((directory) => existsSync(join(directory, "src/main.ts")));
 /** Packages for others to use. */
 const libraries = [join(root, "packages/client")];

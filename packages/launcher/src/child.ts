@@ -6,7 +6,8 @@ export interface ChildSpec {
   name: string;
   command: string;
   args: readonly string[];
-  env: NodeJS.ProcessEnv;
+  /** Asked for at each start. */
+  env: () => NodeJS.ProcessEnv;
   /** How long it may take to stop after SIGTERM before SIGKILL, ms. */
   graceMs: number;
 }
@@ -123,7 +124,7 @@ export class Child {
     return {
       // Standard input is a pipe that only the launcher holds: its end tells the child that the launcher is gone.
       stdio: ["pipe", verbose ? "pipe" : log, verbose ? "pipe" : log],
-      env: this.#spec.env,
+      env: this.#spec.env(),
       // A session of its own: Ctrl-C is for the launcher, which stops its children in order.
       detached: true,
     };

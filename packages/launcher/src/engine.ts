@@ -9,7 +9,8 @@ import { HostIdentity, type NodeNames, servicesOf } from "./identity.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";
 import { LogDirectory } from "./logs.ts";
 import { acquireNatsServer } from "./nats/acquire.ts";
-import { answers, type NatsAccess, natsEnvironment, prepareNats, prepareSharedNats } from "./nats/server.ts";
+import { type KeeperParts, NatsKeeper } from "./nats/keeper.ts";
+import { answers, type NatsAccess, natsEnvironment, prepareNats } from "./nats/server.ts";
 import type { LauncherOptions } from "./options.ts";
 import { mainOf, projectDir, type ServiceSpec } from "./services.ts";
 import { endLeftovers, StateFile } from "./state.ts";
@@ -19,6 +20,11 @@ export interface Reporter {
   say(line: string): void;
   warn(line: string): void;
   output?: ((service: string, text: string) => void) | undefined;
+}
+
+/** Where services find NATS; servers may come and go while they run. */
+interface NatsSource extends Omit<NatsAccess, "url"> {
+  url(): string;
 }
 
 const natsName = "nats";
@@ -40,6 +46,7 @@ export class Engine {
   /** The pid that was last seen serving, by name. */
   readonly #serving = new Map<string, number>();
   #identity: HostIdentity | undefined;
+  #keeper: NatsKeeper | undefined;
   #services: readonly ServiceSpec[] = [];
   #ready = false;
   #stopping: Promise<void> | undefined;
@@ -114,18 +121,20 @@ export class Engine {
     for (const { name, nodeFlags } of this.#services) {
       this.#checks.set(name, () => this.#isServing(name));
       const own = this.#identity?.environment(name, runDir);
-      this.#run(name, process.execPath, [...nodeFlags, mainOf(name)], { ...env, ...own });
+      const started = () => ({ ...env, BERTH_NATS_URL: nats.url(), ...own });
+      this.#run(name, process.execPath, [...nodeFlags, mainOf(name)], started);
     }
     await this.#untilHealthy();
     this.#ready = true;
     this.#state.setReady();
     // Services see their new certificates by themselves.
-    const renewed = () => this.#children.find(({ name }) => name === natsName)?.signal("SIGHUP");
-    this.#identity?.keepFresh(renewed, warn);
+    this.#identity?.keepFresh(() => this.#keeper?.reload(), warn);
+    this.#keeper?.follow();
   }
 
   async #stop(): Promise<void> {
     this.#identity?.stop();
+    await this.#keeper?.stop();
     for (const child of [...this.#children].reverse()) await child.stop();
     this.#state?.remove();
     this.#logs?.close();
@@ -138,27 +147,44 @@ export class Engine {
     throw new BerthError("NOT_FOUND", `not built: ${missing.join(", ")} (npm run build makes services/*/dist/main.js)`);
   }
 
-  async #startNats(): Promise<NatsAccess> {
+  async #startNats(): Promise<NatsSource> {
     const url = process.env["BERTH_NATS_URL"];
     if (url) {
       const { BERTH_NATS_USER: user = "", BERTH_NATS_PASSWORD_FILE: passwordFile = "" } = process.env;
-      return { url, user, passwordFile };
+      return { url: () => url, user, passwordFile };
     }
-    if (this.#identity?.settings.kind === "joined") {
-      return { url: this.#identity.settings.nats.join(","), user: "", passwordFile: "" };
+    const { root } = this.#options;
+    const acquire = () => acquireNatsServer(undefined, (line) => this.#reporter.say(line));
+    const identity = this.#identity;
+    if (identity === undefined) {
+      const setup = await prepareNats(join(root, "nats"));
+      // The services see the end of their standard input when this process is killed; nats-server has to be told by the kernel.
+      const args = ["--pdeathsig", "TERM", "--", await acquire(), "-c", setup.configFile];
+      this.#runNats("setpriv", args, natsEnvironment(), () => answers(setup.port, setup.host));
+      return { ...setup, url: () => setup.url };
     }
-    const binary = await acquireNatsServer(undefined, (line) => this.#reporter.say(line));
-    const directory = join(this.#options.root, "nats");
-    const shared = this.#identity?.nats;
-    const setup = shared === undefined ? await prepareNats(directory) : prepareSharedNats(directory, shared);
-    this.#checks.set(natsName, () => answers(setup.port, setup.host));
-    // The services see the end of their standard input when this process is killed; nats-server has to be told by the kernel.
-    const args = ["--pdeathsig", "TERM", "--", binary, "-c", setup.configFile];
-    this.#run(natsName, "setpriv", args, natsEnvironment());
-    return setup;
+    const retire = (child: Child) => this.#retire(child);
+    const run: KeeperParts["run"] = (...how) => this.#runNats(...how);
+    this.#keeper = new NatsKeeper({ root, identity, acquire, run, retire, ...this.#reporter });
+    await this.#keeper.start();
+    return { url: () => identity.natsUrls.join(","), user: "", passwordFile: "" };
   }
 
-  #run(name: string, command: string, args: readonly string[], env: NodeJS.ProcessEnv): Child {
+  #runNats(...[command, args, env, check]: Parameters<KeeperParts["run"]>): Child {
+    this.#checks.set(natsName, check);
+    const child = this.#run(natsName, command, args, () => env);
+    // Stopped after the services, whenever it was started.
+    this.#children.unshift(this.#children.pop() ?? child);
+    return child;
+  }
+
+  async #retire(child: Child): Promise<void> {
+    this.#children.splice(this.#children.indexOf(child), 1);
+    this.#serving.delete(child.name);
+    await child.stop();
+  }
+
+  #run(name: string, command: string, args: readonly string[], env: () => NodeJS.ProcessEnv): Child {
     if (this.#logs === undefined) throw new TypeError("no log directory yet");
     const child = new Child({ name, command, args, env, graceMs: serviceGraceMs }, this.#logs, this.#childEvents());
     this.#children.push(child);
@@ -188,7 +214,7 @@ export class Engine {
     };
   }
 
-  #environment({ url, user, passwordFile }: NatsAccess, { nodeId, nodeName }: NodeNames): NodeJS.ProcessEnv {
+  #environment({ user, passwordFile }: NatsSource, { nodeId, nodeName }: NodeNames): NodeJS.ProcessEnv {
     const { root, runDir, hosts } = this.#options;
     // A token is the launcher's business alone.
     const { BERTH_JOIN: _, ...inherited } = process.env;
@@ -200,7 +226,6 @@ export class Engine {
       BERTH_NODE_ID: nodeId,
       BERTH_HOST_ID: process.env["BERTH_HOST_ID"] || keptId(join(runDir, "host-id")),
       BERTH_NODE_NAME: nodeName,
-      BERTH_NATS_URL: url,
       BERTH_NATS_USER: user,
       BERTH_NATS_PASSWORD_FILE: passwordFile,
       BERTH_LAUNCHER_PIPE: "0",

@@ -13,11 +13,14 @@ import {
   identityFile,
   listens,
   type NodeSettings,
+  natsPlanFile,
+  natsRouteSecretFile,
   natsTrustFile,
   portOf,
   readSettings,
 } from "@berth/identity/layout";
-import type { SharedNats } from "./nats/server.ts";
+import { modeOf, type NatsPlan, peersOf, readPlan, serverNameOf } from "@berth/identity/plan";
+import type { NatsMember, SharedNats } from "./nats/shared.ts";
 import type { LauncherOptions } from "./options.ts";
 import { allServices, authorityService, joinedServices, projectDir, type ServiceSpec } from "./services.ts";
 
@@ -135,7 +138,13 @@ export class HostIdentity {
       BERTH_IDENTITY: identity,
       BERTH_IDENTITY_CA: ca,
       ...(this.hasOwnNats && nats),
+      // One of them is enough to hear what the authority says.
+      ...(this.hasOwnNats && service === this.#listener() && { BERTH_NATS_PLAN: natsPlanFile(this.#root) }),
     };
+  }
+
+  #listener(): string | undefined {
+    return this.settings.services.find((service) => service !== authorityService.name);
   }
 
   /** NATS is the cluster's own: its users have credentials of the authority. */
@@ -143,13 +152,38 @@ export class HostIdentity {
     return this.settings.natsAccount !== undefined;
   }
 
-  /** The cluster's NATS server, where it is to run on this host. */
-  get nats(): SharedNats | undefined {
-    const { kind, natsAccount: account, advertise: host, basePort, nats } = this.settings;
-    const [url] = nats;
-    if (kind !== "open" || account === undefined || url === undefined) return undefined;
+  /** Where the cluster's NATS servers are, by the newest word that was heard. */
+  get natsUrls(): string[] {
+    return readPlan(natsPlanFile(this.#root))?.servers.map(({ url }) => url) ?? this.settings.nats;
+  }
+
+  /** The cluster's NATS server on this host, as the plan wants it. */
+  sharedNats(plan: NatsPlan): SharedNats {
+    const { natsAccount: account = "", advertise: host, basePort, nodeId, cluster } = this.settings;
     const files = { identityFile: identityFile(this.#root, "nats"), caFile: caFile(this.#root) };
-    return { host, port: portOf("nats", basePort), url, account, trustFile: natsTrustFile(this.#root), ...files };
+    const port = portOf("nats", basePort);
+    const own = plan.servers.find((server) => server.nodeId === nodeId);
+    const alone = {
+      host,
+      port,
+      url: `tls://${hostPort(host, port)}`,
+      account,
+      trustFile: natsTrustFile(this.#root),
+      ...files,
+    };
+    if (own === undefined || modeOf(plan, nodeId) !== "member") return alone;
+    const peers = peersOf(plan, nodeId);
+    const member: NatsMember = {
+      cluster,
+      serverName: serverNameOf(own),
+      since: own.since,
+      routePort: portOf("nats-routes", basePort),
+      routes: peers.map(({ route }) => route),
+      clients: peers.map(({ url }) => url.replace("tls://", "")),
+      secretFile: natsRouteSecretFile(this.#root),
+      settled: plan.growth === undefined,
+    };
+    return { ...alone, member };
   }
 
   /** Renews in time, again and again; `renewed` is called after each. */
@@ -174,7 +208,11 @@ export class HostIdentity {
   }
 
   async #renew(): Promise<void> {
-    if (this.#renewAt > Date.now()) return;
+    if (this.#renewAt <= Date.now()) await this.renewNow();
+  }
+
+  /** @throws as {@link HostIdentity.establish} */
+  async renewNow(): Promise<void> {
     const { services, advertise, basePort, kind } = this.settings;
     const host = { root: this.#root, ...this.#names, advertise, basePort, services };
     this.#renewAt = await runHelper(host, kind === "open" ? openTask() : { do: "renew" });

@@ -1,12 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { Socket } from "node:net";
-import { type Bus, connectBus, type Load, type Role } from "@berth/bus";
+import { type Bus, connectBus, type News, type Role } from "@berth/bus";
 import type { CommonConfig } from "@berth/config";
 import { errorMessage, isBerthError } from "@berth/errors";
 import { inboxPrefix } from "@berth/identity/permissions";
 import { identityIn } from "@berth/identity/uri";
 import { createLogger, type Logger } from "@berth/log";
 import { type Clients, createClients } from "./client/clients.ts";
+import { followNatsPlan } from "./nats-plan.ts";
 import { restWhenIdle } from "./rest.ts";
 import { createRpcServer, type RpcServer } from "./server/server.ts";
 
@@ -16,7 +17,7 @@ export interface ServiceContext {
   bus: Bus;
   clients: Clients;
   /** What is told of this instance at each beat, where its role has it; and who wants to know when it changes. */
-  load?: { read(): Load; onChange(listener: () => void): void };
+  news?: { read(): News; onChange(listener: () => void): void };
   /** Ends what the service began, newest first. The bus is still there, and is drained after it. */
   close?(): Promise<void>;
 }
@@ -53,6 +54,7 @@ export async function createServiceContext(config: CommonConfig, signal: AbortSi
     bus.drain().catch((error: unknown) => log.warn({ err: error }, "NATS was not left in order"));
   };
   signal.addEventListener("abort", close, { once: true });
+  if (config.natsPlan !== undefined) followNatsPlan(bus, config.natsPlan, log);
   return { log, bus, clients };
 }
 
@@ -123,9 +125,9 @@ async function live<Config extends CommonConfig, Context extends ServiceContext>
         version,
         startedAt: new Date().toISOString(),
       },
-      context.load?.read,
+      context.news?.read,
     );
-    context.load?.onChange(() => presence.changed());
+    context.news?.onChange(() => presence.changed());
     const stopResting = restWhenIdle();
     await aborted(signal);
     stopResting();

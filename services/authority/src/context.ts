@@ -7,14 +7,18 @@ import {
   caFile,
   fingerprintOfAuthority,
   identityFile,
+  keepPlan,
   NatsAuthority,
+  natsPlanFile,
   portOf,
+  readPlan,
   readSettings,
 } from "@berth/identity";
 import { createServiceContext, type ServiceContext } from "@berth/rpc";
 import { openStore } from "@berth/store";
 import type { AuthorityConfig } from "./config.ts";
 import { type Announcer, Membership } from "./domain/membership.ts";
+import { NatsServers } from "./domain/nats-servers.ts";
 import { Tokens } from "./domain/tokens.ts";
 import { JoinListener } from "./http/listener.ts";
 import { levelRecords } from "./store/records.ts";
@@ -22,6 +26,8 @@ import { levelRecords } from "./store/records.ts";
 export interface AuthorityContext extends ServiceContext {
   tokens: Tokens;
   membership: Membership;
+  /** Undefined where NATS is somebody else's. */
+  natsServers: NatsServers | undefined;
 }
 
 /** A user of NATS' system account is made for each word to the servers; it is good for this long, ms. */
@@ -57,9 +63,43 @@ export async function createContext(config: AuthorityConfig, signal: AbortSignal
   };
   const isHeard = (nodeId: string) =>
     roles.some((role) => bus.instances(role).some((instance) => instance.nodeId === nodeId));
-  const parts = { records, tokens, certificates, nats, settings, ttlMs: certificateTtl, announcer, isHeard };
+  let changed: (() => void) | undefined;
+  const servers = await natsServers();
+  const parts = {
+    records,
+    tokens,
+    certificates,
+    nats,
+    settings,
+    ttlMs: certificateTtl,
+    announcer,
+    isHeard,
+    plan: () => servers?.plan,
+  };
   const membership = new Membership(parts, known.members);
+
+  async function natsServers(): Promise<NatsServers | undefined> {
+    const kept = readPlan(natsPlanFile(root));
+    const plan = known.plan ?? kept;
+    if (settings?.natsAccount === undefined || plan === undefined) return undefined;
+    keepPlan(root, plan);
+    return new NatsServers({
+      plan,
+      keep: async (next) => {
+        await records.putPlan(next);
+        keepPlan(root, next);
+      },
+      announce: () => changed?.(),
+      servers: bus.servers,
+      nats,
+      members: () => membership.list(),
+      isHeard,
+      log,
+    });
+  }
+
   await membership.adoptSelf(site);
+  servers?.resume();
   membership.announceAll();
   const stopListening = bus.onConnected((connected) => {
     if (connected) membership.announceAll();
@@ -76,6 +116,13 @@ export async function createContext(config: AuthorityConfig, signal: AbortSignal
     ...service,
     tokens,
     membership,
+    natsServers: servers,
+    news: {
+      read: () => (servers === undefined ? {} : { nats: servers.plan }),
+      onChange: (listener) => {
+        changed = listener;
+      },
+    },
     async close() {
       stopListening();
       await listener.close();

@@ -80,7 +80,10 @@ async function open(): Promise<void> {
     },
   };
   const parts = { records, tokens, certificates, nats, settings, ttlMs: hourMs, announcer };
-  membership = new Membership({ ...parts, isHeard: (nodeId) => heard.has(nodeId) }, known.members);
+  membership = new Membership(
+    { ...parts, isHeard: (nodeId) => heard.has(nodeId), plan: () => undefined },
+    known.members,
+  );
   await membership.adoptSelf("default");
   const files = { identityFile: join(dir, "identity.pem"), caFile: join(dir, "authority/ca.pem") };
   listener = await JoinListener.open({ membership, host: "127.0.0.1", port, ...files, log });
@@ -119,7 +122,7 @@ async function asking(text: string, id: string, services = ["supervisor"], name 
     }),
   );
   const { id: tokenId, secret } = decodeToken(text);
-  const node = { id, name, site: "default", advertise: "10.0.0.2" };
+  const node = { id, name, site: "default", advertise: "10.0.0.2", basePort: 7600 };
   return { body: { clock: Date.now(), node, roles, token: { id: tokenId, secret } }, keys };
 }
 

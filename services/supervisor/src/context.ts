@@ -113,7 +113,7 @@ export async function createContext(
     await plugins.close();
     await store.close();
   };
-  return { ...base, engine, load: loadSource(parts.registry), close };
+  return { ...base, engine, news: loadSource(parts.registry), close };
 }
 
 /** Ids of the built-in networks are made once and kept. */

@@ -1,9 +1,3 @@
 export { acquireNatsServer, defaultCacheDir } from "./acquire.ts";
-export {
-  type NatsServer,
-  type NatsServerOptions,
-  prepareNats,
-  prepareSharedNats,
-  type SharedNats,
-  startNatsServer,
-} from "./server.ts";
+export { type NatsServer, type NatsServerOptions, prepareNats, startNatsServer } from "./server.ts";
+export { type NatsMember, prepareSharedNats, type SharedNats } from "./shared.ts";

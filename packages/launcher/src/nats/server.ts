@@ -36,37 +36,6 @@ export interface NatsServer extends NatsAccess {
 
 const user = "berth";
 
-/** A server that other hosts use: mutual TLS, and users with a JWT each (packages/identity). */
-export interface SharedNats {
-  host: string;
-  port: number;
-  url: string;
-  /** PEM: key and certificate. */
-  identityFile: string;
-  caFile: string;
-  /** Whom it trusts, as a part of its configuration. */
-  trustFile: string;
-  /** Public key of the account that has the streams. */
-  account: string;
-}
-
-/** Writes the configuration of a server for other hosts. What an engine stored before it was opened to them is kept. */
-export function prepareSharedNats(directory: string, shared: SharedNats): NatsSetup {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const { host, port, url, account } = shared;
-  adoptStreams(join(directory, "store/jetstream"), account);
-  const configFile = join(directory, "nats-server.conf");
-  writeDurably(configFile, sharedConfiguration(directory, shared));
-  return { url, user: "", passwordFile: "", host, port, configFile };
-}
-
-/** JetStream keeps an account's streams below the account's name; without accounts there is a nameless one. */
-function adoptStreams(store: string, account: string): void {
-  const nameless = join(store, "$G");
-  const named = join(store, account);
-  if (existsSync(nameless) && !existsSync(named)) renameSync(nameless, named);
-}
-
 /** Writes the configuration. Port and password are chosen at the first start and kept. */
 export async function prepareNats(directory: string): Promise<NatsSetup> {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -115,25 +84,19 @@ export function natsEnvironment(): NodeJS.ProcessEnv {
 
 function configuration(directory: string, port: number, password: string): string {
   // The password is base64url: no character of it needs quoting.
-  return `${common(directory, "127.0.0.1", port)}authorization { user: ${user}, password: "${password}" }
+  return `${serverBasics(join(directory, "store"), "127.0.0.1", port, "berth")}authorization { user: ${user}, password: "${password}" }
 `;
 }
 
-function sharedConfiguration(directory: string, { host, port, identityFile, caFile, trustFile }: SharedNats): string {
-  const tls = `cert_file: "${identityFile}", key_file: "${identityFile}", ca_file: "${caFile}", verify: true, timeout: 5`;
-  return `${common(directory, host, port)}tls { ${tls} }
-${readFileSync(trustFile, "utf8")}`;
-}
-
-function common(directory: string, host: string, port: number): string {
+export function serverBasics(store: string, host: string, port: number, name: string): string {
   return `# Written by Berth's launcher at each start.
-server_name: berth
+server_name: ${name}
 host: "${host}"
 port: ${port}
 max_payload: 1MB
 write_deadline: "5s"
 jetstream {
-  store_dir: "${directory}/store"
+  store_dir: "${store}"
   # An event that was acknowledged outlives a power cut.
   sync_interval: always
   max_memory_store: 16MB
@@ -149,12 +112,12 @@ function kept(file: string, fresh: string | (() => string)): string {
   return value;
 }
 
-function writeDurably(file: string, text: string): void {
+export function writeDurably(file: string, text: string): void {
   writeFileSync(`${file}.new`, text, { mode: 0o600, flush: true });
   renameSync(`${file}.new`, file);
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);
@@ -169,7 +132,7 @@ function freePort(): Promise<number> {
 
 const startDeadlineMs = 15_000;
 
-async function waitForPort(port: number, gone: () => boolean): Promise<void> {
+export async function waitForPort(port: number, gone: () => boolean): Promise<void> {
   const deadline = performance.now() + startDeadlineMs;
   while (!(await answers(port))) {
     if (gone())

@@ -9,10 +9,14 @@ import {
   launcherTtlMs,
   type Membership as MembershipAnswer,
   maxClockSkewMs,
+  modeOf,
   type NatsAuthority,
+  type NatsPlan,
   type NodeSettings,
+  natsRole,
   type RenewRequest,
   type Revocations,
+  serverSecrets,
 } from "@berth/identity";
 import type { MemberRecord, Records } from "./records.ts";
 import { joinableRoles, type Tokens } from "./tokens.ts";
@@ -33,6 +37,8 @@ export interface MembershipParts {
   settings: NodeSettings;
   ttlMs: number;
   announcer: Announcer;
+  /** Which nodes run NATS; undefined where it is somebody else's. */
+  plan(): NatsPlan | undefined;
   /** Whether services of a node announce themselves now. */
   isHeard(nodeId: string): boolean;
 }
@@ -57,7 +63,7 @@ export class Membership {
 
   /** This host is a member without having joined. */
   async adoptSelf(site: string): Promise<void> {
-    const { nodeId, nodeName, advertise, services } = this.#parts.settings;
+    const { nodeId, nodeName, advertise, basePort, services } = this.#parts.settings;
     const known = this.#known.get(nodeId);
     const times = { joinedAt: known?.joinedAt ?? Date.now(), expiresAt: Date.now() + this.#parts.ttlMs };
     await this.#put({
@@ -66,6 +72,7 @@ export class Membership {
         name: nodeName,
         site,
         address: advertise,
+        basePort,
         roles: [...services],
         services: [...services],
         natsKeys: {},
@@ -124,7 +131,9 @@ export class Membership {
       checkClock(request.clock);
       this.#checkTwin(request.node, known);
       this.#checkPlace(request);
-      checkRoles(servicesOf(request), known.roles, `the token by which ${known.name} joined`);
+      const isServer = modeOf(this.#parts.plan(), known.nodeId) !== "none";
+      const allowed = isServer ? [...known.roles, natsRole] : known.roles;
+      checkRoles(servicesOf(request), allowed, `the token by which ${known.name} joined`);
       const answer = await this.#issue(request);
       await this.#put(this.#describe(request, answer, known));
       return answer;
@@ -188,7 +197,9 @@ export class Membership {
     for (const { role, request, natsKey } of roles) {
       const identity = { cluster, nodeId: node.id, role };
       const lifetime = role === launcherRole ? launcherTtlMs : ttlMs;
-      const issued = await certificates.issue(request, identity, node.name, lifetime);
+      // NATS servers look for each other by address.
+      const address = role === natsRole ? node.advertise : undefined;
+      const issued = await certificates.issue(request, identity, node.name, lifetime, address);
       const user =
         natsKey === "" || settings.natsAccount === undefined
           ? ""
@@ -196,11 +207,15 @@ export class Membership {
       credentials[role] = { certificate: issued.certificatePem, nats: user };
     }
     const { authorities, natsAccount = "" } = settings;
+    const plan = this.#parts.plan();
+    const isServer = roles.some(({ role }) => role === natsRole);
     return {
       cluster,
       ca: certificates.certificatePem,
       authorities,
-      nats: settings.nats,
+      nats: plan === undefined ? settings.nats : plan.servers.map(({ url }) => url),
+      plan: plan ?? null,
+      server: plan !== undefined && isServer ? await serverSecrets(nats, plan, node.id) : null,
       natsAccount,
       credentials,
       ...times,
@@ -219,8 +234,9 @@ export class Membership {
       name: node.name,
       site: node.site,
       address: node.advertise,
+      basePort: node.basePort,
       roles: before.roles,
-      services: servicesOf({ roles }),
+      services: servicesOf({ roles }).filter((role) => role !== natsRole),
       joinedAt: before.joinedAt,
       expiresAt,
       natsKeys: Object.fromEntries([...live, ...given]),
@@ -256,7 +272,7 @@ const servicesOf = ({ roles }: Pick<RenewRequest, "roles">): string[] =>
   roles.map(({ role }) => role).filter((role) => role !== launcherRole);
 
 function checkRoles(asked: readonly string[], allowed: readonly string[], by: string): void {
-  const unknown = asked.find((role) => !joinableRoles.includes(role));
+  const unknown = asked.find((role) => !joinableRoles.includes(role) && !allowed.includes(role));
   if (unknown !== undefined) throw new BerthError("INVALID_ARGUMENT", `a host that joins can't run the ${unknown}`);
   const denied = asked.filter((role) => !allowed.includes(role));
   if (denied.length === 0) return;

@@ -1,3 +1,5 @@
+import type { NatsPlan } from "@berth/identity";
+
 /** A token as it is kept: its secret's hash alone. Times are ms since the epoch. */
 export interface TokenRecord {
   id: string;
@@ -16,6 +18,8 @@ export interface MemberRecord {
   name: string;
   site: string;
   address: string;
+  /** First of the ports at which other hosts reach it. */
+  basePort: number;
   /** Services that it may run. */
   roles: string[];
   /** Services that it last had certificates for. */
@@ -33,6 +37,8 @@ export interface MemberRecord {
 export interface State {
   tokens: TokenRecord[];
   members: MemberRecord[];
+  /** Undefined before the first change. */
+  plan: NatsPlan | undefined;
 }
 
 /** What the authority remembers. Each change is on the disk before it resolves. */
@@ -40,6 +46,7 @@ export interface Records {
   load(): Promise<State>;
   putToken(token: TokenRecord): Promise<void>;
   deleteToken(id: string): Promise<void>;
+  putPlan(plan: NatsPlan): Promise<void>;
   putMember(member: MemberRecord): Promise<void>;
   /** A join: both or neither. */
   putUse(token: TokenRecord, member: MemberRecord): Promise<void>;

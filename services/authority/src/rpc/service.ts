@@ -1,6 +1,8 @@
 import type { AuthorityDefinition } from "@berth/api/authority";
+import { BerthError } from "@berth/errors";
 import type { Implementation } from "@berth/rpc";
 import type { Membership } from "../domain/membership.ts";
+import type { NatsServers } from "../domain/nats-servers.ts";
 import type { MemberRecord, TokenRecord } from "../domain/records.ts";
 import { type Tokens, usesLeft } from "../domain/tokens.ts";
 
@@ -8,9 +10,11 @@ import { type Tokens, usesLeft } from "../domain/tokens.ts";
 export function authorityService({
   tokens,
   membership,
+  natsServers,
 }: {
   tokens: Tokens;
   membership: Membership;
+  natsServers: NatsServers | undefined;
 }): Implementation<typeof AuthorityDefinition> {
   return {
     async createToken({ roles, ttlSeconds, uses }) {
@@ -29,6 +33,14 @@ export function authorityService({
     },
     async revokeMember({ node }) {
       return { member: encodeMember(await membership.revoke(node)) };
+    },
+    async changeNatsServers({ promote, demote, force }) {
+      if (natsServers === undefined)
+        throw new BerthError("CONFLICT", "this engine uses a NATS that is not its own (BERTH_NATS_URL)");
+      if ((promote.length === 0) === (demote.length === 0))
+        throw new BerthError("INVALID_ARGUMENT", "expected nodes to promote, or nodes to demote");
+      const plan = await (promote.length > 0 ? natsServers.promote(promote) : natsServers.demote(demote, force));
+      return { nodes: plan.servers.map(({ nodeName }) => nodeName) };
     },
   };
 }

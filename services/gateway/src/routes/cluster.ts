@@ -2,10 +2,14 @@ import { BerthError } from "@berth/errors";
 import { sendEmpty, sendJson } from "../http/answer.ts";
 import { readJson } from "../http/body.ts";
 import type { Api } from "../http/server.ts";
-import { int, int64, list, struct, text } from "../json/decode.ts";
+import { flag, int, int64, list, struct, text } from "../json/decode.ts";
 import type { Authority, Member, Token } from "../rpc/types.ts";
 
 const tokenRequest = struct("cluster.TokenRequest", { Roles: list(text), TTLSeconds: int64, Uses: int });
+
+const natsRequest = struct("cluster.NatsServers", { Promote: list(text), Demote: list(text), Force: flag });
+/** The authority gives up earlier, and says why. */
+const natsChangeMs = 10 * 60_000;
 
 /**
  * Who belongs to the cluster, for `berth node token` and `berth node revoke`. These paths are ours: Docker has none for them.
@@ -38,6 +42,12 @@ export function clusterRoutes(api: Api, authority: Authority | undefined): void 
   api.on("POST", "/berth/members/{name}/revoke", async ({ name, res, signal }) => {
     const { member } = await open().revokeMember({ node: name }, { signal });
     sendJson(res, 200, memberJson(member as Member));
+  });
+  api.on("POST", "/berth/nats-servers", async ({ req, res, signal }) => {
+    const { Promote, Demote, Force = false } = await readJson(req, natsRequest);
+    const asked = { promote: Promote ?? [], demote: Demote ?? [], force: Force };
+    const { nodes } = await open().changeNatsServers(asked, { signal, timeoutMs: natsChangeMs });
+    sendJson(res, 200, { Nodes: nodes });
   });
 }
 

@@ -5,7 +5,7 @@ import type { Resources } from "./model.ts";
 /** For who places new containers: told at each beat, and soon after a container came. */
 export function loadSource(registry: Registry) {
   return {
-    read: () => loadOf(registry),
+    read: () => ({ load: loadOf(registry) }),
     onChange: (listener: () => void) => {
       registry.added = listener;
     },

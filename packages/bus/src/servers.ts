@@ -1,0 +1,171 @@
+import { BerthError, errorMessage } from "@berth/errors";
+import { type JetStreamManager, jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
+import { credsAuthenticator, type NatsConnection } from "@nats-io/transport-node";
+import { type ConnectionOptions, dial, sleep } from "./connection.ts";
+
+/** A server of the cluster's own NATS, as it says itself. */
+export interface ServerState {
+  name: string;
+  /** Of the group that knows where streams are; undefined for a server on its own. */
+  group?: { leader: string | undefined; peers: { name: string; current: boolean; offline: boolean }[] };
+}
+
+/** Where a stream is. */
+export interface StreamPlace {
+  leader: string | undefined;
+  followers: { name: string; current: boolean; offline: boolean }[];
+}
+
+/**
+ * What is done with NATS servers and with streams as a whole. `credentials` (a file's content) are those of a user of the system
+ * account, or of one who may do everything with streams: they are for a moment, so each call has a connection of its own.
+ */
+export interface NatsServers {
+  /** What a server says that is asked alone. @throws UNAVAILABLE */
+  state(url: string, credentials: string): Promise<ServerState>;
+  /** Makes the others forget a server, which is away or soon will be: what it had of streams goes to others. @throws UNAVAILABLE */
+  forget(urls: readonly string[], serverName: string, credentials: string): Promise<void>;
+  /** Gives every stream so many replicas, and waits until they have everything. @throws UNAVAILABLE */
+  replicate(urls: readonly string[], replicas: number, credentials: string, signal: AbortSignal): Promise<void>;
+  /** Brings every stream to one server, and to no other. @throws UNAVAILABLE */
+  gather(urls: readonly string[], serverName: string, credentials: string, signal: AbortSignal): Promise<void>;
+}
+
+/** ms for one answer */
+const answerMs = 2_000;
+const pauseMs = 200;
+
+type Options = Omit<ConnectionOptions, "log" | "signal">;
+
+export function makeServers(options: Options): NatsServers {
+  const as = async <T>(urls: readonly string[], credentials: string, work: (nats: NatsConnection) => Promise<T>) => {
+    try {
+      const authenticator = credsAuthenticator(new TextEncoder().encode(credentials));
+      const { name, tls } = options;
+      const nats = await dial({ url: urls.join(","), name: `${name} for its servers`, tls, authenticator });
+      try {
+        return await work(nats);
+      } finally {
+        await nats.close();
+      }
+    } catch (error) {
+      if (error instanceof BerthError) throw error;
+      throw new BerthError("UNAVAILABLE", `NATS does not do it: ${errorMessage(error)}`, {}, { cause: error });
+    }
+  };
+  return {
+    state: (url, credentials) => as([url], credentials, readState),
+    forget: (urls, serverName, credentials) =>
+      as(urls, credentials, async (nats) => {
+        const answer = await nats.request("$JS.API.SERVER.REMOVE", JSON.stringify({ peer: serverName }), {
+          timeout: answerMs,
+        });
+        const { error } = answer.json<{ error?: { err_code?: number; description?: string } }>();
+        if (error !== undefined && error.err_code !== apiNotMember) throw new Error(error.description ?? "refused");
+      }),
+    replicate: (urls, replicas, credentials, signal) =>
+      as(urls, credentials, async (nats) => {
+        const manager = await jetstreamManager(nats, { checkAPI: false, timeout: answerMs });
+        for (const name of await streamNames(manager, signal)) {
+          await change(manager, name, replicas, signal);
+          await until(signal, async () => {
+            const { followers } = placeOf(await manager.streams.info(name));
+            return followers.length === replicas - 1 && followers.every(({ current }) => current);
+          });
+        }
+      }),
+    gather: (urls, serverName, credentials, signal) =>
+      as(urls, credentials, async (nats) => {
+        const manager = await jetstreamManager(nats, { checkAPI: false, timeout: answerMs });
+        for (const name of await streamNames(manager, signal)) {
+          await lead(nats, manager, name, serverName, signal);
+          await change(manager, name, 1, signal);
+          await until(signal, async () => {
+            const { leader, followers } = placeOf(await manager.streams.info(name));
+            return leader === serverName && followers.length === 0;
+          });
+        }
+      }),
+  };
+}
+
+/** JetStream's error codes (nats-server, server/errors.json). */
+const apiNotMember = 10044;
+
+async function readState(nats: NatsConnection): Promise<ServerState> {
+  // Asked for by its own id, so that no other server of its cluster answers in its place.
+  const { server_id: id = "", server_name: name = "" } = nats.info ?? {};
+  const answer = await nats.request(`$SYS.REQ.SERVER.${id}.JSZ`, "{}", { timeout: answerMs });
+  const { data } = answer.json<{
+    data?: { meta_cluster?: { leader?: string; replicas?: { name: string; current?: boolean; offline?: boolean }[] } };
+  }>();
+  const group = data?.meta_cluster;
+  if (group === undefined) return { name };
+  const peers = (group.replicas ?? []).map((peer) => ({
+    name: peer.name,
+    current: peer.current ?? false,
+    offline: peer.offline ?? false,
+  }));
+  return { name, group: { leader: group.leader || undefined, peers } };
+}
+
+export function placeOf({ cluster }: StreamInfo): StreamPlace {
+  const followers = (cluster?.replicas ?? []).map(({ name, current, offline }) => ({
+    name,
+    current,
+    offline: offline ?? false,
+  }));
+  return { leader: cluster?.leader || undefined, followers };
+}
+
+/** All streams, buckets among them. While there is no leader nothing is told of them. */
+async function streamNames(manager: JetStreamManager, signal: AbortSignal): Promise<string[]> {
+  let names: string[] = [];
+  await until(signal, async () => {
+    names = await Array.fromAsync(manager.streams.names());
+    return true;
+  });
+  return names;
+}
+
+function change(manager: JetStreamManager, name: string, replicas: number, signal: AbortSignal): Promise<void> {
+  return until(signal, async () => {
+    const { config } = await manager.streams.info(name);
+    // Of several copies any may answer a direct question, one too that has not heard the newest.
+    if (config.num_replicas !== replicas) await manager.streams.update(name, { ...config, num_replicas: replicas });
+    return true;
+  });
+}
+
+/** The server that leads a stream keeps it when it gets fewer copies. */
+function lead(
+  nats: NatsConnection,
+  manager: JetStreamManager,
+  name: string,
+  serverName: string,
+  signal: AbortSignal,
+): Promise<void> {
+  return until(signal, async () => {
+    const { leader, followers } = placeOf(await manager.streams.info(name));
+    if (leader === serverName) return true;
+    if (followers.some((follower) => follower.name === serverName && follower.current)) {
+      const wish = JSON.stringify({ placement: { preferred: serverName } });
+      await nats.request(`$JS.API.STREAM.LEADER.STEPDOWN.${name}`, wish, { timeout: answerMs });
+    }
+    return false;
+  });
+}
+
+/** Asks again, failures too, until it is so. @throws UNAVAILABLE with the last failure when the signal aborts first */
+async function until(signal: AbortSignal, isSo: () => Promise<boolean>): Promise<void> {
+  let last = "it takes too long";
+  for (;;) {
+    try {
+      if (await isSo()) return;
+    } catch (error) {
+      last = errorMessage(error);
+    }
+    if (signal.aborted) throw new BerthError("UNAVAILABLE", `streams can't be changed: ${last}`);
+    await sleep(pauseMs, signal).catch(() => undefined);
+  }
+}

@@ -1,0 +1,112 @@
+// NATS on one host, on three, and back again, under containers that are made all the while: what was said stays said, once.
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { eventually, type Host, type Hosts, openHosts } from "../../../src/index.ts";
+
+let hosts: Hosts;
+let all: readonly Host[];
+let first: Host;
+let second: Host;
+let third: Host;
+let busybox: string;
+
+beforeAll(async () => {
+  hosts = await openHosts(3);
+  all = hosts.all;
+  [first, second, third] = all as [Host, Host, Host];
+  busybox = await hosts.pushBusybox();
+  await first.start({ args: ["--advertise", first.address] });
+  const services = ["snapshotter", "supervisor", "gateway"];
+  await second.start({ args: ["--join", await first.token()], services });
+  await third.start({ args: ["--join", await first.token()], services });
+  await first.docker.must(["pull", "-q", busybox]);
+}, 180_000);
+
+afterAll(async () => {
+  await hosts?.close();
+}, 120_000);
+
+/** What `berth` prints at a host. */
+async function berth(host: Host, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await host.berth(args);
+  if (code !== 0) throw new Error(stderr);
+  return stdout;
+}
+
+/** Names of containers in the order of their create events. */
+async function created(host: Host): Promise<string[]> {
+  const words = "events --since 1h --until 0s --filter event=create --format {{.Actor.Attributes.name}}";
+  return (await host.docker.must(words.split(" "))).split("\n").filter(Boolean);
+}
+
+/** Creates containers by two gateways until it is stopped; the same name is tried by both. */
+function load(prefix: string, gateways: readonly Host[]) {
+  const made: string[] = [];
+  let longest = 0;
+  let last = performance.now();
+  let stopped = false;
+  const loop = async () => {
+    for (let i = 0; !stopped; i++) {
+      const name = `${prefix}-${i}`;
+      const tries = await Promise.all(gateways.map((host) => host.docker.run(["create", "--name", name, busybox])));
+      const won = tries.filter(({ code }) => code === 0).length;
+      expect(won, `${name} was given away ${won} times`).toBeLessThanOrEqual(1);
+      if (won === 0) continue;
+      made.push(name);
+      longest = Math.max(longest, performance.now() - last);
+      last = performance.now();
+    }
+  };
+  const running = loop();
+  return {
+    made,
+    stop: async () => {
+      stopped = true;
+      await running;
+      return longest;
+    },
+  };
+}
+
+describe("a server that was alone", () => {
+  it("gets two others, and keeps what it was told", async () => {
+    await first.docker.must(["create", "--name", "older", busybox]);
+    expect((await first.berth(["node", "promote", "host2"])).stderr).toContain("NATS would run on 2 nodes");
+    const running = load("grow", [first, second]);
+    await eventually("some are there", () => running.made.length > 2 || undefined);
+    expect(await berth(first, "node", "promote", "host2", "host3")).toBe("NATS runs on host1, host2, host3\n");
+    const count = running.made.length;
+    await eventually("it goes on", () => running.made.length > count + 2 || undefined, 20_000);
+    const longest = await running.stop();
+    console.log(`the longest pause was ${Math.round(longest)} ms`);
+    expect((await first.docker.run(["create", "--name", "older", busybox])).stderr).toContain("already in use");
+    await eventually("every create is told once", async () => {
+      expect(await created(third)).toEqual(["older", ...running.made]);
+      return true;
+    });
+  }, 180_000);
+});
+
+describe("three servers", () => {
+  it.each(["host2", "host3", "host1"])(
+    "outlast the end of that of %s",
+    async (name) => {
+      const victim = all.find((host) => host.name === name) as Host;
+      const before = await created(second);
+      const running = load(`kill-${name}`, [first, second]);
+      await eventually("some are there", () => running.made.length > 1 || undefined, 20_000);
+      victim.engine.kill("nats");
+      const count = running.made.length;
+      await eventually("it goes on", () => running.made.length > count + 3 || undefined, 30_000);
+      console.log(`the longest pause was ${Math.round(await running.stop())} ms`);
+      await eventually(
+        "every create is told once",
+        async () => {
+          expect((await created(third)).slice(before.length)).toEqual(running.made);
+          return true;
+        },
+        20_000,
+      );
+    },
+    120_000,
+  );
+});
