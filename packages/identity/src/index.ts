@@ -14,7 +14,7 @@ export {
   serverSecrets,
 } from "./host.ts";
 export * from "./layout.ts";
-export { createNatsKey, NatsAuthority, type Revocations } from "./nats.ts";
+export { createNatsKey, credentials, NatsAuthority, type Revocations } from "./nats.ts";
 export { inboxPrefix } from "./permissions.ts";
 export * from "./plan.ts";
 export * from "./protocol.ts";

@@ -2,11 +2,10 @@
 import { openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Bus, connectBus, type Instance, type NatsTls } from "@berth/bus";
-import { startNatsServer } from "@berth/launcher";
-import { acquireNatsServer } from "@berth/launcher/nats";
+import { identityIn, inboxPrefix, parseIdentity } from "@berth/identity";
 import { createLogger } from "@berth/log";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { identityIn, inboxPrefix, parseIdentity } from "../src/index.ts";
+import { acquireNatsServer, startNatsServer } from "../../src/index.ts";
 import { SecureNats } from "./support.ts";
 
 const log = createLogger({ service: "test", level: "silent" });

@@ -5,9 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { acquireNatsServer, prepareSharedNats } from "@berth/launcher";
-import { CertificateAuthority, createNatsKey, createRequest, NatsAuthority } from "../src/index.ts";
-import { credentials } from "../src/nats.ts";
+import { CertificateAuthority, createNatsKey, createRequest, credentials, NatsAuthority } from "@berth/identity";
+import { acquireNatsServer, prepareSharedNats } from "../../src/index.ts";
 
 export const hourMs = 3_600_000;
 

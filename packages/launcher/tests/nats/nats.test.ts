@@ -1,10 +1,9 @@
 // Each role of each node may say what is its own, on a real server.
 import { join } from "node:path";
+import { inboxPrefix, NatsAuthority } from "@berth/identity";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { type ConnectionOptions, connect, credsAuthenticator, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { NatsAuthority } from "../src/index.ts";
-import { inboxPrefix } from "../src/permissions.ts";
 import { hourMs, SecureNats } from "./support.ts";
 
 let server: SecureNats;
