@@ -12,6 +12,8 @@ export interface NodeFacts {
   /** bytes */
   memory: number;
   version: string;
+  /** Names of the OCI runtimes that it has. */
+  runtimes: string[];
 }
 
 /** What all hosts agree on about one node that runs containers. */

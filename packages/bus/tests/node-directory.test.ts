@@ -12,6 +12,7 @@ const facts = (name: string, overrides: Partial<NodeFacts> = {}): NodeFacts => (
   cpus: 2,
   memory: 1024 ** 3,
   version: "1",
+  runtimes: ["runc"],
   ...overrides,
 });
 

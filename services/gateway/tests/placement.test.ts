@@ -21,6 +21,7 @@ const node = (name: string, overrides: Partial<Candidate> = {}): Candidate => ({
   cpus: 2,
   memory: 4 * gib,
   load: { containers: 0, cpus: 0, memory: 0 },
+  runtimes: ["runc"],
   sameHost: false,
   ...overrides,
 });
@@ -59,6 +60,15 @@ describe("a container is placed", () => {
       "no suitable node (constraints not satisfied on 2 nodes)",
     );
     expect(() => place([], noWish)).toThrow("no suitable node (there is none)");
+  });
+
+  it("where its runtime is, and where no node has it anywhere: that one tells", () => {
+    const nodes = [node("a"), node("b", { runtimes: ["runc", "crun"], ...load(5) })];
+    expect(place(nodes, { ...noWish, runtime: "crun" }).name).toBe("b");
+    expect(place(nodes, { ...noWish, runtime: "kata" }).name).toBe("a");
+    expect(() => place(nodes, { ...wish({ "berth.node": "a" }), runtime: "crun" })).toThrow(
+      "runtime crun is missing on 1 node",
+    );
   });
 
   it("with what it belongs to, away from what it avoids", () => {

@@ -100,13 +100,8 @@ export async function createContext(
   const engine = new Engine(parts);
   await recover(parts, closing.signal);
   const { cpus, memory } = parts.facts;
-  void registerNode(
-    bus.nodes,
-    { nodeId, name: nodeName, cpus, memory, version },
-    nodeLabels(config),
-    log,
-    closing.signal,
-  );
+  const facts = async () => ({ nodeId, name: nodeName, cpus, memory, version, runtimes: await parts.runtimes.names() });
+  void registerNode(bus.nodes, facts, nodeLabels(config), log, closing.signal);
   const close = async () => {
     closing.abort();
     await engine.close();

@@ -10,7 +10,7 @@ const soonMs = 1_000;
 /** Enters this node into the directory of nodes, which no start waits for: containers run without it. Ends when the signal aborts. */
 export async function registerNode(
   directory: NodeDirectory,
-  facts: NodeFacts,
+  facts: () => Promise<NodeFacts>,
   labels: Record<string, string>,
   log: Logger,
   signal: AbortSignal,
@@ -18,7 +18,7 @@ export async function registerNode(
   while (!signal.aborted) {
     let pause = soonMs;
     try {
-      await directory.register(facts, labels);
+      await directory.register(await facts(), labels);
       return;
     } catch (error) {
       const isTaken = isBerthError(error) && error.reason === "NAME_IN_USE";

@@ -74,11 +74,20 @@ export class Runtimes {
     return { path, args: [], root: this.#root(name) };
   }
 
+  /** Of all there are. */
+  async names(): Promise<string[]> {
+    const all = this.#known();
+    const found = await Promise.all(all.map((name) => this.#look(name)));
+    return all.filter((_, index) => found[index] !== undefined);
+  }
+
+  #known(): string[] {
+    return [...new Set([...dockerNames, ownRuntime, ...this.#options.configured.keys(), ...foundByName])];
+  }
+
   /** All there are, for `docker info`; path "berth-runtime" is our own. `features`: JSON, empty if there is none. */
   async list(): Promise<{ name: string; path: string; args: string[]; features: string }[]> {
-    const { configured } = this.#options;
-    const names = [...new Set([...dockerNames, ownRuntime, ...configured.keys(), ...foundByName])];
-    const found = await Promise.all(names.map(async (name) => ({ name, runtime: await this.#look(name) })));
+    const found = await Promise.all(this.#known().map(async (name) => ({ name, runtime: await this.#look(name) })));
     const rows = found.map(async ({ name, runtime }) => {
       if (runtime === undefined) return [];
       const { path, args } = runtime ?? { path: ownProgram, args: [] };

@@ -4,7 +4,7 @@ import type { ProgressMessage } from "../../shapes/progress.ts";
 import type { Containers } from "../containers.ts";
 import type { NodeAdministration, NodeView } from "../nodes/administration.ts";
 import type { Node } from "../nodes/nodes.ts";
-import type { Wish } from "../nodes/placement.ts";
+import { noWish, type Wish } from "../nodes/placement.ts";
 import { ownWish } from "../nodes/wish.ts";
 import { conduct, partName } from "./conduct.ts";
 
@@ -105,7 +105,7 @@ export class Moves {
   /** What its own labels and limits ask; that it is bound to its node by something else is an obstacle of its own. */
   async #wishOf(id: string, signal: AbortSignal): Promise<Wish> {
     const { spec } = await this.#options.containers.inspect(id, false, signal);
-    return spec === undefined ? { cpus: 0, memory: 0, constraints: [] } : ownWish(spec);
+    return spec === undefined ? noWish : ownWish(spec);
   }
 
   #labelObstacles(nodeId: string, wish: Wish): string[] {

@@ -12,6 +12,8 @@ export interface Candidate {
   /** bytes; 0: not known */
   memory: number;
   load: Load;
+  /** Names of OCI runtimes. */
+  runtimes: readonly string[];
   sameHost: boolean;
 }
 
@@ -21,6 +23,8 @@ export interface Wish {
   cpus: number;
   memory: number;
   constraints: readonly Constraint[];
+  /** The OCI runtime's name; "": the node's default. One that no node has, the node that is chosen refuses in Docker's words. */
+  runtime: string;
   /** Nodes of what it must share a node with: another container, a volume. Undefined: nothing. */
   together?: ReadonlySet<string> | undefined;
   /** Nodes of the containers it must stay away from. */
@@ -82,13 +86,16 @@ function termsOf(labels: Readonly<Record<string, string>>, label: string): Const
 }
 
 /** What asks for nothing: on one node of many any will do. */
-export const noWish: Wish = { cpus: 0, memory: 0, constraints: [] };
+export const noWish: Wish = { cpus: 0, memory: 0, constraints: [], runtime: "" };
 
 /** The nodes that suit, one at least. @throws CONFLICT when none does, with what kept each from it */
 export function suitable<C extends Candidate>(candidates: readonly C[], wish: Wish): C[] {
   const refusals = new Map<string, number>();
+  const { runtime } = wish;
+  const isKnown = runtime !== "" && candidates.some(({ runtimes }) => runtimes.includes(runtime));
   const found = candidates.filter((candidate) => {
-    const why = refusal(candidate, wish);
+    const lacksRuntime = isKnown && !candidate.runtimes.includes(runtime);
+    const why = refusal(candidate, wish) ?? (lacksRuntime ? `runtime ${runtime} is missing` : undefined);
     if (why !== undefined) refusals.set(why, (refusals.get(why) ?? 0) + 1);
     return why === undefined;
   });

@@ -45,9 +45,26 @@ export class Scheduler {
   #candidates(instances: readonly Instance[], records: readonly NodeRecord[]): Candidate[] {
     const byId = new Map(records.map((record) => [record.nodeId, record]));
     return instances.map(({ nodeId, nodeName, hostId, load }) => {
-      const { name = nodeName, labels = {}, availability = "active", cpus = 0, memory = 0 } = byId.get(nodeId) ?? {};
+      const {
+        name = nodeName,
+        labels = {},
+        availability = "active",
+        cpus = 0,
+        memory = 0,
+        runtimes = [],
+      } = byId.get(nodeId) ?? {};
       const total = this.#untold(nodeId, load).reduce(add, load ?? noLoad);
-      return { nodeId, name, labels, availability, cpus, memory, load: total, sameHost: hostId === this.#hostId };
+      return {
+        nodeId,
+        name,
+        labels,
+        availability,
+        cpus,
+        memory,
+        load: total,
+        runtimes,
+        sameHost: hostId === this.#hostId,
+      };
     });
   }
 

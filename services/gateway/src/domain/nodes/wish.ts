@@ -22,6 +22,7 @@ export function ownWish({ config, hostConfig }: ContainerSpec): Wish {
     cpus: nanoCpus > 0 ? nanoCpus / 1e9 : byQuota,
     memory: memoryReservation || memory,
     constraints: readConstraints(labels),
+    runtime: hostConfig?.runtime ?? "",
   };
 }
 
