@@ -1,4 +1,5 @@
 // Several hosts on one machine: network namespaces that a switch joins. Nothing of the machine's own network is touched.
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -42,6 +43,8 @@ export interface Host {
   readonly services: readonly string[];
   /** `berth` at its own gateway. */
   berth(args: readonly string[]): Promise<RunResult>;
+  /** The same, under way. */
+  startBerth(args: readonly string[]): ChildProcessWithoutNullStreams;
   /** What `berth node token` prints, with further flags. */
   token(flags?: readonly string[]): Promise<string>;
   /** A program on this host, to its end. */
@@ -190,8 +193,15 @@ class TestHost implements Host {
   }
 
   berth(args: readonly string[]): Promise<RunResult> {
-    const cli = join(import.meta.dirname, "../../cli/bin/berth.mjs");
-    return run([process.execPath, cli, "--host", this.dockerHost, ...args]);
+    return run([process.execPath, ...this.#cli, ...args]);
+  }
+
+  startBerth(args: readonly string[]): ChildProcessWithoutNullStreams {
+    return spawn(process.execPath, [...this.#cli, ...args], { stdio: "pipe" });
+  }
+
+  get #cli(): string[] {
+    return [join(import.meta.dirname, "../../cli/bin/berth.mjs"), "--host", this.dockerHost];
   }
 
   async crash(): Promise<void> {

@@ -73,6 +73,17 @@ describe("which node has a container", () => {
     expect((await nodes.of("anything")).nodeId).toBe("a");
     expect(asked).toEqual([]);
   });
+  it("is found again when its container has moved without our hearing of it", async () => {
+    const held = { a: [...two.a], b: [...two.b] };
+    const { nodes } = cluster(held);
+    nodes.remember(id("b"), "b");
+    const { supervisor } = await nodes.of(id("b"));
+    held.a.push(...held.b.splice(0));
+    expect((await supervisor.inspect({ container: id("b") })).container).toMatchObject({ name: "beta" });
+    expect((await nodes.of(id("b"))).nodeId).toBe("a");
+    held.a.splice(0);
+    await expect(supervisor.inspect({ container: id("b") })).rejects.toMatchObject({ reason: "NO_SUCH_CONTAINER" });
+  });
   it("is looked up by name, and asked by id prefix once", async () => {
     const { asked, nodes } = cluster(two);
     expect((await nodes.of("/beta")).nodeId).toBe("b");

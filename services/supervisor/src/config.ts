@@ -77,7 +77,7 @@ const spec = {
     flag: "fault",
     type: "string",
     default: "",
-    doc: "for tests: the point at which the process kills itself",
+    doc: "for tests: the point at which the process kills itself; @FILE: the one that stands there, once",
   },
 } as const satisfies ConfigSpec;
 

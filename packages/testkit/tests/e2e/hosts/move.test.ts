@@ -1,4 +1,7 @@
 // Containers from host to host: all that they wrote goes along, and what can't go stays as it was.
+import { VolumesDefinition } from "@berth/api/volumes";
+import { createLogger } from "@berth/log";
+import { createClients } from "@berth/rpc";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually, type Host, type Hosts, openHosts } from "../../../src/index.ts";
 
@@ -140,5 +143,138 @@ describe("a move", () => {
     waiting.kill();
     await docker("rm", "-f", "-v", "full");
     await docker("volume", "rm", "named");
+  });
+});
+
+describe("what can't be moved", () => {
+  const run = (name: string, ...options: string[]) =>
+    docker("run", "-d", "--stop-timeout", "0", ...on("host1"), name, ...options, busybox, "sleep", "1000");
+
+  it("is refused with the reason before anything happens", async () => {
+    await docker("volume", "create", "--opt", "type=tmpfs", "--opt", "device=tmpfs", "scratch");
+    await run("shared", "-v", "both:/vol");
+    const cases: [name: string, options: string[], reason: RegExp][] = [
+      ["bound", ["-v", "/tmp:/host"], /\/tmp of this host is mounted at \/host/],
+      ["mounts", ["-v", "scratch:/s", "-l", "berth.affinity=container==shared"], /volume scratch has options/],
+      ["sharing", ["-v", "both:/vol"], /volume both is used by shared too/],
+      ["hostnet", ["--network", "host"], /it has the host's network namespace/],
+      ["joined", ["--network", "container:shared"], /it has the network namespace of another container/],
+      ["device", ["--device", "/dev/null:/dev/x"], /it has the host's device \/dev\/null/],
+      ["linked", ["--link", "shared:s"], /it is linked to container shared/],
+    ];
+    for (const [name, options, reason] of cases) {
+      await run(name, ...options);
+      const { code, stderr } = await first.berth(["container", "move", "--force", name, "host2"]);
+      expect([name, code, stderr]).toEqual([name, 1, expect.stringMatching(reason)]);
+      const dry = await first.berth(["container", "move", "--force", "--dry-run", name, "host2"]);
+      expect([dry.code, dry.stdout]).toEqual([1, expect.stringMatching(reason)]);
+      expect(await state(name)).toBe("host1 running 0");
+    }
+    const shared = await first.berth(["container", "move", "--force", "shared", "host2"]);
+    expect(shared.stderr).toMatch(/container linked is linked to it/);
+    expect(shared.stderr).toMatch(/container joined shares its namespaces/);
+    expect(shared.stderr).toMatch(/volume both is used by sharing too/);
+    await docker("rm", "-f", "-v", ...cases.map(([name]) => name), "shared");
+    await docker("volume", "rm", "both", "scratch");
+  });
+
+  it("nor one that is paused, nor to a node that does not suit", async () => {
+    await run("still", "-l", "berth.constraint=node.labels.disk!=ssd");
+    const refused = async (node: string, ...flags: string[]) => {
+      const { code, stderr } = await first.berth(["container", "move", ...flags, "still", node]);
+      expect(code).toBe(1);
+      return stderr;
+    };
+    expect(await refused("host1")).toContain("it is on node host1 already");
+    expect(await refused("host9")).toContain("No such node: host9");
+    expect(await refused("host2")).toContain("its labels do not allow that node (--force moves it all the same)");
+    await berth(["node", "drain", "--no-move", "host2"]);
+    expect(await refused("host2", "--force")).toContain("node host2 is drained");
+    await berth(["node", "activate", "host2"]);
+    await docker("pause", "still");
+    expect(await refused("host3", "--force")).toContain("it is paused: unpause it first");
+    await docker("unpause", "still");
+    await third.stop();
+    await eventually(
+      "it is missed",
+      async () => (await refused("host3", "--force")).includes("node host3 is away") || undefined,
+    );
+    await third.start();
+    await eventually("it is back", async () => {
+      const { stdout } = await first.berth(["node", "inspect", "host3"]);
+      return (JSON.parse(stdout) as [{ State: string }])[0].State === "ready" || undefined;
+    });
+    await docker("rm", "-f", "still");
+    await eventually(
+      "names are known",
+      async () =>
+        (await first.berth(["container", "move", "nobody", "host2"])).stderr.includes("No such container: nobody") ||
+        undefined,
+    );
+  });
+
+  it("a volume of that name there is not overwritten", async () => {
+    await docker(
+      "run",
+      "-d",
+      "--stop-timeout",
+      "0",
+      ...on("host1"),
+      "mine",
+      "-v",
+      "twice:/v",
+      busybox,
+      "sleep",
+      "1000",
+    );
+    // Only its own node can be asked for a second one of that name.
+    const clients = createClients(undefined, {
+      hostId: "test",
+      log: createLogger({ service: "test", level: "silent" }),
+    });
+    const there = clients.at(VolumesDefinition, `unix:${second.runDir}/supervisor.sock`);
+    await there.create({ name: "twice" });
+    const { code, stderr } = await first.berth(["container", "move", "--force", "mine", "host2"]);
+    expect([code, stderr]).toEqual([1, expect.stringContaining("there is a volume twice here already")]);
+    await there.remove({ name: "twice" });
+    await berth(["container", "move", "--force", "-q", "mine", "host2"]);
+    expect(await state("mine")).toBe("host2 running 0");
+    clients.close();
+    await docker("rm", "-f", "mine");
+    await docker("volume", "rm", "twice");
+  });
+});
+
+describe("draining a node", () => {
+  it("moves what can go, and says why the rest stays", async () => {
+    const run = (name: string, ...options: string[]) =>
+      docker(
+        "run",
+        "-d",
+        "--stop-timeout",
+        "0",
+        "--name",
+        name,
+        "-l",
+        "berth.constraint=node.labels.disk==ssd",
+        ...options,
+        busybox,
+        "sleep",
+        "1000",
+      );
+    await run("bound", "-v", "/tmp:/host");
+    for (const name of ["one", "two", "three"]) await run(name);
+    await berth(["node", "update", "--label-add", "disk=ssd", "host3"]);
+    await docker("run", "-d", "--stop-timeout", "0", ...on("host2"), "named", busybox, "sleep", "1000");
+    const { code, stdout, stderr } = await first.berth(["node", "drain", "host2"]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/bound stays on host2: .*\/tmp of this host is mounted/);
+    expect(stderr).toMatch(/named stays on host2: .*no suitable node/);
+    expect(stdout).toContain("Moved ");
+    for (const name of ["one", "two", "three"]) expect(await state(name)).toBe("host3 running 0");
+    for (const name of ["bound", "named"]) expect(await state(name)).toBe("host2 running 0");
+    await docker("rm", "-f", "one", "two", "three", "bound", "named");
+    expect((await first.berth(["node", "drain", "-q", "host2"])).code).toBe(0);
+    await berth(["node", "activate", "host2"]);
   });
 });

@@ -6,6 +6,7 @@ import { Attendance } from "./attendance.ts";
 import { ContainerIndex, type IndexedContainer } from "./container-index.ts";
 import { noWish, type Wish } from "./placement.ts";
 import { Scheduler } from "./scheduler.ts";
+import { withSecondLook } from "./second-look.ts";
 
 /** A node that runs containers, and the way to it. */
 export interface Node {
@@ -166,7 +167,14 @@ export class Nodes {
     if (nodes.length === 1 && !this.isCluster) return nodes[0] as Node;
     const away = this.findAway(container);
     if (away !== undefined) throw unreachable(container, away.record);
-    return (await this.#known(container, nodes)) ?? this.#ask(container, nodes, signal);
+    const known = await this.#known(container, nodes);
+    if (known === undefined) return this.#ask(container, nodes, signal);
+    const elsewhere = async () => {
+      this.forget(container);
+      const { nodeId, supervisor } = await this.#ask(container, nodes, signal);
+      return nodeId === known.nodeId ? undefined : supervisor;
+    };
+    return { ...known, supervisor: withSecondLook(known.supervisor, elsewhere) };
   }
 
   /** The node of an exec: execs are known to the node of their container alone. */
