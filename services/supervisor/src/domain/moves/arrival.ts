@@ -36,7 +36,6 @@ export async function* receive(parts: Parts, pieces: AsyncIterable<Piece>, signa
   }
   // Begun before anybody is told: a caller that leaves now must not keep it from its end.
   const { taken, done } = takeOver(parts, coming);
-  for (const step of [taken, done]) step.catch(() => undefined);
   yield "received";
   await taken;
   yield "taken";

@@ -17,8 +17,12 @@ import { untilAnswered } from "./settle.ts";
  * left here.
  */
 export function takeOver(parts: Parts, coming: ImportRecord): { taken: Promise<void>; done: Promise<void> } {
-  const taken = take(parts, coming);
-  return { taken: taken.then(() => undefined), done: taken.then((container) => settleArrival(parts, container)) };
+  const container = take(parts, coming);
+  const taken = container.then(() => undefined);
+  const done = container.then((here) => settleArrival(parts, here));
+  // Who asks for one of them need not ask for the other.
+  for (const step of [taken, done]) step.catch(() => undefined);
+  return { taken, done };
 }
 
 async function take(parts: Parts, coming: ImportRecord): Promise<Container> {
