@@ -2,7 +2,7 @@ import type { Store } from "@berth/store";
 import { updateAccount } from "./account.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import { type EventsQuery, type EventsRange, eventsRange, readEvents, type SequencedEvent } from "./events.ts";
-import { JetStream } from "./jetstream.ts";
+import { eventsStream, JetStream, withinDeadline } from "./jetstream.ts";
 import { makeNames, type Names } from "./names.ts";
 import { makeNodeDirectory, type NodeDirectory } from "./node-directory.ts";
 import { makeOutbox, type Outbox } from "./outbox.ts";
@@ -10,6 +10,9 @@ import { type Presence, PresenceBoard } from "./presence.ts";
 import { makeRevocations, type Revocations } from "./revocations.ts";
 import type { Instance, News, Role } from "./roles.ts";
 import { makeServers, type NatsServers } from "./servers.ts";
+
+/** ms to find out who has the events */
+const serversMs = 2_000;
 
 export type BusOptions = ConnectionOptions;
 
@@ -91,7 +94,11 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     names,
     revocations,
     updateAccount: (jwt, credentials) => updateAccount(options, jwt, credentials),
-    servers: makeServers(options),
+    servers: makeServers(options, () =>
+      withinDeadline(connection, serversMs, "where events are kept is not known", async () =>
+        (await jetstream.manager()).streams.info(eventsStream),
+      ),
+    ),
     nodes: makeNodeDirectory(connection, jetstream),
   };
 }

@@ -44,7 +44,8 @@ async function moveStream(from: NatsConnection, to: NatsConnection, name: string
   try {
     const wish = JSON.stringify({ deliver_subject: inbox, no_consumers: true, chunk_size: chunkBytes });
     const head = await ask<Snapshot>(from, `$JS.API.STREAM.SNAPSHOT.${name}`, wish);
-    const config = { ...head.config, num_replicas: replicas };
+    // Of several copies any may answer a direct question, one too that has not heard the newest: a name that was just taken would be free.
+    const config = { ...head.config, num_replicas: replicas, allow_direct: false };
     const restore = await ask<{ deliver_subject: string }>(
       to,
       `$JS.API.STREAM.RESTORE.${name}`,

@@ -21,6 +21,8 @@ export interface StreamPlace {
  * account, or of one who may do everything with streams: they are for a moment, so each call has a connection of its own.
  */
 export interface NatsServers {
+  /** The servers that have the events, by their names; none where a server is alone. @throws UNAVAILABLE */
+  ofEvents(): Promise<StreamPlace>;
   /** What a server says that is asked alone. @throws UNAVAILABLE */
   state(url: string, credentials: string): Promise<ServerState>;
   /** Makes the others forget a server, which is away or soon will be: what it had of streams goes to others. @throws UNAVAILABLE */
@@ -37,7 +39,7 @@ const pauseMs = 200;
 
 type Options = Omit<ConnectionOptions, "log" | "signal">;
 
-export function makeServers(options: Options): NatsServers {
+export function makeServers(options: Options, events: () => Promise<StreamInfo>): NatsServers {
   const as = async <T>(urls: readonly string[], credentials: string, work: (nats: NatsConnection) => Promise<T>) => {
     try {
       const authenticator = credsAuthenticator(new TextEncoder().encode(credentials));
@@ -54,6 +56,7 @@ export function makeServers(options: Options): NatsServers {
     }
   };
   return {
+    ofEvents: async () => placeOf(await events()),
     state: (url, credentials) => as([url], credentials, readState),
     forget: (urls, serverName, credentials) =>
       as(urls, credentials, async (nats) => {
@@ -132,7 +135,9 @@ function change(manager: JetStreamManager, name: string, replicas: number, signa
   return until(signal, async () => {
     const { config } = await manager.streams.info(name);
     // Of several copies any may answer a direct question, one too that has not heard the newest.
-    if (config.num_replicas !== replicas) await manager.streams.update(name, { ...config, num_replicas: replicas });
+    const allow_direct = config.allow_direct && replicas === 1;
+    if (config.num_replicas !== replicas || config.allow_direct !== allow_direct)
+      await manager.streams.update(name, { ...config, num_replicas: replicas, allow_direct });
     return true;
   });
 }

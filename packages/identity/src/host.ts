@@ -223,6 +223,8 @@ function keep(host: HostDescription, membership: Membership, asked: readonly Can
   writeSecret(caFile(root), ca);
   for (const { role, keyPem, natsSeed } of asked) {
     const given = membership.credentials[role];
+    // The plan that came with the answer has this host run NATS no more.
+    if (given === undefined && role === natsRole) continue;
     if (given === undefined) throw new BerthError("INTERNAL", `the authority gave no certificate for the ${role}`);
     writeSecret(identityFile(root, role), keyPem + given.certificate);
     if (given.nats !== "") writeSecret(credsFile(root, role), credentials(given.nats, natsSeed));

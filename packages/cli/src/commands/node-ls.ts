@@ -13,6 +13,7 @@ export interface Node {
   Reserved: { Containers: number; CPUs: number; Memory: number };
   Version: string;
   AwaySince?: string;
+  NATS?: string;
 }
 
 const columns: Column[] = [
@@ -23,6 +24,7 @@ const columns: Column[] = [
   { heading: "CONTAINERS", field: "Containers" },
   { heading: "CPUS", field: "CPUs" },
   { heading: "MEMORY", field: "Memory" },
+  { heading: "NATS", field: "NATS" },
   { heading: "LABELS", field: "Labels" },
 ];
 
@@ -43,7 +45,7 @@ const command: Command = {
   },
 };
 
-function row({ ID, Name, State, Availability, Labels, CPUs, Memory, Reserved, Version, AwaySince }: Node) {
+function row({ ID, Name, State, Availability, Labels, CPUs, Memory, Reserved, Version, AwaySince, NATS = "" }: Node) {
   return {
     ID: ID.slice(0, 12),
     Name,
@@ -52,6 +54,7 @@ function row({ ID, Name, State, Availability, Labels, CPUs, Memory, Reserved, Ve
     Containers: String(Reserved.Containers),
     CPUs: `${trimmed(Reserved.CPUs)} / ${CPUs}`,
     Memory: `${memory(Reserved.Memory)} / ${memory(Memory)}`,
+    NATS,
     Labels: Object.entries(Labels)
       .map(([key, value]) => `${key}=${value}`)
       .join(","),

@@ -131,11 +131,13 @@ export class Membership {
       checkClock(request.clock);
       this.#checkTwin(request.node, known);
       this.#checkPlace(request);
+      // A host that was away may not know yet that it runs NATS no more: the answer tells it.
       const isServer = modeOf(this.#parts.plan(), known.nodeId) !== "none";
-      const allowed = isServer ? [...known.roles, natsRole] : known.roles;
-      checkRoles(servicesOf(request), allowed, `the token by which ${known.name} joined`);
-      const answer = await this.#issue(request);
-      await this.#put(this.#describe(request, answer, known));
+      const roles = request.roles.filter(({ role }) => role !== natsRole || isServer);
+      const allowed = [...known.roles, natsRole];
+      checkRoles(servicesOf({ roles }), allowed, `the token by which ${known.name} joined`);
+      const answer = await this.#issue({ ...request, roles });
+      await this.#put(this.#describe({ ...request, roles }, answer, known));
       return answer;
     });
   }

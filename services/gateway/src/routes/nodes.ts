@@ -34,7 +34,7 @@ function availabilityOf(text: string): NodeChange["availability"] {
   throw new BerthError("INVALID_ARGUMENT", `Availability must be active or drain, not ${JSON.stringify(text)}`);
 }
 
-function nodeJson({ record, state, load, services }: NodeView): unknown {
+function nodeJson({ record, state, load, services, nats }: NodeView): unknown {
   return {
     ID: record.nodeId,
     Name: record.name,
@@ -45,6 +45,7 @@ function nodeJson({ record, state, load, services }: NodeView): unknown {
     Memory: record.memory,
     // Of containers that have not ended: their limits.
     Reserved: { Containers: load.containers, CPUs: load.cpus, Memory: load.memory },
+    ...(nats !== undefined && { NATS: nats }),
     Version: record.version,
     JoinedAt: record.joinedAt,
     ...(record.awaySince !== undefined && state === "away" && { AwaySince: record.awaySince }),

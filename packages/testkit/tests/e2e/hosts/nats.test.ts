@@ -32,10 +32,15 @@ async function berth(host: Host, ...args: string[]): Promise<string> {
   return stdout;
 }
 
-/** Names of containers in the order of their create events. */
+/** What each host's NATS server is, by the order of their names. */
+async function roles(host: Host): Promise<string[]> {
+  return (await berth(host, "node", "ls", "--format", "{{.NATS}}")).trimEnd().split("\n");
+}
+
+/** Names of containers by their create events, in order: those of one host come as they happened, hosts among each other do not. */
 async function created(host: Host): Promise<string[]> {
   const words = "events --since 1h --until 0s --filter event=create --format {{.Actor.Attributes.name}}";
-  return (await host.docker.must(words.split(" "))).split("\n").filter(Boolean);
+  return (await host.docker.must(words.split(" "))).split("\n").filter(Boolean).sort();
 }
 
 /** Creates containers by two gateways until it is stopped; the same name is tried by both. */
@@ -74,13 +79,14 @@ describe("a server that was alone", () => {
     const running = load("grow", [first, second]);
     await eventually("some are there", () => running.made.length > 2 || undefined);
     expect(await berth(first, "node", "promote", "host2", "host3")).toBe("NATS runs on host1, host2, host3\n");
+    expect((await roles(second)).sort()).toEqual(["follower", "follower", "leader"]);
     const count = running.made.length;
     await eventually("it goes on", () => running.made.length > count + 2 || undefined, 20_000);
     const longest = await running.stop();
     console.log(`the longest pause was ${Math.round(longest)} ms`);
     expect((await first.docker.run(["create", "--name", "older", busybox])).stderr).toContain("already in use");
     await eventually("every create is told once", async () => {
-      expect(await created(third)).toEqual(["older", ...running.made]);
+      expect(await created(third)).toEqual(["older", ...running.made].sort());
       return true;
     });
   }, 180_000);
@@ -101,7 +107,7 @@ describe("three servers", () => {
       await eventually(
         "every create is told once",
         async () => {
-          expect((await created(third)).slice(before.length)).toEqual(running.made);
+          expect(await created(third)).toEqual([...before, ...running.made].sort());
           return true;
         },
         20_000,
@@ -109,4 +115,53 @@ describe("three servers", () => {
     },
     120_000,
   );
+});
+
+describe("a host that is lost", () => {
+  it("is replaced: demoted by force, and promoted when it is back", async () => {
+    await first.docker.must(["create", "--name", "witness", busybox]);
+    await third.stop();
+    await eventually("it is seen", async () => (await roles(first))[2] === "away" || undefined, 30_000);
+    expect((await first.berth(["node", "demote", "host2", "host3"])).stderr).toContain(
+      "the NATS server of host3 is away; if it does not come back, demote it with --force",
+    );
+    expect(await berth(first, "node", "demote", "--force", "host3")).toBe("NATS runs on host1, host2\n");
+    await third.start();
+    expect(await berth(first, "node", "promote", "host3")).toBe("NATS runs on host1, host2, host3\n");
+    expect((await third.docker.run(["create", "--name", "witness", busybox])).stderr).toContain("already in use");
+  }, 180_000);
+});
+
+describe("one server again", () => {
+  it("has what three had", async () => {
+    const running = load("shrink", [second, third]);
+    await eventually("some are there", () => running.made.length > 1 || undefined, 20_000);
+    const before = await created(second);
+    expect(await berth(second, "node", "demote", "host3", "host2")).toBe("NATS runs on host1\n");
+    expect(await roles(first)).toEqual(["leader", "", ""]);
+    const count = running.made.length;
+    await eventually("it goes on", () => running.made.length > count + 2 || undefined, 30_000);
+    console.log(`the longest pause was ${Math.round(await running.stop())} ms`);
+    await eventually(
+      "every create is told once",
+      async () => {
+        expect(await created(third)).toEqual(
+          [...before, ...running.made.filter((name) => !before.includes(name))].sort(),
+        );
+        return true;
+      },
+      20_000,
+    );
+  }, 180_000);
+
+  it("is found again by all after a restart of everything", async () => {
+    const names = await created(first);
+    for (const host of [third, second, first]) await host.stop();
+    for (const host of all) await host.start();
+    await eventually("all are there", async () => {
+      expect(await created(third)).toEqual(names);
+      return true;
+    });
+    expect((await second.docker.run(["create", "--name", "older", busybox])).stderr).toContain("already in use");
+  }, 120_000);
 });

@@ -1,5 +1,6 @@
 import { type Bus, type Instance, type Load, type NodeRecord, roles } from "@berth/bus";
 import { BerthError } from "@berth/errors";
+import { modeOf, nodeOfServer } from "@berth/identity/plan";
 
 /** A node as operators see it. */
 export interface NodeView {
@@ -7,6 +8,8 @@ export interface NodeView {
   state: "ready" | "degraded" | "away";
   load: Load;
   services: Instance[];
+  /** What its NATS server is to the events; undefined where it runs none. */
+  nats: "leader" | "follower" | "away" | undefined;
 }
 
 export interface NodeChange {
@@ -21,23 +24,23 @@ const maxLabels = 256;
 /** characters */
 const maxLabel = 1024;
 
+type Parts = Pick<Bus, "instances" | "nodes" | "names" | "servers">;
+
 /** What operators do with nodes. References are names, ids, or prefixes of ids. */
 export class NodeAdministration {
-  readonly #bus: Pick<Bus, "instances" | "nodes" | "names">;
+  readonly #bus: Parts;
   readonly #shutOut: (nodeId: string) => Promise<void>;
 
   /** @param shutOut makes a node's certificates worthless, where there are any */
-  constructor(
-    bus: Pick<Bus, "instances" | "nodes" | "names">,
-    shutOut: (nodeId: string) => Promise<void> = async () => {},
-  ) {
+  constructor(bus: Parts, shutOut: (nodeId: string) => Promise<void> = async () => {}) {
     this.#bus = bus;
     this.#shutOut = shutOut;
   }
 
   /** By name. @throws UNAVAILABLE */
   async list(): Promise<NodeView[]> {
-    return (await this.#bus.nodes.read()).map((record) => this.#view(record));
+    const [records, nats] = await Promise.all([this.#bus.nodes.read(), this.#natsOf()]);
+    return records.map((record) => this.#view(record, nats(record.nodeId)));
   }
 
   /** @throws NOT_FOUND, INVALID_ARGUMENT for a prefix that several have, UNAVAILABLE */
@@ -47,8 +50,8 @@ export class NodeAdministration {
 
   /** @throws as {@link inspect}; INVALID_ARGUMENT */
   async update(reference: string, change: NodeChange): Promise<NodeView> {
-    const { record } = await this.inspect(reference);
-    return this.#view(await this.#bus.nodes.change(record.nodeId, (known) => changed(known, change)));
+    const { record, nats } = await this.inspect(reference);
+    return this.#view(await this.#bus.nodes.change(record.nodeId, (known) => changed(known, change)), nats);
   }
 
   /**
@@ -65,14 +68,26 @@ export class NodeAdministration {
     await this.#bus.nodes.remove(record.nodeId);
   }
 
-  #view(record: NodeRecord): NodeView {
+  /** By node. The authority says who has a server, the servers themselves who leads and who is away. */
+  async #natsOf(): Promise<(nodeId: string) => NodeView["nats"]> {
+    const plan = this.#bus.instances("authority").find(({ nats }) => nats !== undefined)?.nats;
+    const place = await this.#bus.servers.ofEvents().catch(() => ({ leader: undefined, followers: [] }));
+    const away = place.followers.filter(({ offline }) => offline).map(({ name }) => nodeOfServer(name));
+    return (nodeId) => {
+      if (plan === undefined || modeOf(plan, nodeId) === "none") return undefined;
+      if (modeOf(plan, nodeId) === "alone" || (place.leader && nodeOfServer(place.leader) === nodeId)) return "leader";
+      return away.includes(nodeId) ? "away" : "follower";
+    };
+  }
+
+  #view(record: NodeRecord, nats: NodeView["nats"]): NodeView {
     const services = roles
       .flatMap((role) => this.#bus.instances(role))
       .filter(({ nodeId }) => nodeId === record.nodeId);
     const supervisor = services.find(({ role }) => role === "supervisor");
     const isWhole = needed.every((role) => services.some((instance) => instance.role === role));
     const state = supervisor === undefined ? "away" : isWhole ? "ready" : "degraded";
-    return { record, state, load: supervisor?.load ?? { containers: 0, cpus: 0, memory: 0 }, services };
+    return { record, state, load: supervisor?.load ?? { containers: 0, cpus: 0, memory: 0 }, services, nats };
   }
 }
 
