@@ -158,7 +158,7 @@ describe("nodes", () => {
     await berth(first, ["node", "drain", "host1", "host2"]);
     await first.docker.must(sleeper("only"));
     expect(await nodeOf(first, "only")).toBe("host3");
-    await berth(first, ["node", "drain", "host3"]);
+    await berth(first, ["node", "drain", "--no-move", "host3"]);
     expect((await first.docker.run(["create", busybox])).stderr).toContain(
       "no suitable node (node is drained on 3 nodes)",
     );
