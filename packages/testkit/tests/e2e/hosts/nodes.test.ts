@@ -244,7 +244,9 @@ describe("a host that is cut off", () => {
     );
     await first.docker.must(["rm", "lost"]);
     await third.heal();
-    // Nobody has shut it out: what it runs is seen again, and can be removed.
+    // It was shut out; with a new token it may come again, and what it still runs is seen.
+    await third.stop();
+    await third.start({ args: ["--join", await first.token()], services: ["snapshotter", "supervisor"] });
     await eventually(
       "its container is back",
       async () => (await first.docker.must(["ps", "-q"])) !== "" || undefined,
