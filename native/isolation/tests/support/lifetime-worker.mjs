@@ -16,6 +16,7 @@ const options = {
   maxBytes: 0,
   maxEntries: 10,
   sync: false,
+  faithful: false,
   deferLinks: false,
 };
 const ignore = (promises) => {
@@ -32,6 +33,7 @@ const diff = new native.LayerDiff({
   whiteouts: true,
   gzip: false,
   live: false,
+  faithful: false,
   lower: [],
   ignored: [],
 });

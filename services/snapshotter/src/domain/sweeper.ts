@@ -43,39 +43,41 @@ export class Sweeper {
    * have an image that the answer does not know. Returns ms until a layer's time of grace ends, if there is any such layer.
    */
   async sweep(named: ReadonlySet<string>, askedAt: number, signal: AbortSignal): Promise<number | undefined> {
+    // One moment for all: what is too fresh for this round must not count as ended by the end of it, or no round would come for it.
+    const now = performance.now();
     for (const [key, touched] of this.#fresh) if (touched < askedAt && named.has(key)) this.#fresh.delete(key);
     for (const [key] of this.#parts.catalog.entries()) {
       // What lies below one that went may have lost its last user by that.
-      for (let next = key; next !== "" && !signal.aborted; ) next = (await this.#remove(next, named)) ?? "";
+      for (let next = key; next !== "" && !signal.aborted; ) next = (await this.#remove(next, named, now)) ?? "";
     }
-    return this.#nextEnd();
+    return this.#nextEnd(now);
   }
 
   /** Gives the parent, or undefined if the layer stays. */
-  #remove(key: string, named: ReadonlySet<string>): Promise<string | undefined> | undefined {
+  #remove(key: string, named: ReadonlySet<string>, now: number): Promise<string | undefined> | undefined {
     const { catalog, directories, locks, fault } = this.#parts;
     // Most layers stay: they cost neither a lock nor a turn of the event loop.
-    if (!this.#isUnneeded(key, named)) return undefined;
+    if (!this.#isUnneeded(key, named, now)) return undefined;
     return locks.run(key, async () => {
       const record = catalog.find(key);
-      if (record === undefined || !this.#isUnneeded(key, named) || !(await catalog.remove(key))) return undefined;
+      if (record === undefined || !this.#isUnneeded(key, named, now) || !(await catalog.remove(key))) return undefined;
       fault("sweep-recorded");
       directories.removeSoon(record.dir);
       return record.parent;
     });
   }
 
-  #isUnneeded(key: string, named: ReadonlySet<string>): boolean {
+  #isUnneeded(key: string, named: ReadonlySet<string>, now: number): boolean {
     const record = this.#parts.catalog.find(key);
     if (record === undefined || !isUnpacked(record) || named.has(key) || this.#parts.catalog.inUse(key)) return false;
     const touched = this.#fresh.get(key);
-    return touched === undefined || performance.now() - touched >= this.#parts.graceMs;
+    return touched === undefined || touched + this.#parts.graceMs <= now;
   }
 
-  #nextEnd(): number | undefined {
+  #nextEnd(now: number): number | undefined {
     let first: number | undefined;
     for (const [key, touched] of this.#fresh) {
-      const left = touched + this.#parts.graceMs - performance.now();
+      const left = touched + this.#parts.graceMs - now;
       if (left <= 0) this.#fresh.delete(key);
       else if (first === undefined || left < first) first = left;
     }
