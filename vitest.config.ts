@@ -16,7 +16,7 @@ export default defineConfig({
           ...common,
           name: "unit",
           include: files("**/*.test.ts"),
-          exclude: [...files("root/**"), ...files("e2e/**")],
+          exclude: [...files("root/**"), ...files("e2e/**"), ...files("long/**")],
           testTimeout: 20_000,
           hookTimeout: 60_000,
         },
@@ -39,6 +39,17 @@ export default defineConfig({
           include: files("e2e/**/*.test.ts"),
           fileParallelism: false,
           testTimeout: 120_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        test: {
+          ...common,
+          // Minutes of faults over several hosts: `npm run test:long`, not part of `npm test`.
+          name: "long",
+          include: files("long/**/*.test.ts"),
+          fileParallelism: false,
+          testTimeout: 300_000,
           hookTimeout: 300_000,
         },
       },

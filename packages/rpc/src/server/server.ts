@@ -62,6 +62,20 @@ interface Served {
   handlers: Record<string, Handler>;
 }
 
+/** ms that connections may take to close once their calls are over. */
+const settleMs = 1_000;
+
+/** False when the time, in ms, is over first. */
+async function within(work: Promise<unknown>, ms: number): Promise<boolean> {
+  const timer = Promise.withResolvers<boolean>();
+  const late = setTimeout(() => timer.resolve(false), ms);
+  try {
+    return await Promise.race([work.then(() => true), timer.promise]);
+  } finally {
+    clearTimeout(late);
+  }
+}
+
 class NiceServer implements RpcServer {
   readonly metrics = new Metrics();
   readonly #options: RpcServerOptions;
@@ -130,7 +144,10 @@ class NiceServer implements RpcServer {
     this.#metricsServer?.close();
     const keepCalls = this.#calls.endAfter(ms);
     this.#lanes.stop();
-    await Promise.all(this.#servers.splice(0).map((server) => server.shutdown()));
+    const servers = this.#servers.splice(0);
+    const ended = Promise.all(servers.map((server) => server.shutdown()));
+    // Every call was cut by then. A connection whose other end is cut off says nothing for minutes: nobody waits for that.
+    if (!(await within(ended, ms + settleMs))) for (const server of servers) server.forceShutdown();
     keepCalls();
     this.#stopHearing?.();
     this.#identities?.close();

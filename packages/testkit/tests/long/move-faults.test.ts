@@ -4,7 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { ended, eventually, type Host, type Hosts, openHosts } from "../../../src/index.ts";
+import { ended, eventually, type Host, type Hosts, openHosts } from "../../src/index.ts";
 
 let hosts: Hosts;
 let first: Host;
