@@ -108,7 +108,8 @@ export async function createContext(
     await plugins.close();
     await store.close();
   };
-  return { ...base, engine, news: loadSource(parts.registry), close };
+  const news = loadSource(parts.registry, () => bus.instances("supervisor").length < 2);
+  return { ...base, engine, news, close };
 }
 
 /** Ids of the built-in networks are made once and kept. */

@@ -2,12 +2,14 @@ import type { Load } from "@berth/bus";
 import type { Registry } from "./containers/registry.ts";
 import type { Resources } from "./model.ts";
 
-/** For who places new containers: told at each beat, and soon after a container came. */
-export function loadSource(registry: Registry) {
+/** For who places new containers: told at each beat, and soon after a container came where there is a choice of nodes (`isAlone`: there is none). */
+export function loadSource(registry: Registry, isAlone: () => boolean) {
   return {
     read: () => ({ load: loadOf(registry) }),
     onChange: (listener: () => void) => {
-      registry.added = listener;
+      registry.added = () => {
+        if (!isAlone()) listener();
+      };
     },
   };
 }
