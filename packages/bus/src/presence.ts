@@ -6,7 +6,7 @@ import { type Instance, type News, parseInstance, type Role } from "./roles.ts";
 /** An announced instance. It is gone from the others' view after leave(), or 3 s after its process stopped beating. */
 export interface Presence {
   readonly instance: Instance;
-  /** Its load is another one: told soon, before the next beat is due. */
+  /** Its load is another one: told at once, or with others within 100 ms. */
   changed(): void;
   leave(): void;
 }
@@ -40,6 +40,7 @@ export class PresenceBoard {
   #snapshot: readonly Instance[] = [];
   readonly #timer: NodeJS.Timeout;
   #changeTimer: NodeJS.Timeout | undefined;
+  #hasMore = false;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -70,13 +71,7 @@ export class PresenceBoard {
     this.#beat();
     return {
       instance,
-      changed: () => {
-        this.#changeTimer ??= setTimeout(() => {
-          this.#changeTimer = undefined;
-          this.#beat();
-        }, changeMs);
-        this.#changeTimer.unref();
-      },
+      changed: () => this.#tellChange(),
       leave: () => {
         if (!this.#own.delete(subject)) return;
         if (this.#connection.up) publish(this.#connection.nats, subject, bye);
@@ -180,6 +175,21 @@ export class PresenceBoard {
   #beat(): void {
     if (!this.#connection.up) return;
     for (const [subject, bytes] of this.#own) publish(this.#connection.nats, subject, bytes());
+  }
+
+  /** At once, so that the next choice of a node reckons with it, however soon it comes; the rest of a burst in one beat. */
+  #tellChange(): void {
+    if (this.#changeTimer !== undefined) {
+      this.#hasMore = true;
+      return;
+    }
+    this.#hasMore = false;
+    this.#beat();
+    this.#changeTimer = setTimeout(() => {
+      this.#changeTimer = undefined;
+      if (this.#hasMore) this.#tellChange();
+    }, changeMs);
+    this.#changeTimer.unref();
   }
 
   #ask(): void {

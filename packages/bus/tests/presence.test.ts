@@ -62,6 +62,28 @@ describe("presence", () => {
     expect(watcher.instances("gateway")).toEqual([next]);
   });
 
+  it("tells a changed load at once, and those that follow within 100 ms in one beat", async () => {
+    const beats: number[] = [];
+    const raw = await rawConnection();
+    const me = instance();
+    let containers = 0;
+    raw.subscribe(`berth.presence.supervisor.${me.nodeId}.${me.instanceId}`, {
+      callback: (_, message) => {
+        const told = message.json<{ load: { containers: number } }>().load.containers;
+        if (told !== beats.at(-1)) beats.push(told);
+      },
+    });
+    await raw.flush();
+    const presence = (await bench.bus()).announce(me, () => ({ load: { containers, cpus: 0, memory: 0 } }));
+    await until("the first beat", () => beats.length === 1);
+    for (containers = 1; containers <= 3; containers++) presence.changed();
+    containers = 3;
+    await until("both beats", () => beats.at(-1) === 3, 500);
+    expect(beats).toEqual([0, 1, 3]);
+    presence.leave();
+    await raw.close();
+  });
+
   it("takes nothing from messages that are no announcements", async () => {
     const watcher = await bench.bus();
     const raw = await rawConnection();
