@@ -13,6 +13,9 @@ import { makeServers, type NatsServers } from "./servers.ts";
 
 /** ms to find out who has the events */
 const serversMs = 2_000;
+/** ms that a change waits for NATS: a server that is alone is back by then, or won't be; several take longer to agree on another leader. */
+const patienceMs = 2_000;
+const clusterPatienceMs = 10_000;
 
 export type BusOptions = ConnectionOptions;
 
@@ -58,7 +61,13 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     if (!up) jetstream.forget();
   });
   const board = new PresenceBoard(connection);
-  const names = makeNames(connection, jetstream);
+  // Who is cut off sees nobody, and is one of several all the same.
+  let isCluster = false;
+  board.onInstances(() => {
+    isCluster ||= board.instances("supervisor").length > 1;
+  });
+  const patience = () => (isCluster ? clusterPatienceMs : patienceMs);
+  const names = makeNames(connection, jetstream, patience);
   const revocations = makeRevocations(connection, jetstream);
   const outboxes: Outbox[] = [];
   let draining: Promise<void> | undefined;
@@ -99,7 +108,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
         (await jetstream.manager()).streams.info(eventsStream),
       ),
     ),
-    nodes: makeNodeDirectory(connection, jetstream),
+    nodes: makeNodeDirectory(connection, jetstream, patience),
   };
 }
 

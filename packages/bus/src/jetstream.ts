@@ -117,7 +117,10 @@ export function isApiError(error: unknown, code: number): boolean {
   return error instanceof JetStreamApiError && error.code === code;
 }
 
-/** Runs `work` while NATS is there. Throws UNAVAILABLE when it has no answer within `ms`, NATS being away included. */
+/**
+ * Runs `work` while NATS is there, and again when it failed for want of an answer or of a leader: it must be such that twice is as good as once.
+ * Throws UNAVAILABLE when it has no answer within `ms`, NATS being away included.
+ */
 export async function withinDeadline<T>(
   connection: Connection,
   ms: number,
@@ -125,20 +128,55 @@ export async function withinDeadline<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   const timer = new AbortController();
+  let last: unknown;
   const late = sleep(ms, timer.signal).then(
     (): never => {
+      if (last !== undefined) throw last;
       throw new Failure("UNAVAILABLE", `${what}: NATS did not answer within ${ms / 1000} s`);
     },
     () => new Promise<never>(() => {}),
   );
+  const trying = async () => {
+    for (;;) {
+      await connection.whenUp(timer.signal);
+      try {
+        return await work();
+      } catch (error) {
+        if (!isPassing(error)) throw error;
+        last = error;
+      }
+      await sleep(againMs, timer.signal);
+    }
+  };
   try {
-    return await Promise.race([late, connection.whenUp(timer.signal).then(work)]);
+    return await Promise.race([late, trying()]);
   } catch (error) {
     throw asBerthError(what, error);
   } finally {
     timer.abort();
   }
 }
+
+/** ms until what failed in passing is tried again. */
+const againMs = 200;
+
+/** Servers that elect a leader, or move a stream, say so with a 503, or nothing at all. */
+function isPassing(error: unknown): boolean {
+  if (error instanceof JetStreamApiError) return error.status === unavailableStatus;
+  return error instanceof Error && !lasting.has(error.name);
+}
+
+const unavailableStatus = 503;
+/** What no other try changes, by the client's names; and what was understood already. */
+const lasting = new Set([
+  "BerthError",
+  "ClosedConnectionError",
+  "DrainingConnectionError",
+  "InvalidArgumentError",
+  "PermissionViolationError",
+  "AuthorizationError",
+  "UserAuthenticationExpiredError",
+]);
 
 function asBerthError(what: string, error: unknown): BerthError {
   if (error instanceof Error && error.name === "BerthError") return error as BerthError;

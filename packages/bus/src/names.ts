@@ -35,7 +35,10 @@ export interface ContainerFacts {
 
 export type NameEntry = NameValue & { name: string };
 
-/** Container names, unique over all hosts. Every call but entries() throws UNAVAILABLE within 2 s when NATS is away. */
+/**
+ * Container names, unique over all hosts. When NATS is away, or its servers elect a leader, changes throw UNAVAILABLE after `patience` ms,
+ * lookups after 2 s: the nodes themselves know as well.
+ */
 export interface Names {
   /** Takes a name. Claiming again for the same container is no error. Throws NAME_IN_USE with details {containerId}. */
   claim(name: string, value: NameValue): Promise<void>;
@@ -63,23 +66,19 @@ export interface Names {
   entries(nodeId?: string): Promise<NameEntry[]>;
 }
 
-const deadlineMs = 2_000;
+const lookupMs = 2_000;
 /** ms for all names there are, of all nodes */
 const listDeadlineMs = 60_000;
 
-export function makeNames(connection: Connection, jetstream: JetStream): Names {
-  const run = <T>(what: string, work: (bucket: KV) => Promise<T>, ms = deadlineMs) =>
+export function makeNames(connection: Connection, jetstream: JetStream, patience: () => number): Names {
+  const run = <T>(what: string, work: (bucket: KV) => Promise<T>, ms = patience()) =>
     withinDeadline(connection, ms, what, async () => work(await jetstream.names()));
 
   return {
     claim: (name, value) => run(`cannot claim the name "${name}"`, (bucket) => claimIn(bucket, name, value)),
     release: (name, containerId) =>
       run(`cannot release the name "${name}"`, (bucket) => releaseIn(bucket, name, containerId)),
-    lookup: (name) =>
-      run(`cannot look up the name "${name}"`, async (bucket) => {
-        const entry = await bucket.get(keyOf(name));
-        return isLive(entry) ? entry.json<NameValue>() : undefined;
-      }),
+    lookup: (name) => run(`cannot look up the name "${name}"`, (bucket) => lookUpIn(bucket, name), lookupMs),
     hold: (name, containerId, nodeId) =>
       run(`cannot hold the name "${name}"`, (bucket) =>
         replaceIn(bucket, name, containerId, ({ value: { movedFrom: _, ...value } }) =>
@@ -110,6 +109,11 @@ export function makeNames(connection: Connection, jetstream: JetStream): Names {
     },
     entries: (nodeId) => run("cannot list names", (bucket) => list(bucket, nodeId), listDeadlineMs),
   };
+}
+
+async function lookUpIn(bucket: KV, name: string): Promise<NameValue | undefined> {
+  const entry = await bucket.get(keyOf(name));
+  return isLive(entry) ? entry.json<NameValue>() : undefined;
 }
 
 async function claimIn(bucket: KV, name: string, value: NameValue): Promise<void> {

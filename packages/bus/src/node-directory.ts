@@ -27,7 +27,7 @@ export interface NodeRecord extends NodeFacts {
   awaySince?: string;
 }
 
-/** The nodes there are, those that are away included. Calls throw UNAVAILABLE within 2 s when NATS is away. */
+/** The nodes there are, those that are away included. Calls throw UNAVAILABLE when NATS is away for `patience` ms. */
 export interface NodeDirectory {
   /**
    * Enters a node, or what is new about it; labels and availability stay as they are known.
@@ -45,13 +45,12 @@ export interface NodeDirectory {
   follow(changed: (nodes: readonly NodeRecord[]) => void): void;
 }
 
-const deadlineMs = 2_000;
 /** Of changes that others made at the same time. */
 const maxAttempts = 8;
 
-export function makeNodeDirectory(connection: Connection, jetstream: JetStream): NodeDirectory {
+export function makeNodeDirectory(connection: Connection, jetstream: JetStream, patience: () => number): NodeDirectory {
   const run = <T>(what: string, work: (bucket: KV) => Promise<T>) =>
-    withinDeadline(connection, deadlineMs, what, async () => work(await jetstream.nodes()));
+    withinDeadline(connection, patience(), what, async () => work(await jetstream.nodes()));
 
   return {
     register: (facts, labels = {}) =>

@@ -41,6 +41,7 @@ export class PresenceBoard {
   readonly #timer: NodeJS.Timeout;
   #changeTimer: NodeJS.Timeout | undefined;
   #hasMore = false;
+  #expiring = false;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -162,14 +163,29 @@ export class PresenceBoard {
     // While NATS is away nobody's beats arrive, which says nothing about them: the last known instances stay.
     if (!this.#connection.up) return;
     this.#beat();
+    if (this.#silent().length > 0) void this.#expire();
+  }
+
+  /** Those not heard of for too long, by their keys. */
+  #silent(): string[] {
     const oldest = performance.now() - expiryMs;
-    let changed = false;
-    for (const [key, { lastBeat }] of this.#seen) {
-      if (lastBeat >= oldest) continue;
-      this.#seen.delete(key);
-      changed = true;
+    return [...this.#seen].filter(([, { lastBeat }]) => lastBeat < oldest).map(([key]) => key);
+  }
+
+  /** A network that drops everything looks like silence for seconds before the connection is known to be dead: first NATS itself must answer. */
+  async #expire(): Promise<void> {
+    if (this.#expiring) return;
+    this.#expiring = true;
+    try {
+      await this.#connection.nats.flush();
+      const silent = this.#silent();
+      for (const key of silent) this.#seen.delete(key);
+      if (silent.length > 0) this.#changed();
+    } catch {
+      // The connection is down, or closed: as above.
+    } finally {
+      this.#expiring = false;
     }
-    if (changed) this.#changed();
   }
 
   #beat(): void {
