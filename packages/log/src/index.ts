@@ -24,6 +24,16 @@ export function createLogger({ service, level = "info", destination }: LoggerOpt
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     redact: { paths: secretKeys.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]), censor: "[redacted]" },
   };
+  return pino(options, destination ?? standardError());
+}
+
+/** bytes that wait for a full disk to have room again; what is more is lost */
+const maxWaiting = 1024 * 1024;
+
+function standardError() {
   // sync: a record written just before a crash must not be lost in a buffer.
-  return pino(options, destination ?? pino.destination({ dest: 2, sync: true }));
+  const stderr = pino.destination({ dest: 2, sync: true, maxLength: maxWaiting });
+  // A log that can't be written is no reason to end, and there is nowhere to say so.
+  stderr.on("error", () => {});
+  return stderr;
 }

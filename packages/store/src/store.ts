@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { BerthError, errorMessage } from "@berth/errors";
 import { Level } from "level";
 import { type Codec, json } from "./codec.ts";
+import { Reserve } from "./reserve.ts";
 import { type Database, makeTable, type Table } from "./table.ts";
 
 /** One change. Made by a table (or by an outbox), applied by {@link Store.write}. */
@@ -11,6 +12,8 @@ export type Op = (
   | { readonly type: "put"; readonly key: string; readonly value: Uint8Array; readonly valueEncoding: "view" }
   | { readonly type: "del"; readonly key: string }
 ) & {
+  /** Is worth the reserve, as a deletion is: room comes of it. */
+  readonly urgent?: boolean;
   /** Called once the op is applied; it must not throw. How an outbox learns that there is something to publish. */
   readonly committed?: () => void;
 };
@@ -20,7 +23,8 @@ export interface Store {
   table<V>(name: string, codec?: Codec<V>): Table<V>;
   /**
    * Applies all ops or none, and resolves once they are on the disk (fsync). Writes are applied in the order of the calls;
-   * those made while an fsync is under way share the next one. Rejects with the database's error, INTERNAL.
+   * those made while an fsync is under way share the next one. Rejects with the database's error, INTERNAL. On a full disk what deletes
+   * something, or is urgent, still works, out of a reserve.
    */
   write(ops: readonly Op[]): Promise<void>;
   /** The same without fsync: a power cut may take it back, a crash of the process may not. */
@@ -39,12 +43,26 @@ export async function openStore(path: string): Promise<Store> {
     cacheSize: 2 * 1024 * 1024,
     writeBufferSize: 2 * 1024 * 1024,
   });
+  const reserve = new Reserve(path);
   try {
-    await db.open();
+    await open(db, reserve);
   } catch (error) {
     throw openFailure(path, error);
   }
-  return new LevelStore(path, db);
+  return new LevelStore(path, db, reserve);
+}
+
+/** To open takes room for another log, and for what the last one held. */
+async function open(db: Database, reserve: Reserve): Promise<void> {
+  try {
+    await db.open();
+    reserve.keep();
+  } catch (error) {
+    if (!isFull(causeOf(error))) throw error;
+    await reserve.release();
+    await db.open();
+    await reserve.retake();
+  }
 }
 
 type Batch = (ops: { type: "put"; key: string; value: Uint8Array }[], options: { sync: boolean }) => Promise<void>;
@@ -59,13 +77,17 @@ interface Pending {
 class LevelStore implements Store {
   readonly path: string;
   readonly #db: Database;
+  readonly #reserve: Reserve;
   #queue: Pending[] = [];
+  /** Why the last write failed: the log may end in half of it, and what is written behind that is not found again. */
+  #torn: BerthError | undefined;
   #flushing: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(path: string, db: Database) {
+  constructor(path: string, db: Database, reserve: Reserve) {
     this.path = path;
     this.#db = db;
+    this.#reserve = reserve;
   }
 
   table<V>(name: string, codec: Codec<V> = json as Codec<V>): Table<V> {
@@ -83,6 +105,7 @@ class LevelStore implements Store {
   close(): Promise<void> {
     this.#closing ??= (async () => {
       await this.#flushing;
+      await this.#reserve.settled();
       await this.#db.close();
     })();
     return this.#closing;
@@ -102,27 +125,55 @@ class LevelStore implements Store {
     while (this.#queue.length > 0) {
       const group = this.#queue;
       this.#queue = [];
-      const ops = group.flatMap((pending) => pending.ops);
-      try {
-        await this.#apply(
-          ops,
-          group.some((pending) => pending.sync),
-        );
-      } catch (error) {
-        const failure = new BerthError(
-          "INTERNAL",
-          `cannot write to ${this.path}: ${errorMessage(error)}`,
-          {},
-          { cause: error },
-        );
-        for (const pending of group) pending.reject(failure);
-        continue;
-      }
-      for (const op of ops) op.committed?.();
-      for (const pending of group) pending.resolve();
+      await this.#writeGroup(group);
     }
     // Here, not in a later callback: a write that comes after the loop's last look must start a new flush.
     this.#flushing = undefined;
+  }
+
+  async #writeGroup(group: readonly Pending[]): Promise<void> {
+    const able = this.#torn === undefined ? group : await this.#mend(group, this.#torn);
+    if (able.length === 0) return;
+    const ops = able.flatMap((pending) => pending.ops);
+    const sync = able.some((pending) => pending.sync);
+    const isFirstTry = this.#torn === undefined;
+    try {
+      await this.#apply(ops, sync);
+    } catch (error) {
+      this.#torn = this.#failure(error);
+      if (isFirstTry && isFull(error) && able.some(mayUseReserve)) return this.#writeGroup(able);
+      for (const pending of able) pending.reject(this.#torn);
+      return;
+    }
+    this.#torn = undefined;
+    if (isFirstTry) this.#reserve.keep();
+    else await this.#reserve.retake();
+    for (const op of ops) op.committed?.();
+    for (const pending of able) pending.resolve();
+  }
+
+  /** Begins another log. Gives those that may go on; the others are rejected: on a full disk all that bring no room. */
+  async #mend(group: readonly Pending[], torn: BerthError): Promise<readonly Pending[]> {
+    let able = group;
+    try {
+      if (!(await this.#reserve.isPlenty())) {
+        able = group.filter(mayUseReserve);
+        for (const pending of group) if (!able.includes(pending)) pending.reject(torn);
+        if (able.length === 0) return able;
+        await this.#reserve.release();
+      }
+      await this.#db.close();
+      await this.#db.open();
+      return able;
+    } catch (error) {
+      for (const pending of able) pending.reject(this.#failure(error));
+      return [];
+    }
+  }
+
+  #failure(error: unknown): BerthError {
+    const message = `cannot write to ${this.path}: ${errorMessage(causeOf(error))}`;
+    return new BerthError("INTERNAL", message, {}, { cause: error });
   }
 
   async #apply(ops: readonly Op[], sync: boolean): Promise<void> {
@@ -131,6 +182,11 @@ class LevelStore implements Store {
     await (this.#db.batch as Batch).call(this.#db, batch, { sync });
   }
 }
+
+/** What is behind an opening that failed, whose own message is always the same. */
+const causeOf = (error: unknown): unknown => (error instanceof Error ? (error.cause ?? error) : error);
+const mayUseReserve = ({ ops }: Pending): boolean => ops.some(({ type, urgent }) => type === "del" || urgent === true);
+const isFull = (error: unknown): boolean => errorMessage(error).includes("No space left on device");
 
 function openFailure(path: string, error: unknown): BerthError {
   const cause = error instanceof Error ? (error.cause as { code?: unknown } | undefined) : undefined;

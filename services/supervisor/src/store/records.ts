@@ -4,6 +4,10 @@ import type { Op, Store } from "@berth/store";
 import type { Change, Records } from "../domain/containers/parts.ts";
 import type { ContainerRecord, ExecRecord, ImportRecord, VolumeRecord } from "../domain/model.ts";
 
+/** Events on the way to an end. */
+const ends = new Set(["kill", "stop", "die", "oom"]);
+const hasEnded = ({ state: { status } }: ContainerRecord): boolean => status === "exited" || status === "dead";
+
 /** The supervisor's records in Level: containers, execs, volumes, a few settings. Events go in the same batch. */
 export function makeRecords(store: Store, outbox: Outbox, log: Logger): Records {
   const containers = store.table<ContainerRecord>("containers");
@@ -16,7 +20,8 @@ export function makeRecords(store: Store, outbox: Outbox, log: Logger): Records 
 
   const opsOf = (change: Change): Op[] => {
     const ops: Op[] = [];
-    if (change.put) ops.push(containers.putOp(change.put.id, change.put));
+    // An end has to be known before what has ended can be removed.
+    if (change.put) ops.push({ ...containers.putOp(change.put.id, change.put), urgent: hasEnded(change.put) });
     if (change.del !== undefined) ops.push(containers.delOp(change.del), shipped.delOp(change.del));
     if (change.shipped) ops.push(shipped.putOp(change.shipped.id, change.shipped.position));
     if (change.putExec) ops.push(execs.putOp(change.putExec.id, change.putExec));
@@ -27,7 +32,7 @@ export function makeRecords(store: Store, outbox: Outbox, log: Logger): Records 
     if (change.delImport !== undefined) ops.push(imports.delOp(change.delImport));
     for (const name of change.delVolumes ?? []) ops.push(volumes.delOp(name));
     if (change.releaseName) ops.push(outbox.releaseNameOp(change.releaseName.name, change.releaseName.containerId));
-    for (const event of change.events ?? []) ops.push(outbox.op(event));
+    for (const event of change.events ?? []) ops.push({ ...outbox.op(event), urgent: ends.has(event.action) });
     return ops;
   };
 
