@@ -12,7 +12,10 @@ const drainMs = 3_000;
 export async function serve(server: RpcServer, context: GatewayContext, config: GatewayConfig): Promise<void> {
   addServices(server, context.services);
   const servers: Server[] = [];
-  context.close = () => closeAll(servers);
+  context.close = async () => {
+    await closeAll(servers);
+    context.api.cutStreams();
+  };
   for (const address of config.addresses) {
     const usesTls = address.kind === "tcp" && address.tls;
     const server = context.api.createServer(usesTls ? config.tls : undefined);

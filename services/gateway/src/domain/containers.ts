@@ -154,15 +154,16 @@ export class Containers {
     const lists = answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value.containers] : []));
     const failed = answers.find((answer) => answer.status === "rejected");
     if ((whole || lists.length === 0) && failed?.status === "rejected") throw failed.reason;
-    const merged = this.#once([...lists.flat(), ...this.#away(request.filters ?? {})]).sort(newestFirst);
+    const mute = nodes.filter((_, index) => answers[index]?.status === "rejected").map(({ nodeId }) => nodeId);
+    const unreachable = this.#unreachable(new Set(mute), request.filters ?? {});
+    const merged = this.#once([...lists.flat(), ...unreachable]).sort(newestFirst);
     for (const { id, nodeId } of merged) this.nodes.remember(id, nodeId);
     const limit = request.limit ?? 0;
     return limit > 0 ? merged.slice(0, limit) : merged;
   }
 
-  #away(filters: Parameters<typeof passesAway>[1]): ContainerSummary[] {
-    return this.nodes
-      .away()
+  #unreachable(mute: ReadonlySet<string>, filters: Parameters<typeof passesAway>[1]): ContainerSummary[] {
+    return [...this.nodes.away(), ...this.nodes.mute(mute)]
       .flatMap(({ record, containers }) => containers.map((container) => awaySummary(container, record)))
       .filter((summary) => passesAway(summary, filters));
   }

@@ -1,5 +1,6 @@
 import type { EventRecord } from "@berth/bus";
 import { familiarName, parseReference } from "@berth/oci";
+import { hasLabel } from "./labels.ts";
 
 type Filters = ReadonlyMap<string, readonly string[]>;
 type Test = (event: EventRecord) => boolean;
@@ -42,11 +43,6 @@ const withDetail = ["health_status", "exec_create", "exec_start"];
 function actionTest(values: readonly string[]): Test {
   if (!values.some((value) => withDetail.includes(value))) return ({ action }) => values.includes(action);
   return ({ action }) => values.some((value) => action.startsWith(value));
-}
-
-function hasLabel(attributes: Record<string, string>, filter: string): boolean {
-  const [key = "", value] = filter.split(/=(.*)/s);
-  return Object.hasOwn(attributes, key) && (value === undefined || attributes[key] === value);
 }
 
 /** What an event's image may be called: an image's own id and name, or that of a container's image, with and without tag. */

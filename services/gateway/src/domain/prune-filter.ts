@@ -1,6 +1,7 @@
 import { BerthError } from "@berth/errors";
 import { parseMoment } from "../http/moment.ts";
 import type { Filters } from "../http/query.ts";
+import { hasLabel } from "./labels.ts";
 
 /** The `until` filter of the prunes, ms since the epoch; infinity without one. @throws INVALID_ARGUMENT with Docker's texts */
 export function untilFilter(filters: Filters): number {
@@ -11,9 +12,6 @@ export function untilFilter(filters: Filters): number {
 
 /** Whether labels pass `label` (all of them) and `label!` (none of them). */
 export function passesLabels(labels: Readonly<Record<string, string>>, filters: Filters): boolean {
-  const has = (filter: string) => {
-    const [key = "", value] = filter.split(/=(.*)/s);
-    return Object.hasOwn(labels, key) && (value === undefined || labels[key] === value);
-  };
+  const has = (filter: string) => hasLabel(labels, filter);
   return (filters.get("label") ?? []).every(has) && !(filters.get("label!") ?? []).some(has);
 }

@@ -31,6 +31,8 @@ export class Api {
   readonly #replayed = new WeakSet<Duplex>();
   /** Those requests, once met. */
   readonly #ordinary = new WeakSet<IncomingMessage>();
+  /** Connections that have become streams, which no server knows any more. */
+  readonly #streams = new Set<Duplex>();
   readonly #log: Logger;
 
   constructor(log: Logger) {
@@ -75,11 +77,18 @@ export class Api {
         : // allowHalfOpen: a client that closes its side (end of stdin) still wants the output.
           (createTlsServer({ ...options, ...tls, ...tlsRules, allowHalfOpen: true }, listener) as unknown as Server);
     server.on("upgrade", (req: IncomingMessage, socket: Duplex, head: Buffer) => {
+      this.#streams.add(socket);
+      socket.once("close", () => this.#streams.delete(socket));
       if (req.method === "PUT") void this.#receive(server, req, socket as Socket, head);
       else void this.#upgrade(req, socket, head);
     });
     server.on("clientError", (_error: Error, socket: Duplex) => refuseGarbage(socket));
     return server;
+  }
+
+  /** Ends every stream there is: one that its client keeps open would keep this process. */
+  cutStreams(): void {
+    for (const socket of this.#streams) socket.destroy();
   }
 
   /** Asked about a request before it is served, and again with each piece of its body: its connection's replay is forgotten by then. */

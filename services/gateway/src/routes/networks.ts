@@ -1,5 +1,6 @@
 import { BerthError } from "@berth/errors";
 import type { Containers } from "../domain/containers.ts";
+import { hasLabel } from "../domain/labels.ts";
 import { listNetworks } from "../domain/networks.ts";
 import { sendJson } from "../http/answer.ts";
 import { readJson } from "../http/body.ts";
@@ -22,7 +23,7 @@ export function networkRoutes(api: Api, containers: Containers): void {
       (filters.get("id") ?? [""]).some((id) => network.id.startsWith(id)) &&
       (filters.get("name") ?? [""]).some((name) => network.name.includes(name)) &&
       (filters.get("type") ?? ["builtin"]).includes(predefined.includes(network.name) ? "builtin" : "custom") &&
-      (filters.get("label") ?? []).every((label) => hasLabel(network, label)) &&
+      (filters.get("label") ?? []).every((label) => hasLabel(network.labels, label)) &&
       (filters.get("dangling") ?? ["false"]).every((value) => value === "false" || value === "0");
     const networks = await listNetworks(containers.nodes, signal);
     // Listings leave the members out.
@@ -60,11 +61,6 @@ export function networkRoutes(api: Api, containers: Containers): void {
 
 function absent(what: string): BerthError {
   return new BerthError("NOT_IMPLEMENTED", `${what} is not supported by this engine yet`);
-}
-
-function hasLabel(network: Network, label: string): boolean {
-  const [key = "", value] = label.split(/=(.*)/s);
-  return Object.hasOwn(network.labels, key) && (value === undefined || network.labels[key] === value);
 }
 
 async function find(containers: Containers, name: string, signal: AbortSignal): Promise<Network> {

@@ -74,7 +74,7 @@ export function infoJson(node: NodeInfoResponse | undefined, extras: InfoExtras)
       Volume: node?.volumeDrivers ?? ["local"],
       Network: ["bridge", "host", "null"],
       Authorization: null,
-      Log: ["json-file", "none"],
+      Log: ["fluentd", "gelf", "journald", "json-file", "local", "syslog"],
     },
     ...abilities(node, extras.minor),
     Debug: false,

@@ -34,7 +34,8 @@ export async function connectStream(peer: Peer, joined: Joined, options: Connect
     const stream = accept();
     const { input, detached } = withDetach(stream, options.detachKeys);
     const pumped = joined.remote.pump(input, stream.output);
-    await Promise.race([pumped, detached]).catch((error: unknown) => tell(stream, error, framed));
+    // It broke half-way, which is not for those who count on what the container says.
+    await Promise.race([pumped, detached]).catch((error: unknown) => tell(stream, error, framed, stderr));
     await close(stream);
     return;
   }
@@ -103,13 +104,16 @@ function withDetach(
   return { input: filter, detached };
 }
 
+const stdout = 1;
+const stderr = 2;
+
 /** After the headers an error can only be text in the stream, as Docker does it: on stdout, in a frame of its own. */
-function tell(stream: PeerStream, error: unknown, framed: boolean): void {
+function tell(stream: PeerStream, error: unknown, framed: boolean, channel = stdout): void {
   if (stream.output.destroyed) return;
   const text = Buffer.from(`${typeof error === "string" ? error : errorMessage(error)}\r\n`);
   if (framed) {
     const header = Buffer.alloc(8);
-    header[0] = 1;
+    header[0] = channel;
     header.writeUInt32BE(text.length, 4);
     stream.output.write(header);
   }

@@ -1,6 +1,7 @@
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { connect } from "node:net";
-import { type Bed, openBed } from "@berth/testkit";
+import { type Bed, eventually, openBed } from "@berth/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import WebSocket from "ws";
 
@@ -68,3 +69,18 @@ it("attach by websocket to no container is told so, whatever the request lacks t
   const answer = await bed.api.call("GET", "/containers/no-such/attach/ws");
   expect([answer.status, answer.json]).toEqual([404, { message: "No such container: no-such" }]);
 });
+
+it("a gateway that is asked to end does so, whoever holds on to a stream", async () => {
+  const id = (await bed.docker.must(["run", "-d", "-i", "--network", "none", busybox, "cat"])).trim();
+  const socket = connect({ path: bed.engine.socket, allowHalfOpen: true });
+  const path = `/v1.51/containers/${id}/attach/ws?stdin=1&stdout=1&stream=1`;
+  const key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==";
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n${key}\r\n\r\n`);
+  socket.on("error", () => {});
+  await once(socket, "data");
+  const pid = bed.engine.pidOf("gateway");
+  process.kill(pid, "SIGTERM");
+  await eventually("its process is gone", () => !existsSync(`/proc/${pid}`) || undefined, 8_000);
+  socket.destroy();
+  await eventually("another one serves", async () => (await bed.docker.run(["rm", "-f", id])).code === 0 || undefined);
+}, 60_000);

@@ -6,6 +6,7 @@ import {
   type ContainerSummary,
   ContainerSummaryMessage,
 } from "../../rpc/types.ts";
+import { hasLabel } from "../labels.ts";
 import type { IndexedContainer } from "./container-index.ts";
 
 /** What can be told of a container whose node is away. */
@@ -63,9 +64,4 @@ export function passesAway(summary: ContainerSummary, filters: Filters): boolean
   return Object.entries(filters).every(
     ([key, { values = [] } = {}]) => values.length === 0 || (answers[key]?.(summary, values) ?? false),
   );
-}
-
-function hasLabel(labels: Readonly<Record<string, string>>, filter: string): boolean {
-  const [key = "", value] = filter.split(/=(.*)/s);
-  return Object.hasOwn(labels, key) && (value === undefined || labels[key] === value);
 }

@@ -112,6 +112,14 @@ export class Nodes {
       .map((record) => ({ record, containers: this.#index?.of(record.nodeId) ?? [] }));
   }
 
+  /** The same of nodes that are there for others, and did not answer this gateway just now. */
+  mute(nodeIds: ReadonlySet<string>): { record: NodeRecord; containers: IndexedContainer[] }[] {
+    const awaySince = new Date().toISOString();
+    return this.#records
+      .filter(({ nodeId, awaySince }) => nodeIds.has(nodeId) && awaySince === undefined)
+      .map((record) => ({ record: { ...record, awaySince }, containers: this.#index?.of(record.nodeId) ?? [] }));
+  }
+
   /** A container of a node that is away, by id, name or prefix. */
   findAway(reference: string): { record: NodeRecord; container: IndexedContainer } | undefined {
     const away = this.away();
