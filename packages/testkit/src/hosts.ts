@@ -37,7 +37,7 @@ export interface Host {
   start(options?: HostEngineOptions): Promise<RunningEngine>;
   /** Stops the engine; its containers run on. */
   stop(): Promise<void>;
-  /** Kills the launcher, and with it every service. */
+  /** Kills the launcher and every service, all at once. */
   crash(): Promise<void>;
   /** What runs here, NATS included. */
   readonly services: readonly string[];
@@ -208,11 +208,12 @@ class TestHost implements Host {
     const { pid } = this.engine;
     const services = this.services.map((service) => this.engine.pidOf(service));
     this.#engine = undefined;
-    process.kill(pid, "SIGKILL");
-    await eventually(
-      "its services are gone",
-      () => services.every((each) => !existsSync(`/proc/${each}`)) || undefined,
-    );
+    for (const each of [pid, ...services]) process.kill(each, "SIGKILL");
+    await eventually("its services are gone", () => {
+      const left = services.filter((each) => existsSync(`/proc/${each}`));
+      if (left.length > 0) throw new Error(left.map((each) => readFileSync(`/proc/${each}/cmdline`, "utf8")).join());
+      return true;
+    });
   }
 
   get services(): readonly string[] {

@@ -1,4 +1,5 @@
 export { Api, type ApiAnswer } from "./api.ts";
+export { AttachReader } from "./attach-reader.ts";
 export { type Bed, openBed } from "./bed.ts";
 export { Docker, findDocker, findProgram } from "./docker.ts";
 export { type Host, type HostEngineOptions, type Hosts, openHosts } from "./hosts.ts";

@@ -1,4 +1,6 @@
 // Rounds of faults at random over several hosts, and what must hold after each.
+import { setTimeout as pause } from "node:timers/promises";
+import { AttachReader } from "../attach-reader.ts";
 import { type Host, type Hosts, openHosts } from "../hosts.ts";
 import { LogReader } from "../log-reader.ts";
 import { eventually } from "../process.ts";
@@ -10,6 +12,10 @@ export interface FaultOptions {
   readonly seed: number;
   /** How long a host stays cut off, or dead, ms. */
   readonly holdMs: number;
+  /** How many of the hosts, the first ones, have a NATS server: 1 or 3. */
+  readonly nats: 1 | 3;
+  /** Only faults with this in their names. */
+  readonly only?: string | undefined;
   readonly say: (line: string) => void;
 }
 
@@ -24,15 +30,22 @@ const talk = "i=0; while [ ! -e /stop ]; do i=$((i+1)); echo line $i; sleep 0.1;
 
 /** Throws what did not hold, with the seed in its message. */
 export async function strikeAtRandom(options: FaultOptions): Promise<void> {
-  const { rounds, seed, holdMs, say } = options;
+  const { rounds, seed, holdMs, nats, only = "", say } = options;
   const random = new Random(seed);
   const hosts = await openHosts(3);
   const world = new World(hosts);
+  // What is left behind then is not what went wrong.
+  const close = () => hosts.close().catch((error: unknown) => say(`and then: ${error}`));
   try {
     await world.open();
+    if (nats === 3) await world.growNats();
     const faults = faultsOf(hosts.all, (host) => world.start(host), holdMs);
+    const next = dealer(
+      faults.filter(({ name }) => name.includes(only)),
+      random,
+    );
     for (let round = 1; round <= rounds; round++) {
-      const fault = random.pick(faults);
+      const fault = next();
       say(`round ${round}: ${fault.name}`);
       try {
         await world.endure(fault, `r${round}`);
@@ -40,9 +53,20 @@ export async function strikeAtRandom(options: FaultOptions): Promise<void> {
         throw new Error(`round ${round}, ${fault.name} (seed ${seed}): ${(error as Error).message}`, { cause: error });
       }
     }
-  } finally {
-    await hosts.close();
+  } catch (error) {
+    await close();
+    throw error;
   }
+  await hosts.close();
+}
+
+/** Deals out all of them in a random order before any comes again. */
+function dealer<T>(items: readonly T[], random: Random): () => T {
+  let deck: T[] = [];
+  return () => {
+    if (deck.length === 0) deck = [...items];
+    return deck.splice(random.between(0, deck.length - 1), 1)[0] as T;
+  };
 }
 
 /** A container that stands, as inspect shows it. */
@@ -79,12 +103,17 @@ class World {
       }
   }
 
+  async growNats(): Promise<void> {
+    const { code, stderr } = await this.#one.berth(["node", "promote", "host2", "host3"]);
+    if (code !== 0) throw new Error(`berth node promote: ${stderr}`);
+  }
+
   async start(host: Host, args: readonly string[] = []): Promise<void> {
     const own = services[host.name];
     await host.start({ args, ...(host === this.#one || own === undefined ? {} : { services: own }) });
   }
 
-  /** One fault, with readers of logs on every host and names that two gateways are asked for; then everything is looked at. */
+  /** One fault, with readers of logs and clients that are attached to containers of every host and names that two gateways are asked for; then everything is looked at. */
   async endure(fault: Fault, mark: string): Promise<void> {
     const talkers = this.#hosts.all.map((host) => ({ host, name: `talk-${mark}-${host.name}` }));
     for (const { host, name } of talkers)
@@ -93,8 +122,20 @@ class World {
     const readers = talkers.flatMap(({ name }) =>
       [this.#one, this.#two].map((at) => new LogReader(at.docker.socket, name)),
     );
+    const attached = talkers.flatMap(({ name }) =>
+      [this.#one, this.#two].map((at) => ({ name, reader: new AttachReader(at.docker.socket, name) })),
+    );
     const reading = Promise.allSettled(readers.map((reader) => reader.run(aborted.signal)));
-    await eventually("every reader reads", () => readers.every(({ lines }) => lines.length > 3) || undefined, 20_000);
+    const watching = Promise.allSettled(
+      attached.map(({ name, reader }) =>
+        reader.run(isEnd, (lines) => checkCount(`attached to ${name}`, lines), aborted.signal),
+      ),
+    );
+    await eventually(
+      "every reader reads",
+      () => [...readers, ...attached.map(({ reader }) => reader)].every(({ lines }) => lines.length > 3) || undefined,
+      20_000,
+    );
     const names = this.#askForNames(mark);
     await fault.strike();
     const owners = await names;
@@ -104,9 +145,19 @@ class World {
       await this.#one.docker.must(["exec", name, "touch", "/stop"]);
     }
     // A log whose container died with its host ends where it died.
-    await Promise.race([reading, new Promise((resolve) => setTimeout(resolve, rightAgainMs))]);
+    const late = new AbortController();
+    await Promise.race([
+      Promise.all([reading, watching]),
+      pause(rightAgainMs, undefined, { signal: late.signal }).catch(() => undefined),
+    ]);
+    late.abort();
     aborted.abort();
     await reading;
+    const ends = await watching;
+    for (const [index, { host, name }] of talkers.entries())
+      for (const end of ends.slice(2 * index, 2 * index + 2))
+        if (end.status === "rejected" && !(fault.powerless === host && isAbort(end.reason)))
+          throw new Error(`attached to ${name}: ${end.reason}`);
     for (const [index, { host, name }] of talkers.entries())
       for (const reader of readers.slice(2 * index, 2 * index + 2))
         this.#checkLines(name, reader, fault.powerless !== host);
@@ -173,12 +224,9 @@ class World {
 
   #checkLines(name: string, reader: LogReader, isWhole: boolean): void {
     const lines = reader.lines.map(({ text }) => text.trimEnd());
+    checkCount(`log of ${name}`, lines);
     const last = lines.at(-1) ?? "";
-    const counted = last.startsWith("end ") ? lines.slice(0, -1) : lines;
-    const wrong = counted.findIndex((line, index) => line !== `line ${index + 1}`);
-    if (wrong >= 0) throw new Error(`log of ${name}: line ${wrong + 1} reads "${counted[wrong]}"`);
-    if (isWhole && last !== `end ${counted.length}`)
-      throw new Error(`log of ${name} ends with "${last}" after ${counted.length}`);
+    if (isWhole && !isEnd(last)) throw new Error(`log of ${name} ends with "${last}" after ${lines.length}`);
   }
 
   async #look(name: string): Promise<Standing> {
@@ -192,4 +240,16 @@ class World {
   #make(at: Host, name: string, on: Host, rest: readonly string[]): Promise<string> {
     return at.docker.must(["run", "-d", "--name", name, "-l", `berth.node=${on.name}`, ...rest], { timeoutMs: 60_000 });
   }
+}
+
+const isAbort = (error: unknown): boolean => error instanceof Error && error.name === "AbortError";
+const isEnd = (line: string): boolean => line.startsWith("end ");
+
+/** What `talk` says is there from the beginning on, each line once. @throws what is not */
+function checkCount(what: string, lines: readonly string[]): void {
+  const said = lines.at(-1) ?? "";
+  const counted = isEnd(said) ? lines.slice(0, -1) : lines;
+  const wrong = counted.findIndex((line, index) => line !== `line ${index + 1}`);
+  if (wrong >= 0) throw new Error(`${what}: line ${wrong + 1} reads "${counted[wrong]}"`);
+  if (isEnd(said) && said !== `end ${counted.length}`) throw new Error(`${what}: "${said}" after ${counted.length}`);
 }

@@ -1,4 +1,4 @@
-// Five hosts, two gateways, sixty containers: every command finds a container wherever it is, by name, id and prefix, and both
+// Five hosts, NATS on three of them, two gateways, sixty containers: every command finds a container wherever it is, by name, id and prefix, and both
 // gateways answer alike.
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -23,6 +23,7 @@ beforeAll(async () => {
     await host.start({ args: ["--join", await one.token()], services: ["snapshotter", "supervisor"] });
   await two.docker.must(["pull", "-q", busybox]);
   await eventually("five nodes", async () => (await nodeNames()).length === 5 || undefined, 20_000);
+  expect((await one.berth(["node", "promote", "host2", "host3"])).stdout).toBe("NATS runs on host1, host2, host3\n");
 }, 300_000);
 
 afterAll(async () => {
