@@ -42,6 +42,7 @@ export async function createContext(config: GatewayConfig, signal: AbortSignal):
     connect: (nodeId) => clients.client(SupervisorDefinition, "supervisor", { nodeId }),
     log,
   });
+  await nodes.ready();
   const anySnapshotter = clients.client(SnapshotterDefinition, "snapshotter");
   const snapshotter = () => (bus.instances("snapshotter").length > 0 ? anySnapshotter : undefined);
   // A gateway that has just started has not heard of everybody yet: a pull that unpacks nothing makes the first run slow.

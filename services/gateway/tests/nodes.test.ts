@@ -25,7 +25,18 @@ function cluster(held: Record<string, { id: string; name: string; created: numbe
       return () => {};
     },
     waitFor: () => Promise.reject(new BerthError("UNAVAILABLE", "no")),
-    nodes: { follow: () => undefined },
+    nodes: {
+      follow: () => undefined,
+      read: () => {
+        const isThere = (nodeId: string) => instances.some((instance) => instance.nodeId === nodeId);
+        const record = (nodeId: string) => ({
+          nodeId,
+          name: `host of ${nodeId}`,
+          ...(!isThere(nodeId) && { awaySince: "2026-01-01T00:00:00Z" }),
+        });
+        return Promise.resolve(Object.keys(held).map(record));
+      },
+    },
     names: {
       follow: () => undefined,
       lookup: (name: string) => {
@@ -96,6 +107,14 @@ describe("which node has a container", () => {
   it("is no node's: said only when all nodes said so", async () => {
     await expect(cluster(two).nodes.of("cccc")).rejects.toThrow("No such container: cccc");
     await expect(cluster(two, ["a"]).nodes.of("cccc")).rejects.toThrow("a is down");
+  });
+  it("is one that is not there yet: that is no container that is missing", async () => {
+    const { nodes, instances, changed } = cluster(two);
+    instances.splice(0, 1);
+    changed();
+    await nodes.ready();
+    await expect(nodes.of("alpha")).rejects.toThrow("container alpha is on node host of a, which is unreachable since");
+    await expect(nodes.of("gamma")).rejects.toThrow("No such container: gamma");
   });
   it("for a new one is this host's", async () => {
     expect((await cluster(two).nodes.forNew()).nodeId).toBe("b");

@@ -40,6 +40,7 @@ export class Nodes {
   readonly #nodeOf = new Map<string, string>();
   readonly #scheduler: Scheduler;
   readonly #attendance: Attendance;
+  readonly #log: Logger;
   #index: ContainerIndex | undefined;
   #records: readonly NodeRecord[] = [];
   #nodes: Node[] | undefined;
@@ -50,14 +51,26 @@ export class Nodes {
     this.#connect = connect;
     this.#scheduler = new Scheduler(hostId);
     this.#attendance = new Attendance({ bus, log });
+    this.#log = log;
     bus.onInstances(() => {
       this.#nodes = undefined;
     });
-    bus.nodes.follow((records) => {
-      this.#records = records;
-      this.#attendance.update(records);
-      if (this.isCluster) this.#followNames();
-    });
+    bus.nodes.follow((records) => this.#learn(records));
+  }
+
+  /** Resolves when it is known which nodes there are, those that are away included, or nobody can tell: before that they have never been. */
+  async ready(): Promise<void> {
+    try {
+      this.#learn(await this.#bus.nodes.read());
+    } catch (error) {
+      this.#log.warn({ err: error }, "which nodes there are will be known later");
+    }
+  }
+
+  #learn(records: readonly NodeRecord[]): void {
+    this.#records = records;
+    this.#attendance.update(records);
+    if (this.isCluster) this.#followNames();
   }
 
   /** There is, or has been, more than one node. */
@@ -175,8 +188,9 @@ export class Nodes {
     if (nodes.length === 1 && !this.isCluster) return nodes[0] as Node;
     const away = this.findAway(container);
     if (away !== undefined) throw unreachable(container, away.record);
-    const known = await this.#known(container, nodes);
-    if (known === undefined) return this.#ask(container, nodes, signal);
+    const owner = await this.#owner(container);
+    const known = nodes.find(({ nodeId }) => nodeId === owner);
+    if (known === undefined) return this.#askAll(container, nodes, owner, signal);
     const elsewhere = async () => {
       this.forget(container);
       const { nodeId, supervisor } = await this.#ask(container, nodes, signal);
@@ -196,10 +210,18 @@ export class Nodes {
     return found;
   }
 
-  async #known(container: string, nodes: readonly Node[]): Promise<Node | undefined> {
-    const owner =
-      this.#index?.find(container)?.nodeId ?? this.#nodeOf.get(container) ?? (await this.#lookUp(container));
-    return owner === undefined ? undefined : nodes.find(({ nodeId }) => nodeId === owner);
+  async #owner(container: string): Promise<string | undefined> {
+    return this.#index?.find(container)?.nodeId ?? this.#nodeOf.get(container) ?? (await this.#lookUp(container));
+  }
+
+  /** @param owner a node that is not among those that are there, and is said to have it */
+  async #askAll(container: string, nodes: readonly Node[], owner?: string, signal?: AbortSignal): Promise<Node> {
+    const record = this.#records.find(({ nodeId }) => nodeId === owner);
+    return this.#ask(container, nodes, signal).catch((error: unknown) => {
+      // Nobody who is there has it, which does not mean that it is no more.
+      if (record === undefined || !isMissing(error)) throw error;
+      throw unreachable(container, { awaySince: new Date().toISOString(), ...record });
+    });
   }
 
   /** A name may be too new for the index. */
