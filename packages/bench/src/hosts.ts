@@ -1,16 +1,14 @@
-// npm run bench:hosts [-- --containers N --creates N --rounds N]: what several hosts cost, beside one host in the same run.
-import { parseArgs } from "node:util";
+// What several hosts cost, beside one host in the same run.
 import { Api, type Host, type Hosts, must, openBed, openHosts } from "@berth/testkit";
 import { formatMs, median } from "./stats.ts";
 
-const { values } = parseArgs({
-  options: {
-    containers: { type: "string", default: "500" },
-    creates: { type: "string", default: "1000" },
-    rounds: { type: "string", default: "30" },
-    help: { type: "boolean" },
-  },
-});
+export interface HostsOptions {
+  /** In the list. */
+  readonly containers: number;
+  readonly creates: number;
+  readonly rounds: number;
+}
+
 const hostCount = 5;
 const workers = 8;
 
@@ -21,14 +19,8 @@ interface Side {
   readonly labels: Record<string, string>;
 }
 
-if (values.help) {
-  console.log(`Usage: npm run bench:hosts -- [--containers N] [--creates N] [--rounds N]
-
-Five hosts (network namespaces) with two gateways beside one host: a container's life through a second host, a list over all
-hosts, and how many creates a second one to five hosts take.`);
-} else await main();
-
-async function main(): Promise<void> {
+/** Five hosts with two gateways beside one host: a container's life through a second host, a list over all, creates over one to five. */
+export async function benchHosts(options: HostsOptions): Promise<void> {
   const bed = await openBed();
   const hosts = await openCluster();
   try {
@@ -38,10 +30,10 @@ async function main(): Promise<void> {
     await one.docker.must(["pull", "-q", image]);
     const far: Side = { api: new Api(one.docker.socket), image, labels: { "berth.node": two.name } };
     const spread = [one, two].map((host): Side => ({ api: new Api(host.docker.socket), image, labels: {} }));
-    const [here, there] = await interleaved([alone, far], lifecycle);
+    const [here, there] = await interleaved([alone, far], lifecycle, options.rounds);
     row("API lifecycle, one host and through a second", here, there, 1.5);
-    await lists(alone, spread);
-    await throughput(hosts, spread);
+    await lists(alone, spread, options);
+    await throughput(hosts, spread, options.creates);
     for (const { api } of [alone, far, ...spread]) api.close();
   } finally {
     await hosts.close();
@@ -73,9 +65,13 @@ async function lifecycle(side: Side): Promise<void> {
 }
 
 /** Medians of each side, ms; rounds alternate, so that a slow minute hits all. */
-async function interleaved(sides: readonly Side[], work: (side: Side) => Promise<unknown>): Promise<number[]> {
+async function interleaved(
+  sides: readonly Side[],
+  work: (side: Side) => Promise<unknown>,
+  rounds: number,
+): Promise<number[]> {
   const times = sides.map((): number[] => []);
-  for (let round = 0; round < Number(values.rounds) + 3; round++)
+  for (let round = 0; round < rounds + 3; round++)
     for (const [index, side] of sides.entries()) {
       const began = performance.now();
       await work(side);
@@ -84,11 +80,18 @@ async function interleaved(sides: readonly Side[], work: (side: Side) => Promise
   return times.map(median);
 }
 
-async function lists(alone: Side, [first, second]: readonly Side[]): Promise<void> {
+async function lists(
+  alone: Side,
+  [first, second]: readonly Side[],
+  { containers: count, rounds }: HostsOptions,
+): Promise<void> {
   if (first === undefined || second === undefined) return;
-  const count = Number(values.containers);
   for (const sides of [[alone], [first, second]]) await many(count, sides);
-  const [here, there] = await interleaved([alone, first], ({ api }) => api.must("GET", "/containers/json?all=1"));
+  const [here, there] = await interleaved(
+    [alone, first],
+    ({ api }) => api.must("GET", "/containers/json?all=1"),
+    rounds,
+  );
   row(`list of ${count}, one host and over ${hostCount}`, here, there, 3);
   for (const { api } of [alone, first]) await clear(api);
 }
@@ -114,17 +117,17 @@ async function clear(api: Api): Promise<void> {
 }
 
 /** The others are drained: what is measured is how the work of a create spreads. */
-async function throughput(hosts: Hosts, sides: readonly Side[]): Promise<void> {
+async function throughput(hosts: Hosts, sides: readonly Side[], creates: number): Promise<void> {
   const [one] = hosts.all as [Host];
   for (const number of [1, 2, 3, hostCount]) {
     const used = hosts.all.slice(0, number).map(({ name }) => name);
     const unused = hosts.all.slice(number).map(({ name }) => name);
     await availability(one, "active", used);
     await availability(one, "drain", unused);
-    const made = await many(Number(values.creates), sides);
-    const busy = await machineBusy(() => many(Math.ceil(Number(values.creates) / 4), sides));
+    const made = await many(creates, sides);
+    const busy = await machineBusy(() => many(Math.ceil(creates / 4), sides));
     console.log(
-      `${values.creates} creates over ${number} host${number === 1 ? "" : "s"}: ${made.toFixed(0)}/s, the machine's cores ${busy} % busy`,
+      `${creates} creates over ${number} host${number === 1 ? "" : "s"}: ${made.toFixed(0)}/s, the machine's cores ${busy} % busy`,
     );
     await clear((sides[0] as Side).api);
   }

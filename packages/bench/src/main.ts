@@ -1,4 +1,4 @@
-// npm run bench [-- --only TEXT] [--rounds N] [--json FILE]: Berth and, where it can be had, a real Docker Engine in one run.
+// npm run bench [-- --only TEXT] [--rounds N] [--json FILE]: Berth and, where it can be had, a real Docker Engine in one run; then several hosts.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -14,6 +14,7 @@ import {
   startBerth,
   startPeer,
 } from "./engines.ts";
+import { benchHosts } from "./hosts.ts";
 import { fillRegistry } from "./images.ts";
 import { LIST_CASES } from "./lists.ts";
 import { formatBytes, formatMs, median } from "./stats.ts";
@@ -30,19 +31,29 @@ const { values: options } = parseArgs({
     only: { type: "string" },
     rounds: { type: "string" },
     json: { type: "string" },
+    containers: { type: "string", default: "500" },
+    creates: { type: "string", default: "1000" },
     help: { type: "boolean" },
   },
 });
 
 if (options.help) {
-  console.log(`Usage: npm run bench -- [--only TEXT] [--rounds N] [--json FILE]
+  console.log(`Usage: npm run bench -- [--only TEXT] [--rounds N] [--json FILE] [--containers N] [--creates N]
 
 Runs each case on Berth and on Docker in turn and prints medians and their ratio.
+Then five hosts (network namespaces) beside one, by themselves with --only hosts: a container's life through a second host, a list of
+N containers over all, N creates over one to five.
 The Docker side needs a script that starts one, named in BERTH_PEER_ENGINE; it is left out where there is none.
 
   npm run bench -- --only pull --rounds 1`);
 } else {
-  process.exitCode = await main();
+  if (options.only !== "hosts") process.exitCode = await main();
+  if (options.only === undefined || options.only === "hosts")
+    await benchHosts({
+      containers: Number(options.containers),
+      creates: Number(options.creates),
+      rounds: Number(options.rounds ?? 30),
+    });
 }
 
 async function main(): Promise<number> {
