@@ -27,8 +27,13 @@ export interface NatsServers {
   state(url: string, credentials: string): Promise<ServerState>;
   /** Makes the others forget a server, which is away or soon will be: what it had of streams goes to others. @throws UNAVAILABLE */
   forget(urls: readonly string[], serverName: string, credentials: string): Promise<void>;
-  /** Gives every stream so many replicas, and waits until they have everything. @throws UNAVAILABLE */
-  replicate(urls: readonly string[], replicas: number, credentials: string, signal: AbortSignal): Promise<void>;
+  /** Gives every stream so many replicas, and waits until they have everything, each on one of `among`. @throws UNAVAILABLE */
+  replicate(
+    urls: readonly string[],
+    wish: { replicas: number; among: readonly string[] },
+    credentials: string,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Brings every stream to one server, and to no other. @throws UNAVAILABLE */
   gather(urls: readonly string[], serverName: string, credentials: string, signal: AbortSignal): Promise<void>;
 }
@@ -66,14 +71,15 @@ export function makeServers(options: Options, events: () => Promise<StreamInfo>)
         const { error } = answer.json<{ error?: { err_code?: number; description?: string } }>();
         if (error !== undefined && error.err_code !== apiNotMember) throw new Error(error.description ?? "refused");
       }),
-    replicate: (urls, replicas, credentials, signal) =>
+    replicate: (urls, { replicas, among }, credentials, signal) =>
       as(urls, credentials, async (nats) => {
         const manager = await jetstreamManager(nats, { checkAPI: false, timeout: answerMs });
         for (const name of await streamNames(manager, signal)) {
           await change(manager, name, replicas, signal);
           await until(signal, async () => {
-            const { followers } = placeOf(await manager.streams.info(name));
-            return followers.length === replicas - 1 && followers.every(({ current }) => current);
+            const { leader = "", followers } = placeOf(await manager.streams.info(name));
+            const isRight = followers.every((follower) => follower.current && among.includes(follower.name));
+            return among.includes(leader) && followers.length === replicas - 1 && isRight;
           });
         }
       }),

@@ -142,9 +142,15 @@ export class NatsServers {
   async #shrink(leaving: readonly NatsPlace[], servers: readonly NatsPlace[]): Promise<void> {
     const replicas = servers.length % 2 === 0 ? servers.length - 1 : servers.length;
     // Two of three go on with three copies, of which one is missing, until another is promoted.
-    if (replicas > 1) await this.#replicate(servers, replicas);
+    const staying = new Set(this.#plan.servers);
+    if (replicas > 1) await this.#replicate([...staying], replicas);
     const system = await this.#systemUser();
-    for (const server of leaving) await this.#parts.servers.forget(urls(servers), serverNameOf(server), system);
+    for (const server of leaving) {
+      await this.#parts.servers.forget(urls(servers), serverNameOf(server), system);
+      staying.delete(server);
+      // What it had of streams is with another before the next one goes: two of three copies at once would be the majority.
+      if (replicas > 1) await this.#replicate([...staying], replicas, urls(servers));
+    }
     await this.#set(servers);
     if (servers.length % 2 === 1) await this.#replicate(servers);
   }
@@ -166,9 +172,10 @@ export class NatsServers {
     });
   }
 
-  async #replicate(servers: readonly NatsPlace[], replicas = servers.length): Promise<void> {
+  async #replicate(servers: readonly NatsPlace[], replicas = servers.length, asked = urls(servers)): Promise<void> {
     const user = await this.#streamUser();
-    await this.#parts.servers.replicate(urls(servers), replicas, user, AbortSignal.timeout(patienceMs));
+    const wish = { replicas, among: servers.map(serverNameOf) };
+    await this.#parts.servers.replicate(asked, wish, user, AbortSignal.timeout(patienceMs));
   }
 
   /** Waits until each of `asked` knows all of `members`, and whom they follow. */
