@@ -142,7 +142,8 @@ class World {
     await this.#untilRight(fault, owners);
     for (const { host, name } of talkers) {
       if (fault.powerless === host) continue;
-      await this.#one.docker.must(["exec", name, "touch", "/stop"]);
+      // Detached: what ends with its container can't tell of its own end.
+      await this.#one.docker.must(["exec", "-d", name, "touch", "/stop"]);
     }
     // A log whose container died with its host ends where it died.
     const late = new AbortController();

@@ -46,7 +46,8 @@ async function talk(name: string, options: readonly string[] = []): Promise<void
 
 /** Lets it say its last word, and gives the number of lines that it has written to each stream. */
 async function stopTalking(name: string): Promise<number> {
-  await bed.docker.must(["exec", name, "touch", "/stop"]);
+  // Detached: what ends with its container can't tell of its own end.
+  await bed.docker.must(["exec", "-d", name, "touch", "/stop"]);
   await bed.docker.must(["wait", name]);
   return Number(/^end (\d+)$/m.exec(await bed.docker.must(["logs", "--tail", "5", name]))?.[1]);
 }

@@ -205,28 +205,3 @@ describe("every command, through both gateways", () => {
     expect(await onBoth(["ps", "-aq"])).toBe("");
   }, 120_000);
 });
-
-it("has NATS on all five, and on three again, while containers are made", async () => {
-  const berth = async (...words: string[]) => {
-    const { code, stdout, stderr } = await two.berth(words);
-    if (code !== 0) throw new Error(stderr);
-    return stdout;
-  };
-  let stopped = false;
-  const made: string[] = [];
-  const making = (async () => {
-    for (let i = 0; !stopped; i++) made.push(await one.docker.must(["create", "--name", `more-${i}`, busybox]));
-  })();
-  expect(await berth("node", "promote", "host4", "host5")).toBe("NATS runs on host1, host2, host3, host4, host5\n");
-  expect(await berth("node", "demote", "host4", "host1")).toBe("NATS runs on host2, host3, host5\n");
-  stopped = true;
-  await making;
-  expect(made.length).toBeGreaterThan(3);
-  const words = "events --since 1h --until 0s --filter event=create --format {{.Actor.Attributes.name}}";
-  await eventually("every create is told once", async () => {
-    const told = (await two.docker.must(words.split(" "))).split("\n").filter((name) => name.startsWith("more-"));
-    expect(told.sort()).toEqual(made.map((_, index) => `more-${index}`).sort());
-    return true;
-  });
-  expect((await two.docker.run(["create", "--name", "more-0", busybox])).stderr).toContain("already in use");
-}, 180_000);

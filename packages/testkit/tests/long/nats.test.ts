@@ -1,6 +1,6 @@
 // NATS on one host, on three, and back again, under containers that are made all the while: what was said stays said, once.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { eventually, type Host, type Hosts, openHosts } from "../../../src/index.ts";
+import { eventually, type Host, type Hosts, openHosts } from "../../src/index.ts";
 
 let hosts: Hosts;
 let all: readonly Host[];
