@@ -1,6 +1,6 @@
 // Each service under a launcher of its own, as deploy/systemd/berth@.service has it, with a NATS server that is none of theirs.
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { acquireNatsServer, type RunningEngine, startEngine } from "@berth/launcher";
@@ -36,7 +36,6 @@ async function startUnit(service: string): Promise<void> {
     .replace("/run/berth", `${work}/run`);
   const own = Object.fromEntries(text.split(" ").map((pair) => pair.split("="))) as Record<string, string>;
   const { BERTH_ROOT: root = "", BERTH_RUN_DIR: runDir = "", ...env } = own;
-  await mkdir(join(work, "run"), { recursive: true });
   const common = {
     BERTH_NATS_URL: "nats://127.0.0.1:4222",
     BERTH_NATS_USER: "berth",

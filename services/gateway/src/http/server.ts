@@ -77,8 +77,11 @@ export class Api {
         : // allowHalfOpen: a client that closes its side (end of stdin) still wants the output.
           (createTlsServer({ ...options, ...tls, ...tlsRules, allowHalfOpen: true }, listener) as unknown as Server);
     server.on("upgrade", (req: IncomingMessage, socket: Duplex, head: Buffer) => {
-      this.#streams.add(socket);
-      socket.once("close", () => this.#streams.delete(socket));
+      // One that carried an upload comes here again with its next.
+      if (!this.#streams.has(socket)) {
+        this.#streams.add(socket);
+        socket.once("close", () => this.#streams.delete(socket));
+      }
       if (req.method === "PUT") void this.#receive(server, req, socket as Socket, head);
       else void this.#upgrade(req, socket, head);
     });
