@@ -66,6 +66,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   board.onInstances(() => {
     isCluster ||= board.instances("supervisor").length > 1;
   });
+  followServers(connection, board);
   const patience = () => (isCluster ? clusterPatienceMs : patienceMs);
   const names = makeNames(connection, jetstream, patience);
   const revocations = makeRevocations(connection, jetstream);
@@ -110,6 +111,21 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     ),
     nodes: makeNodeDirectory(connection, jetstream, patience),
   };
+}
+
+/**
+ * A server whose peers are away tells its clients that there are none, and the client believes it: when that server went too, it would be
+ * looked for alone, for ever. So the servers of the newest plan are kept. While a server that was alone gets others, it alone has the streams.
+ */
+function followServers(connection: Connection, board: PresenceBoard): void {
+  let known = 0;
+  board.onInstances(() => {
+    for (const { nats } of board.instances("authority")) {
+      if (nats === undefined || nats.version <= known || nats.growth !== undefined) continue;
+      known = nats.version;
+      connection.nats.setServers(nats.servers.map(({ url }) => url));
+    }
+  });
 }
 
 function untilDown(connection: Connection): Promise<void> {

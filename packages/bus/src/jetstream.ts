@@ -112,6 +112,7 @@ function exists(manager: JetStreamManager, stream: string): Promise<boolean> {
 /** JetStream's error codes (nats-server, server/errors.json). */
 const apiStreamNameInUse = 10058;
 export const apiWrongLastSequence = 10071;
+const apiSequenceUnderWay = 10164;
 
 export function isApiError(error: unknown, code: number): boolean {
   return error instanceof JetStreamApiError && error.code === code;
@@ -160,9 +161,10 @@ export async function withinDeadline<T>(
 /** ms until what failed in passing is tried again. */
 const againMs = 200;
 
-/** Servers that elect a leader, or move a stream, say so with a 503, or nothing at all. */
+/** Servers that elect a leader, or move a stream, say so with a 503, or nothing at all; or that a write before this one is not agreed on yet. */
 function isPassing(error: unknown): boolean {
-  if (error instanceof JetStreamApiError) return error.status === unavailableStatus;
+  if (error instanceof JetStreamApiError)
+    return error.status === unavailableStatus || error.code === apiSequenceUnderWay;
   return error instanceof Error && !lasting.has(error.name);
 }
 

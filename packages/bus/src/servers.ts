@@ -74,26 +74,28 @@ export function makeServers(options: Options, events: () => Promise<StreamInfo>)
     replicate: (urls, { replicas, among }, credentials, signal) =>
       as(urls, credentials, async (nats) => {
         const manager = await jetstreamManager(nats, { checkAPI: false, timeout: answerMs });
-        for (const name of await streamNames(manager, signal)) {
+        const copy = async (name: string) => {
           await change(manager, name, replicas, signal);
-          await until(signal, async () => {
+          await until(signal, `copies of ${name}`, async () => {
             const { leader = "", followers } = placeOf(await manager.streams.info(name));
             const isRight = followers.every((follower) => follower.current && among.includes(follower.name));
             return among.includes(leader) && followers.length === replicas - 1 && isRight;
           });
-        }
+        };
+        await Promise.all((await streamNames(manager, signal)).map(copy));
       }),
     gather: (urls, serverName, credentials, signal) =>
       as(urls, credentials, async (nats) => {
         const manager = await jetstreamManager(nats, { checkAPI: false, timeout: answerMs });
-        for (const name of await streamNames(manager, signal)) {
+        const bring = async (name: string) => {
           await lead(nats, manager, name, serverName, signal);
           await change(manager, name, 1, signal);
-          await until(signal, async () => {
+          await until(signal, `${name} on one server`, async () => {
             const { leader, followers } = placeOf(await manager.streams.info(name));
             return leader === serverName && followers.length === 0;
           });
-        }
+        };
+        await Promise.all((await streamNames(manager, signal)).map(bring));
       }),
   };
 }
@@ -130,7 +132,7 @@ export function placeOf({ cluster }: StreamInfo): StreamPlace {
 /** All streams, buckets among them. While there is no leader nothing is told of them. */
 async function streamNames(manager: JetStreamManager, signal: AbortSignal): Promise<string[]> {
   let names: string[] = [];
-  await until(signal, async () => {
+  await until(signal, "the list of streams", async () => {
     names = await Array.fromAsync(manager.streams.names());
     return true;
   });
@@ -138,7 +140,7 @@ async function streamNames(manager: JetStreamManager, signal: AbortSignal): Prom
 }
 
 function change(manager: JetStreamManager, name: string, replicas: number, signal: AbortSignal): Promise<void> {
-  return until(signal, async () => {
+  return until(signal, `${replicas} copies of ${name}`, async () => {
     const { config } = await manager.streams.info(name);
     // Of several copies any may answer a direct question, one too that has not heard the newest.
     const allow_direct = config.allow_direct && replicas === 1;
@@ -156,7 +158,7 @@ function lead(
   serverName: string,
   signal: AbortSignal,
 ): Promise<void> {
-  return until(signal, async () => {
+  return until(signal, `another leader of ${name}`, async () => {
     const { leader, followers } = placeOf(await manager.streams.info(name));
     if (leader === serverName) return true;
     if (followers.some((follower) => follower.name === serverName && follower.current)) {
@@ -168,15 +170,16 @@ function lead(
 }
 
 /** Asks again, failures too, until it is so. @throws UNAVAILABLE with the last failure when the signal aborts first */
-async function until(signal: AbortSignal, isSo: () => Promise<boolean>): Promise<void> {
+async function until(signal: AbortSignal, what: string, isSo: () => Promise<boolean>): Promise<void> {
   let last = "it takes too long";
   for (;;) {
     try {
       if (await isSo()) return;
+      last = "it takes too long";
     } catch (error) {
       last = errorMessage(error);
     }
-    if (signal.aborted) throw new BerthError("UNAVAILABLE", `streams can't be changed: ${last}`);
+    if (signal.aborted) throw new BerthError("UNAVAILABLE", `streams can't be changed (${what}): ${last}`);
     await sleep(pauseMs, signal).catch(() => undefined);
   }
 }

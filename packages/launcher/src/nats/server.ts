@@ -100,7 +100,9 @@ jetstream {
   # An event that was acknowledged outlives a power cut.
   sync_interval: always
   max_memory_store: 16MB
-  max_file_store: 1GB
+  # A promise, not what is used: streams have bounds of their own (packages/bus, 584 MiB in all). A server that gives one to others
+  # and gets it again has promised it twice for a while, and takes none that it has no room left for.
+  max_file_store: 4GB
 }
 `;
 }

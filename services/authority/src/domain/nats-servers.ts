@@ -23,6 +23,8 @@ const userMs = 10 * 60_000;
 /** Starting a server and joining its group takes some seconds; moving a gigabyte of events a minute. ms */
 const patienceMs = 90_000;
 const pauseMs = 250;
+/** Between two words of what takes long. */
+const tellMs = 10_000;
 const sizes = [1, 3, 5];
 
 /**
@@ -224,17 +226,24 @@ export class NatsServers {
     this.#parts.log.info({ version: plan.version, growth, servers: names(servers) }, "who runs NATS was decided");
   }
 
+  /** `what`: the trouble, should it never be so. */
   async #until(what: string, isSo: () => Promise<boolean>): Promise<void> {
-    const deadline = performance.now() + patienceMs;
+    const began = performance.now();
+    let told = began;
     let last = "";
     for (;;) {
       try {
         if (await isSo()) return;
+        last = "";
       } catch (error) {
         last = `: ${errorMessage(error)}`;
       }
-      if (performance.now() > deadline)
-        throw new BerthError("UNAVAILABLE", `${what} within ${patienceMs / 1000} s${last}`);
+      const now = performance.now();
+      if (now > began + patienceMs) throw new BerthError("UNAVAILABLE", `${what} within ${patienceMs / 1000} s${last}`);
+      if (now > told + tellMs) {
+        told = now;
+        this.#parts.log.warn({ seconds: Math.round((now - began) / 1000) }, `${what} yet${last}`);
+      }
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }
