@@ -44,8 +44,19 @@ async function vitest(project) {
     "--reporter=json",
     `--outputFile.json=${report}`,
   ];
-  const { status } = await run([join(bin, "vitest"), ...args, ...process.argv.slice(2)]);
-  count(project, readReport(report, status));
+  const { status, output } = await run([join(bin, "vitest"), ...args, ...process.argv.slice(2)], { keep: true });
+  const counts = readReport(report, status);
+  // Something outside of tests: an error that nobody caught, an end that did not come.
+  if (counts.failed > 0 && !counts.names?.length) counts.names = lastWords(output, status);
+  count(project, counts);
+}
+
+/** Vitest's own words about what is no test's failure, else its last lines. */
+function lastWords(output, status) {
+  const lines = output.split("\n").filter((line) => line.trim() !== "");
+  const trouble = lines.findIndex((line) => /Unhandled|close timed out|Failed to/.test(line));
+  const said = trouble === -1 ? lines.slice(-10) : lines.slice(trouble, trouble + 25);
+  return [`vitest ended with ${status}, and no test failed:`, ...said];
 }
 
 /** A file that did not even load has no failed test in the report, and still fails the run. */
@@ -104,12 +115,16 @@ function count(name, { passed, failed, names = [] }) {
 function run([command, ...args], { cwd = root, keep = false } = {}) {
   return new Promise((done, fail) => {
     const env = { ...process.env, PATH: `${bin}:${process.env.PATH}`, CI: process.env.CI ?? "true" };
-    const child = spawn(command, args, { cwd, env, stdio: ["ignore", keep ? "pipe" : "inherit", "inherit"] });
+    if (process.stdout.isTTY) env.FORCE_COLOR ??= "1";
+    const own = keep ? "pipe" : "inherit";
+    const child = spawn(command, args, { cwd, env, stdio: ["ignore", own, own] });
     let output = "";
-    child.stdout?.on("data", (data) => {
-      process.stdout.write(data);
+    const pass = (to) => (data) => {
+      to.write(data);
       output = (output + data).slice(-100_000);
-    });
+    };
+    child.stdout?.on("data", pass(process.stdout));
+    child.stderr?.on("data", pass(process.stderr));
     child.once("error", fail);
     child.once("close", (status) => done({ status, output }));
   });

@@ -29,6 +29,8 @@ export interface RunningEngine {
   readonly runDir: string;
   /** Of the launcher, the parent of all. */
   readonly pid: number;
+  /** What the launcher said last: at most 8 KiB. */
+  said(): string;
   /** Of a service, or of "nats", as it runs now. Throws NOT_FOUND for one that never ran. */
   pidOf(service: string): number;
   /** SIGKILL unless another signal is given; the launcher starts it again. */
@@ -65,6 +67,7 @@ export async function startEngine(options: StartEngineOptions): Promise<RunningE
     root,
     runDir,
     pid: child.pid ?? 0,
+    said: () => said,
     pidOf,
     kill: (service, signal = "SIGKILL") => {
       process.kill(pidOf(service), signal);

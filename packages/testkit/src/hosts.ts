@@ -1,14 +1,14 @@
 // Several hosts on one machine: network namespaces that a switch joins. Nothing of the machine's own network is touched.
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type RunningEngine, startEngine } from "@berth/launcher";
 import { Docker, findDocker } from "./docker.ts";
 import { standing } from "./leaks.ts";
 import { createNetns, type NetworkNamespace } from "./netns.ts";
-import { eventually, must, type RunResult, run } from "./process.ts";
+import { eventually, must, type RunOptions, type RunResult, run } from "./process.ts";
 import { type Registry, startRegistry } from "./registry.ts";
 
 export interface HostEngineOptions {
@@ -42,7 +42,7 @@ export interface Host {
   /** What runs here, NATS included. */
   readonly services: readonly string[];
   /** `berth` at its own gateway. */
-  berth(args: readonly string[]): Promise<RunResult>;
+  berth(args: readonly string[], options?: RunOptions): Promise<RunResult>;
   /** The same, under way. */
   startBerth(args: readonly string[]): ChildProcessWithoutNullStreams;
   /** What `berth node token` prints, with further flags. */
@@ -62,12 +62,17 @@ export interface Hosts {
   readonly registry: string;
   /** Pushes busybox into the registry; gives its name. */
   pushBusybox(): Promise<string>;
+  /** `berth` at a host for a change of the cluster, which may take minutes; gives what it prints. @throws with what all engines said */
+  berth(host: Host, args: readonly string[]): Promise<string>;
   /** Removes every container, stops every engine, and fails if anything is left behind. */
   close(): Promise<void>;
 }
 
 let fabrics = 0;
 const prefixLength = 24;
+/** Twice as long as the authority waits for NATS servers. */
+const changeMs = 300_000;
+const lastLines = 40;
 
 /** `count` hosts (at most 200), and a switch with a registry between them. */
 export async function openHosts(count: number): Promise<Hosts> {
@@ -110,6 +115,12 @@ export async function openHosts(count: number): Promise<Hosts> {
         const script = join(import.meta.dirname, "push-image.ts");
         await must([...center.enter, process.execPath, script, "busybox", registry.host], { timeoutMs: 120_000 });
         return `${registry.host}/busybox:latest`;
+      },
+      berth: async (host, args) => {
+        const { code, signal, stdout, stderr } = await host.berth(args, { timeoutMs: changeMs });
+        if (code === 0) return stdout;
+        const words = await Promise.all(all.map((each) => each.lastWords()));
+        throw new Error(`berth ${args.join(" ")}: ${stderr || (code ?? signal)}\n${words.join("\n")}`);
       },
       close: async () => {
         try {
@@ -192,8 +203,19 @@ class TestHost implements Host {
     await engine?.stop();
   }
 
-  berth(args: readonly string[]): Promise<RunResult> {
-    return run([process.execPath, ...this.#cli, ...args]);
+  berth(args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+    return run([process.execPath, ...this.#cli, ...args], options);
+  }
+
+  /** Of the launcher, the authority and NATS. */
+  async lastWords(): Promise<string> {
+    const tail = async (service: string) => {
+      const text = await readFile(join(this.root, "logs", `${service}.log`), "utf8").catch(() => "");
+      const lines = text.split("\n").filter((line) => !/\[INF\].*(rid:|Reloaded)|connect to route/.test(line));
+      return `-- ${this.name}, ${service}:\n${lines.slice(-lastLines).join("\n")}`;
+    };
+    const launcher = `-- ${this.name}, launcher:\n${this.#engine?.said() ?? ""}`;
+    return [launcher, await tail("authority"), await tail("nats")].join("\n");
   }
 
   startBerth(args: readonly string[]): ChildProcessWithoutNullStreams {

@@ -104,8 +104,7 @@ class World {
   }
 
   async growNats(): Promise<void> {
-    const { code, stderr } = await this.#one.berth(["node", "promote", "host2", "host3"]);
-    if (code !== 0) throw new Error(`berth node promote: ${stderr}`);
+    await this.#hosts.berth(this.#one, ["node", "promote", "host2", "host3"]);
   }
 
   async start(host: Host, args: readonly string[] = []): Promise<void> {
