@@ -102,6 +102,7 @@ export function makeServers(options: Options, events: () => Promise<StreamInfo>)
 
 /** JetStream's error codes (nats-server, server/errors.json). */
 const apiNotMember = 10044;
+const apiBadRequest = 10003;
 
 async function readState(nats: NatsConnection): Promise<ServerState> {
   // Asked for by its own id, so that no other server of its cluster answers in its place.
@@ -161,12 +162,20 @@ function lead(
   return until(signal, `another leader of ${name}`, async () => {
     const { leader, followers } = placeOf(await manager.streams.info(name));
     if (leader === serverName) return true;
-    if (followers.some((follower) => follower.name === serverName && follower.current)) {
-      const wish = JSON.stringify({ placement: { preferred: serverName } });
-      await nats.request(`$JS.API.STREAM.LEADER.STEPDOWN.${name}`, wish, { timeout: answerMs });
-    }
+    if (followers.some((follower) => follower.name === serverName && follower.current))
+      await stepDown(nats, name, serverName);
     return false;
   });
+}
+
+/** Has another server lead a stream: the preferred one, or with servers before 2.11, which know no preference, any. */
+async function stepDown(nats: NatsConnection, stream: string, preferred: string): Promise<void> {
+  for (const wish of [JSON.stringify({ placement: { preferred } }), ""]) {
+    const answer = await nats.request(`$JS.API.STREAM.LEADER.STEPDOWN.${stream}`, wish, { timeout: answerMs });
+    const { error } = answer.json<{ error?: { err_code?: number; description?: string } }>();
+    if (error === undefined) return;
+    if (error.err_code !== apiBadRequest || wish === "") throw new Error(error.description ?? "refused");
+  }
 }
 
 /** Asks again, failures too, until it is so. @throws UNAVAILABLE with the last failure when the signal aborts first */

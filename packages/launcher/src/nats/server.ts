@@ -90,7 +90,8 @@ function configuration(directory: string, port: number, password: string): strin
 
 export function serverBasics(store: string, host: string, port: number, name: string): string {
   return `# Written by Berth's launcher at each start.
-server_name: ${name}
+# Quoted: a name that begins like "12e3" would be read as a number.
+server_name: "${name}"
 host: "${host}"
 port: ${port}
 max_payload: 1MB

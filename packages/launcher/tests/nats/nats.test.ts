@@ -1,9 +1,12 @@
 // Each role of each node may say what is its own, on a real server.
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { inboxPrefix, NatsAuthority } from "@berth/identity";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { type ConnectionOptions, connect, credsAuthenticator, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { acquireNatsServer, prepareSharedNats } from "../../src/index.ts";
 import { hourMs, SecureNats } from "./support.ts";
 
 let server: SecureNats;
@@ -112,4 +115,20 @@ describe("a user of NATS", () => {
     await Promise.all([staying.close(), telling.close()]);
     await expect(connect(options)).rejects.toThrow(/authorization/i);
   });
+});
+
+describe("a server's configuration", () => {
+  // Numbers, sizes and words that NATS' syntax knows, where they stand without quotes.
+  it.each(["1e5", "12e34ab", "0123", "5k", "7mb", "true", "27eab4ac5198416b"])(
+    "is read with the names %s",
+    async (name) => {
+      const secretFile = join(server.dir, "secret");
+      writeFileSync(secretFile, name);
+      const places = { routePort: 7602, routes: ["10.0.0.2:7602"], clients: ["10.0.0.2:7601"] };
+      const member = { cluster: name, serverName: name, since: 2, secretFile, settled: true, ...places };
+      const { configFile } = prepareSharedNats(join(server.dir, `named-${name}`), { ...server.shared, member });
+      const { status, stderr } = spawnSync(await acquireNatsServer(), ["-t", "-c", configFile], { encoding: "utf8" });
+      expect({ status, stderr }).toEqual({ status: 0, stderr: expect.stringContaining("is valid") });
+    },
+  );
 });

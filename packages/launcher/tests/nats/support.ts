@@ -6,7 +6,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CertificateAuthority, createNatsKey, createRequest, credentials, NatsAuthority } from "@berth/identity";
-import { acquireNatsServer, prepareSharedNats } from "../../src/index.ts";
+import { acquireNatsServer, prepareSharedNats, type SharedNats } from "../../src/index.ts";
 
 export const hourMs = 3_600_000;
 
@@ -22,6 +22,8 @@ export class SecureNats {
   readonly authority: CertificateAuthority;
   readonly trust: NatsAuthority;
   readonly caFile: string;
+  /** What its configuration was made of. */
+  shared!: SharedNats;
   #server: ChildProcess | undefined;
 
   private constructor(dir: string, address: string, authority: CertificateAuthority) {
@@ -42,8 +44,8 @@ export class SecureNats {
     const trustFile = join(dir, "trust.conf");
     writeFileSync(trustFile, await trust.trustConfiguration());
     const place = { host: "127.0.0.1", port, url: `tls://127.0.0.1:${port}`, account: trust.account };
-    const files = { identityFile: await nats.certificate(role), caFile, trustFile };
-    const { configFile } = prepareSharedNats(join(dir, "nats"), { ...place, ...files });
+    nats.shared = { ...place, identityFile: await nats.certificate(role), caFile, trustFile };
+    const { configFile } = prepareSharedNats(join(dir, "nats"), nats.shared);
     const server = spawn(await acquireNatsServer(), ["-c", configFile], { stdio: ["ignore", "ignore", "pipe"] });
     nats.#server = server;
     await new Promise<void>((resolve, reject) => {
