@@ -1,4 +1,5 @@
 import { any, type Command } from "../command.ts";
+import { setNatsServers } from "./nats-servers.ts";
 
 const command: Command = {
   usage: "node demote [OPTIONS] NODE [NODE...]",
@@ -6,12 +7,8 @@ const command: Command = {
   flags: [{ name: "force", short: "f", type: "bool", help: "Also one that is away for good" }],
   examples: ["berth node demote host2 host3", "berth node demote --force host3"],
   args: [1, any],
-  async run({ engine, flags, args, print }) {
-    const body = { Demote: args, Force: flags.bool("force") };
-    const { Nodes } = await engine.json<{ Nodes: string[] }>("POST", "/berth/nats-servers", { body });
-    await print(`NATS runs on ${Nodes.join(", ")}\n`);
-    return 0;
-  },
+  run: ({ engine, flags, args, print }) =>
+    setNatsServers({ engine, print }, { Demote: args, Force: flags.bool("force") }),
 };
 
 export default command;

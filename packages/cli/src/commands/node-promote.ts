@@ -1,4 +1,5 @@
 import { any, type Command } from "../command.ts";
+import { setNatsServers } from "./nats-servers.ts";
 
 const command: Command = {
   usage: "node promote NODE [NODE...]",
@@ -6,13 +7,7 @@ const command: Command = {
   flags: [],
   examples: ["berth node promote host2 host3"],
   args: [1, any],
-  async run({ engine, args, print }) {
-    const { Nodes } = await engine.json<{ Nodes: string[] }>("POST", "/berth/nats-servers", {
-      body: { Promote: args },
-    });
-    await print(`NATS runs on ${Nodes.join(", ")}\n`);
-    return 0;
-  },
+  run: ({ engine, args, print }) => setNatsServers({ engine, print }, { Promote: args }),
 };
 
 export default command;

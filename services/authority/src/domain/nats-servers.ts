@@ -18,6 +18,9 @@ export interface NatsServersParts {
   log: Logger;
 }
 
+/** Told what is done next, in a few words for people. */
+export type Tell = (step: string) => void;
+
 /** Of a user that is made for one change, ms. */
 const userMs = 10 * 60_000;
 /** Starting a server and joining its group takes some seconds; moving a gigabyte of events a minute. ms */
@@ -37,6 +40,8 @@ export class NatsServers {
   readonly #parts: NatsServersParts;
   #plan: NatsPlan;
   #changing: Promise<unknown> = Promise.resolve();
+  /** Who is told of the change under way. */
+  #tell: Tell = () => {};
 
   constructor(parts: NatsServersParts) {
     this.#parts = parts;
@@ -48,8 +53,8 @@ export class NatsServers {
   }
 
   /** @throws NOT_FOUND, CONFLICT (a node that is away, an even number), UNAVAILABLE when it takes too long */
-  promote(nodes: readonly string[]): Promise<NatsPlan> {
-    return this.#alone(async () => {
+  promote(nodes: readonly string[], tell: Tell = () => {}): Promise<NatsPlan> {
+    return this.#alone(tell, async () => {
       const added = nodes.map((node) => this.#member(node));
       for (const { nodeId, name } of added) {
         if (this.#has(nodeId)) throw new BerthError("CONFLICT", `node ${name} runs a NATS server already`);
@@ -70,8 +75,8 @@ export class NatsServers {
    * `force`: also a server that is away for good.
    * @throws NOT_FOUND, CONFLICT (no server, an even number, one that is away), UNAVAILABLE
    */
-  demote(nodes: readonly string[], force: boolean): Promise<NatsPlan> {
-    return this.#alone(async () => {
+  demote(nodes: readonly string[], force: boolean, tell: Tell = () => {}): Promise<NatsPlan> {
+    return this.#alone(tell, async () => {
       const leaving = new Set(nodes.map((node) => this.#server(node)));
       const servers = this.#plan.servers.filter((server) => !leaving.has(server));
       if (servers.length === 0) throw new BerthError("CONFLICT", "one node has to run NATS");
@@ -98,7 +103,8 @@ export class NatsServers {
       if (growth.stage === "forming") await this.#set([from]);
       else await this.#finishMove(servers);
     };
-    void this.#alone(finish).catch((error: unknown) =>
+    const tell = (step: string) => this.#parts.log.info(step);
+    void this.#alone(tell, finish).catch((error: unknown) =>
       this.#parts.log.error({ err: errorMessage(error) }, "the change of NATS servers is not finished"),
     );
   }
@@ -109,6 +115,7 @@ export class NatsServers {
     const all = servers.map((server) => (server.nodeId === alone.nodeId ? { ...server, since } : server));
     const from = alone.nodeId;
     const others = all.filter(({ nodeId }) => nodeId !== from);
+    this.#tell(`Starting NATS on ${names(others)}`);
     await this.#set(all, { from, stage: "forming" });
     try {
       await this.#untilGrouped(others, others);
@@ -116,6 +123,7 @@ export class NatsServers {
       await this.#set([alone]);
       throw error;
     }
+    this.#tell(`Moving streams from ${alone.nodeName}: NATS is away for some seconds`);
     await this.#set(all, { from, stage: "moving" });
     await this.#finishMove(all);
   }
@@ -128,12 +136,11 @@ export class NatsServers {
 
   async #extend(servers: readonly NatsPlace[]): Promise<void> {
     const before = this.#plan.servers;
+    const added = servers.filter((server) => !before.includes(server));
+    this.#tell(`Starting NATS on ${names(added)}`);
     await this.#set(servers);
     try {
-      await this.#untilGrouped(
-        servers,
-        servers.filter((server) => !before.includes(server)),
-      );
+      await this.#untilGrouped(servers, added);
     } catch (error) {
       await this.#set(before);
       throw error;
@@ -148,6 +155,7 @@ export class NatsServers {
     if (replicas > 1) await this.#replicate([...staying], replicas);
     const system = await this.#systemUser();
     for (const server of leaving) {
+      this.#tell(`Leaving ${server.nodeName}`);
       await this.#parts.servers.forget(urls(servers), serverNameOf(server), system);
       staying.delete(server);
       // What it had of streams is with another before the next one goes: two of three copies at once would be the majority.
@@ -158,6 +166,7 @@ export class NatsServers {
   }
 
   async #shrinkToOne(last: NatsPlace, force: boolean): Promise<void> {
+    this.#tell(`Bringing streams to ${last.nodeName}`);
     try {
       const signal = AbortSignal.timeout(patienceMs / (force ? 9 : 1));
       const user = await this.#streamUser();
@@ -167,6 +176,7 @@ export class NatsServers {
       // There is no majority left to agree on anything: it goes on with what it has.
       this.#parts.log.warn({ err: errorMessage(error) }, "a NATS server goes on alone with the copies that it has");
     }
+    this.#tell(`Starting NATS on ${last.nodeName} alone`);
     await this.#set([last]);
     const system = await this.#systemUser();
     await this.#until(`the NATS server of ${last.nodeName} does not serve alone`, async () => {
@@ -175,6 +185,7 @@ export class NatsServers {
   }
 
   async #replicate(servers: readonly NatsPlace[], replicas = servers.length, asked = urls(servers)): Promise<void> {
+    this.#tell(`Copying streams to ${names(servers)}`);
     const user = await this.#streamUser();
     const wish = { replicas, among: servers.map(serverNameOf) };
     await this.#parts.servers.replicate(asked, wish, user, AbortSignal.timeout(patienceMs));
@@ -275,8 +286,12 @@ export class NatsServers {
     return this.#parts.nats.streamCredentials(Date.now() + userMs);
   }
 
-  #alone<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#changing.then(work, work);
+  #alone<T>(tell: Tell, work: () => Promise<T>): Promise<T> {
+    const begin = () => {
+      this.#tell = tell;
+      return work();
+    };
+    const result = this.#changing.then(begin, begin);
     this.#changing = result.catch(() => undefined);
     return result;
   }

@@ -1,3 +1,4 @@
+import { PassThrough } from "node:stream";
 import type { AuthorityDefinition } from "@berth/api/authority";
 import { BerthError } from "@berth/errors";
 import type { Implementation } from "@berth/rpc";
@@ -34,13 +35,18 @@ export function authorityService({
     async revokeMember({ node }) {
       return { member: encodeMember(await membership.revoke(node)) };
     },
-    async changeNatsServers({ promote, demote, force }) {
+    async *setNatsServers({ promote, demote, force }) {
       if (natsServers === undefined)
         throw new BerthError("CONFLICT", "this engine uses a NATS that is not its own (BERTH_NATS_URL)");
       if ((promote.length === 0) === (demote.length === 0))
         throw new BerthError("INVALID_ARGUMENT", "expected nodes to promote, or nodes to demote");
-      const plan = await (promote.length > 0 ? natsServers.promote(promote) : natsServers.demote(demote, force));
-      return { nodes: plan.servers.map(({ nodeName }) => nodeName) };
+      const steps = new PassThrough({ objectMode: true });
+      const tell = (step: string) => steps.write(step);
+      const change = promote.length > 0 ? natsServers.promote(promote, tell) : natsServers.demote(demote, force, tell);
+      // Once it has begun it goes on, whoever listens.
+      change.catch(() => undefined).finally(() => steps.end());
+      for await (const step of steps) yield { step: step as string, nodes: [] };
+      yield { step: "", nodes: (await change).servers.map(({ nodeName }) => nodeName) };
     },
   };
 }

@@ -1,9 +1,10 @@
-import { BerthError } from "@berth/errors";
-import { sendEmpty, sendJson } from "../http/answer.ts";
+import { BerthError, errorMessage } from "@berth/errors";
+import { sendEmpty, sendJson, startStream } from "../http/answer.ts";
 import { readJson } from "../http/body.ts";
 import type { Api } from "../http/server.ts";
 import { flag, int, int64, list, struct, text } from "../json/decode.ts";
 import type { Authority, Member, Token } from "../rpc/types.ts";
+import { errorLine, jsonLine, progressLine } from "../shapes/progress.ts";
 
 const tokenRequest = struct("cluster.TokenRequest", { Roles: list(text), TTLSeconds: int64, Uses: int });
 
@@ -46,8 +47,17 @@ export function clusterRoutes(api: Api, authority: Authority | undefined): void 
   api.on("POST", "/berth/nats-servers", async ({ req, res, signal }) => {
     const { Promote, Demote, Force = false } = await readJson(req, natsRequest);
     const asked = { promote: Promote ?? [], demote: Demote ?? [], force: Force };
-    const { nodes } = await open().changeNatsServers(asked, { signal, timeoutMs: natsChangeMs });
-    sendJson(res, 200, { Nodes: nodes });
+    try {
+      for await (const { step, nodes } of open().setNatsServers(asked, { signal, timeoutMs: natsChangeMs })) {
+        if (!res.headersSent) startStream(res, "application/json");
+        res.write(step === "" ? jsonLine({ Nodes: nodes }) : progressLine({ status: step }));
+      }
+      res.end();
+    } catch (error) {
+      // What is refused has a status; what fails under way is a line.
+      if (!res.headersSent) throw error;
+      res.end(errorLine(errorMessage(error)));
+    }
   });
 }
 
