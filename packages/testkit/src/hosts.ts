@@ -70,7 +70,7 @@ export interface Hosts {
 
 let fabrics = 0;
 const prefixLength = 24;
-/** Twice as long as the authority waits for NATS servers. */
+/** A change has several steps, and the authority gives up each of them after 90 s, and says why. */
 const changeMs = 300_000;
 const lastLines = 40;
 
