@@ -13,7 +13,8 @@ export {
 export type { ContainerFacts, NameEntry, Names, NameValue } from "./names.ts";
 export type { NodeDirectory, NodeFacts, NodeRecord } from "./node-directory.ts";
 export type { Outbox } from "./outbox.ts";
+export type { StreamPlace } from "./place.ts";
 export type { Presence } from "./presence.ts";
 export type { Revocations } from "./revocations.ts";
 export { type Instance, type Load, type News, type Role, roles } from "./roles.ts";
-export type { NatsServers, ServerState, StreamPlace } from "./servers.ts";
+export type { Credentials, NatsServers, ServerState } from "./servers.ts";

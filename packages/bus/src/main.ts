@@ -12,7 +12,10 @@ export interface MoveTask {
   /** Left out: only see whether the new servers are there. */
   from?: string;
   to: string[];
+  /** Of one who may do everything with streams. */
   credsFile: string;
+  /** Of one who may ask each server what it has. */
+  watchCredsFile: string;
   caFile: string;
   identityFile: string;
 }
@@ -31,24 +34,20 @@ try {
 }
 process.stdout.write(JSON.stringify(answer));
 
-async function carryOut({ from, to, ...files }: MoveTask): Promise<string[]> {
-  const target = await open(to.join(","), files);
-  try {
-    if (from === undefined) return [];
-    const source = await open(from, files);
-    try {
-      return await moveStreams(source, target, replicas);
-    } finally {
-      await source.close();
-    }
-  } finally {
-    await target.close();
-  }
+async function carryOut({ from, to, credsFile, watchCredsFile, ...tls }: MoveTask): Promise<string[]> {
+  await using open = new AsyncDisposableStack();
+  const connect = async (urls: string, credentials: string) =>
+    open.adopt(await connection(urls, credentials, tls), (nats) => nats.close());
+  const target = await connect(to.join(","), credsFile);
+  if (from === undefined) return [];
+  const watch = await connect(to.join(","), watchCredsFile);
+  return await moveStreams(await connect(from, credsFile), target, watch, replicas);
 }
 
-function open(
+function connection(
   url: string,
-  { credsFile, caFile, identityFile }: Omit<MoveTask, "from" | "to">,
+  credsFile: string,
+  { caFile, identityFile }: Pick<MoveTask, "caFile" | "identityFile">,
 ): Promise<NatsConnection> {
   const check = (names: string | undefined) =>
     identityIn(names)?.role === "nats" ? undefined : new Error(`the server is no NATS of this cluster, but ${names}`);

@@ -3,7 +3,7 @@ import { BerthError } from "@berth/errors";
 import { type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
 import { createInbox, type NatsConnection } from "@nats-io/transport-node";
 import { sleep } from "./connection.ts";
-import { placeOf } from "./servers.ts";
+import { hasAll, placeOf } from "./place.ts";
 
 const answerMs = 5_000;
 /** A large stream is written and verified before the last answer. ms */
@@ -14,9 +14,15 @@ const settleMs = 30_000;
 
 /**
  * Moves every stream. Nobody may write at `from`; what a failed attempt left at `to` is replaced. @throws UNAVAILABLE
+ * @param watch at `to`, of the system account: may ask each server what it has
  * @param replicas at `to`; more than one, as ids of messages are known again only to a copy that was not restored itself
  */
-export async function moveStreams(from: NatsConnection, to: NatsConnection, replicas: number): Promise<string[]> {
+export async function moveStreams(
+  from: NatsConnection,
+  to: NatsConnection,
+  watch: NatsConnection,
+  replicas: number,
+): Promise<string[]> {
   const source = await jetstreamManager(from, { checkAPI: false, timeout: answerMs });
   const target = await jetstreamManager(to, { checkAPI: false, timeout: answerMs });
   await settled("the new servers have no leader", async () => (await target.getAccountInfo()) !== undefined);
@@ -26,7 +32,8 @@ export async function moveStreams(from: NatsConnection, to: NatsConnection, repl
   const move = async (name: string) => {
     await moveStream(from, to, name, replicas);
     await verify(source, target, name);
-    await handOver(to, target, name);
+    await handOver(to, target, watch, name);
+    await verify(source, target, name);
   };
   await Promise.all(names.map(move));
   return names;
@@ -88,17 +95,24 @@ async function verify(source: JetStreamManager, target: JetStreamManager, name: 
  * A server that restored a stream does not know the ids of its messages (nats-server 2.10 to 2.15), and would take one again that is
  * published twice; those that copied from it do. One of them leads from here on.
  */
-async function handOver(to: NatsConnection, target: JetStreamManager, name: string): Promise<void> {
-  const place = async () => placeOf(await target.streams.info(name));
+async function handOver(
+  to: NatsConnection,
+  target: JetStreamManager,
+  watch: NatsConnection,
+  name: string,
+): Promise<void> {
   await settled(`copies of ${name} are not complete`, async () => {
-    const { followers } = await place();
-    return followers.length > 0 && followers.every(({ current }) => current);
+    const info = await target.streams.info(name);
+    const { followers } = placeOf(info);
+    const have = await Promise.all(followers.map(({ name: server }) => hasAll(watch, server, info)));
+    return have.length > 0 && have.every(Boolean);
   });
-  const { leader } = await place();
+  const leader = async () => placeOf(await target.streams.info(name)).leader;
+  const old = await leader();
   await ask(to, `$JS.API.STREAM.LEADER.STEPDOWN.${name}`, "");
   await settled(`${name} keeps its leader`, async () => {
-    const now = (await place()).leader;
-    return now !== undefined && now !== leader;
+    const now = await leader();
+    return now !== undefined && now !== old;
   });
 }
 

@@ -2,6 +2,7 @@ import { BerthError, errorMessage } from "@berth/errors";
 import { type JetStreamManager, jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
 import { credsAuthenticator, type NatsConnection } from "@nats-io/transport-node";
 import { type ConnectionOptions, dial, sleep } from "./connection.ts";
+import { hasAll, placeOf, type StreamPlace } from "./place.ts";
 
 /** A server of the cluster's own NATS, as it says itself. */
 export interface ServerState {
@@ -10,32 +11,32 @@ export interface ServerState {
   group?: { leader: string | undefined; peers: { name: string; current: boolean; offline: boolean }[] };
 }
 
-/** Where a stream is. */
-export interface StreamPlace {
-  leader: string | undefined;
-  followers: { name: string; current: boolean; offline: boolean }[];
+/** Files' contents: of a user of the system account, and of one who may do everything with streams. */
+export interface Credentials {
+  system: string;
+  streams: string;
 }
 
 /**
- * What is done with NATS servers and with streams as a whole. `credentials` (a file's content) are those of a user of the system
- * account, or of one who may do everything with streams: they are for a moment, so each call has a connection of its own.
+ * What is done with NATS servers and with streams as a whole. `system` are credentials of a user of the system account. They are for
+ * a moment, so each call has connections of its own.
  */
 export interface NatsServers {
   /** The servers that have the events, by their names; none where a server is alone. @throws UNAVAILABLE */
   ofEvents(): Promise<StreamPlace>;
   /** What a server says that is asked alone. @throws UNAVAILABLE */
-  state(url: string, credentials: string): Promise<ServerState>;
+  state(url: string, system: string): Promise<ServerState>;
   /** Makes the others forget a server, which is away or soon will be: what it had of streams goes to others. @throws UNAVAILABLE */
-  forget(urls: readonly string[], serverName: string, credentials: string): Promise<void>;
+  forget(urls: readonly string[], serverName: string, system: string): Promise<void>;
   /** Gives every stream so many replicas, and waits until they have everything, each on one of `among`. @throws UNAVAILABLE */
   replicate(
     urls: readonly string[],
     wish: { replicas: number; among: readonly string[] },
-    credentials: string,
+    credentials: Credentials,
     signal: AbortSignal,
   ): Promise<void>;
   /** Brings every stream to one server, and to no other. @throws UNAVAILABLE */
-  gather(urls: readonly string[], serverName: string, credentials: string, signal: AbortSignal): Promise<void>;
+  gather(urls: readonly string[], serverName: string, credentials: Credentials, signal: AbortSignal): Promise<void>;
 }
 
 /** ms for one answer */
@@ -60,11 +61,21 @@ export function makeServers(options: Options, events: () => Promise<StreamInfo>)
       throw new BerthError("UNAVAILABLE", `NATS does not do it: ${errorMessage(error)}`, {}, { cause: error });
     }
   };
+  const asBoth = (
+    urls: readonly string[],
+    { streams, system }: Credentials,
+    work: (nats: NatsConnection, watch: NatsConnection) => Promise<unknown>,
+  ) =>
+    as(urls, streams, (nats) =>
+      as(urls, system, async (watch) => {
+        await work(nats, watch);
+      }),
+    );
   return {
     ofEvents: async () => placeOf(await events()),
-    state: (url, credentials) => as([url], credentials, readState),
-    forget: (urls, serverName, credentials) =>
-      as(urls, credentials, async (nats) => {
+    state: (url, system) => as([url], system, readState),
+    forget: (urls, serverName, system) =>
+      as(urls, system, async (nats) => {
         const answer = await nats.request("$JS.API.SERVER.REMOVE", JSON.stringify({ peer: serverName }), {
           timeout: answerMs,
         });
@@ -72,23 +83,25 @@ export function makeServers(options: Options, events: () => Promise<StreamInfo>)
         if (error !== undefined && error.err_code !== apiNotMember) throw new Error(error.description ?? "refused");
       }),
     replicate: (urls, { replicas, among }, credentials, signal) =>
-      as(urls, credentials, async (nats) => {
+      asBoth(urls, credentials, async (nats, watch) => {
         const manager = await jetstreamManager(nats, { checkAPI: false, timeout: answerMs });
         const copy = async (name: string) => {
           await change(manager, name, replicas, signal);
           await until(signal, `copies of ${name}`, async () => {
-            const { leader = "", followers } = placeOf(await manager.streams.info(name));
+            const info = await manager.streams.info(name);
+            const { leader = "", followers } = placeOf(info);
             const isRight = followers.every((follower) => follower.current && among.includes(follower.name));
-            return among.includes(leader) && followers.length === replicas - 1 && isRight;
+            if (!among.includes(leader) || followers.length !== replicas - 1 || !isRight) return false;
+            return (await Promise.all(followers.map((follower) => hasAll(watch, follower.name, info)))).every(Boolean);
           });
         };
         await Promise.all((await streamNames(manager, signal)).map(copy));
       }),
     gather: (urls, serverName, credentials, signal) =>
-      as(urls, credentials, async (nats) => {
+      asBoth(urls, credentials, async (nats, watch) => {
         const manager = await jetstreamManager(nats, { checkAPI: false, timeout: answerMs });
         const bring = async (name: string) => {
-          await lead(nats, manager, name, serverName, signal);
+          await lead(nats, watch, manager, name, serverName, signal);
           await change(manager, name, 1, signal);
           await until(signal, `${name} on one server`, async () => {
             const { leader, followers } = placeOf(await manager.streams.info(name));
@@ -121,15 +134,6 @@ async function readState(nats: NatsConnection): Promise<ServerState> {
   return { name, group: { leader: group.leader || undefined, peers } };
 }
 
-export function placeOf({ cluster }: StreamInfo): StreamPlace {
-  const followers = (cluster?.replicas ?? []).map(({ name, current, offline }) => ({
-    name,
-    current,
-    offline: offline ?? false,
-  }));
-  return { leader: cluster?.leader || undefined, followers };
-}
-
 /** All streams, buckets among them. While there is no leader nothing is told of them. */
 async function streamNames(manager: JetStreamManager, signal: AbortSignal): Promise<string[]> {
   let names: string[] = [];
@@ -154,16 +158,18 @@ function change(manager: JetStreamManager, name: string, replicas: number, signa
 /** The server that leads a stream keeps it when it gets fewer copies. */
 function lead(
   nats: NatsConnection,
+  watch: NatsConnection,
   manager: JetStreamManager,
   name: string,
   serverName: string,
   signal: AbortSignal,
 ): Promise<void> {
   return until(signal, `another leader of ${name}`, async () => {
-    const { leader, followers } = placeOf(await manager.streams.info(name));
+    const info = await manager.streams.info(name);
+    const { leader, followers } = placeOf(info);
     if (leader === serverName) return true;
-    if (followers.some((follower) => follower.name === serverName && follower.current))
-      await stepDown(nats, name, serverName);
+    const follows = followers.some((follower) => follower.name === serverName && follower.current);
+    if (follows && (await hasAll(watch, serverName, info))) await stepDown(nats, name, serverName);
     return false;
   });
 }

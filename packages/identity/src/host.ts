@@ -16,6 +16,7 @@ import {
   natsPlanFile,
   natsRouteSecretFile,
   natsTrustFile,
+  natsWatchCredsFile,
   portOf,
   readSettings,
   settingsFile,
@@ -103,8 +104,8 @@ export async function openHost(host: HostDescription, nats: readonly string[], t
     const jwt = await trust.userJwt(identity, user.publicKey, issued.expiresAt);
     writeSecret(credsFile(root, role), credentials(jwt, user.seed));
   }
-  if (plan !== undefined) keepPlan(root, plan);
   if (plan !== undefined && hasServer) keepServerSecrets(root, await serverSecrets(trust, plan, nodeId));
+  if (plan !== undefined) keepPlan(root, plan);
   const settings: NodeSettings = {
     kind: "open",
     cluster: authority.cluster,
@@ -195,15 +196,25 @@ const moveMs = 10 * 60_000;
 
 export async function serverSecrets(trust: NatsAuthority, plan: NatsPlan, nodeId: string): Promise<NatsServerSecrets> {
   const moves = plan.growth?.stage === "moving" && plan.growth.from === nodeId;
-  const move = moves ? await trust.streamCredentials(Date.now() + moveMs) : "";
-  return { trust: await trust.trustConfiguration(), routeSecret: trust.routeSecret, move };
+  const until = Date.now() + moveMs;
+  return {
+    trust: await trust.trustConfiguration(),
+    routeSecret: trust.routeSecret,
+    move: moves ? await trust.streamCredentials(until) : "",
+    watch: moves ? await trust.watchCredentials(until) : "",
+  };
 }
 
-function keepServerSecrets(root: string, { trust, routeSecret, move }: NatsServerSecrets): void {
+function keepServerSecrets(root: string, { trust, routeSecret, move, watch }: NatsServerSecrets): void {
   writeSecret(natsTrustFile(root), trust);
   writeSecret(natsRouteSecretFile(root), routeSecret);
-  if (move !== "") writeSecret(natsMoveCredsFile(root), move);
-  else rmSync(natsMoveCredsFile(root), { force: true });
+  for (const [file, content] of [
+    [natsMoveCredsFile(root), move],
+    [natsWatchCredsFile(root), watch],
+  ] as const) {
+    if (content !== "") writeSecret(file, content);
+    else rmSync(file, { force: true });
+  }
 }
 
 const describe = ({ nodeId, nodeName, site, advertise, basePort }: HostDescription): NodeDescription => ({
@@ -229,8 +240,9 @@ function keep(host: HostDescription, membership: Membership, asked: readonly Can
     writeSecret(identityFile(root, role), keyPem + given.certificate);
     if (given.nats !== "") writeSecret(credsFile(root, role), credentials(given.nats, natsSeed));
   }
-  if (plan !== null) keepPlan(root, plan);
+  // Before the plan, which has the launcher use them.
   if (server !== null) keepServerSecrets(root, server);
+  if (plan !== null) keepPlan(root, plan);
   const account = natsAccount === "" ? {} : { natsAccount };
   const common = { cluster, nodeId, nodeName, advertise, basePort, authorities, nats, ...account, services };
   // Last: with it, the host has joined.

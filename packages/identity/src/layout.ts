@@ -60,6 +60,8 @@ export const credsFile = (root: string, role: string): string => join(identityDi
 export const natsRouteSecretFile = (root: string): string => join(identityDirectory(root), "nats-routes.secret");
 /** Of a user who may do everything with streams: there while a server's streams are moved. */
 export const natsMoveCredsFile = (root: string): string => join(identityDirectory(root), "nats-move.creds");
+/** Of a user who may ask each server what streams it has: there at the same time. */
+export const natsWatchCredsFile = (root: string): string => join(identityDirectory(root), "nats-watch.creds");
 export const natsPlanFile = (root: string): string => planFile(identityDirectory(root));
 /** The part of nats-server's configuration that says whom it trusts. */
 export const natsTrustFile = (root: string): string => join(identityDirectory(root), "nats-trust.conf");

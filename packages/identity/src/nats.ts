@@ -115,6 +115,14 @@ export class NatsAuthority {
     return text.decode(fmtCreds(jwt, user));
   }
 
+  /** A user of the system account, who may ask servers what streams they have, and nothing else. */
+  async watchCredentials(expiresAt: number): Promise<string> {
+    const user = createUser();
+    const permissions = { pub: { allow: ["$SYS.REQ.SERVER.PING.JSZ"] }, sub: { allow: ["_INBOX.>"] } };
+    const jwt = await encodeUser("watch", user, this.#system, permissions, { exp: Math.floor(expiresAt / 1000) });
+    return text.decode(fmtCreds(jwt, user));
+  }
+
   /** A user who may do everything in the account: for changes of all streams, a moment each. */
   async streamCredentials(expiresAt: number): Promise<string> {
     const user = createUser();

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { BerthError } from "@berth/errors";
-import { hostPort, natsMoveCredsFile } from "@berth/identity/layout";
+import { hostPort, natsMoveCredsFile, natsWatchCredsFile } from "@berth/identity/layout";
 import { projectDir } from "../services.ts";
 import { freePort, natsEnvironment, waitForPort } from "./server.ts";
 import { hasOwnStreams, markMoved, prepareSource, type SharedNats } from "./shared.ts";
@@ -31,7 +31,8 @@ export async function moveIntoCluster(parts: MoveParts): Promise<void> {
   if (!hasOwnStreams(directory)) return;
   const { caFile, identityFile, member } = shared;
   const to = (member?.clients ?? []).map((address) => `tls://${address}`);
-  const files = { credsFile: natsMoveCredsFile(root), caFile, identityFile };
+  const credentials = { credsFile: natsMoveCredsFile(root), watchCredsFile: natsWatchCredsFile(root) };
+  const files = { ...credentials, caFile, identityFile };
   await runHelper({ to, ...files }, signal);
   say("NATS: moving what is stored to the new servers");
   await end();

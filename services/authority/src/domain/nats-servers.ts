@@ -1,4 +1,4 @@
-import type { ServerState, NatsServers as Servers } from "@berth/bus";
+import type { Credentials, ServerState, NatsServers as Servers } from "@berth/bus";
 import { BerthError, errorMessage } from "@berth/errors";
 import { modeOf, type NatsAuthority, type NatsPlace, type NatsPlan, natsPlace, serverNameOf } from "@berth/identity";
 import type { Logger } from "@berth/log";
@@ -169,8 +169,8 @@ export class NatsServers {
     this.#tell(`Bringing streams to ${last.nodeName}`);
     try {
       const signal = AbortSignal.timeout(patienceMs / (force ? 9 : 1));
-      const user = await this.#streamUser();
-      await this.#parts.servers.gather(urls(this.#plan.servers), serverNameOf(last), user, signal);
+      const users = await this.#users();
+      await this.#parts.servers.gather(urls(this.#plan.servers), serverNameOf(last), users, signal);
     } catch (error) {
       if (!force) throw error;
       // There is no majority left to agree on anything: it goes on with what it has.
@@ -186,9 +186,9 @@ export class NatsServers {
 
   async #replicate(servers: readonly NatsPlace[], replicas = servers.length, asked = urls(servers)): Promise<void> {
     this.#tell(`Copying streams to ${names(servers)}`);
-    const user = await this.#streamUser();
+    const users = await this.#users();
     const wish = { replicas, among: servers.map(serverNameOf) };
-    await this.#parts.servers.replicate(asked, wish, user, AbortSignal.timeout(patienceMs));
+    await this.#parts.servers.replicate(asked, wish, users, AbortSignal.timeout(patienceMs));
   }
 
   /** Waits until each of `asked` knows all of `members`, and whom they follow. */
@@ -282,8 +282,9 @@ export class NatsServers {
     return this.#parts.nats.systemCredentials(Date.now() + userMs);
   }
 
-  #streamUser(): Promise<string> {
-    return this.#parts.nats.streamCredentials(Date.now() + userMs);
+  async #users(): Promise<Credentials> {
+    const streams = await this.#parts.nats.streamCredentials(Date.now() + userMs);
+    return { streams, system: await this.#systemUser() };
   }
 
   #alone<T>(tell: Tell, work: () => Promise<T>): Promise<T> {
