@@ -18,11 +18,13 @@ export class Api {
     this.#agent = new Agent({ keepAlive: true, maxSockets: 64 });
   }
 
+  /** `body`: an archive as it is, anything else as JSON. */
   call(method: string, path: string, body?: unknown, timeoutMs = 60_000, more: object = {}): Promise<ApiAnswer> {
     return new Promise((resolve, reject) => {
-      const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-      const ofBody =
-        payload === undefined ? {} : { "content-type": "application/json", "content-length": payload.length };
+      const isArchive = Buffer.isBuffer(body);
+      const payload = body === undefined || isArchive ? body : Buffer.from(JSON.stringify(body));
+      const type = isArchive ? "application/x-tar" : "application/json";
+      const ofBody = payload === undefined ? {} : { "content-type": type, "content-length": payload.length };
       const headers = { ...ofBody, ...more };
       const call = request(
         { socketPath: this.#socket, method, path, headers, agent: this.#agent, timeout: timeoutMs },

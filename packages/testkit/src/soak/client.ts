@@ -24,6 +24,10 @@ const whileRunning: Record<string, Operation> = {
   },
   logs: (subject) => subject.checkLog(),
   list: (subject) => subject.listed(),
+  cp: (subject, random) => {
+    const content = Buffer.alloc(random.between(0, 300_000), String(random.next()));
+    return subject.copy(`file-${random.between(0, 9)}`, content);
+  },
   pause: async (subject) => {
     await subject.change("pause", [204], "paused");
     if (subject.status === "paused") await subject.change("unpause", [204], "running");

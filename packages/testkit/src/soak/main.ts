@@ -14,14 +14,19 @@ const { values } = parseArgs({
 if (values.help) {
   console.log(`Usage: npm run soak -- [--minutes N] [--clients N] [--seed N]
 
-Clients create, start, exec into, copy to, read, stop, kill and remove containers at random, while services of the engine are
+Clients create, start, exec into, copy to and from, read, stop, kill and remove containers at random, while services of the engine are
 killed at random. Every answer is checked, and at the end nothing may be left or have grown.
 
   npm run soak -- --minutes 5 --seed 42`);
 } else {
   const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
   console.log(`seed ${seed}`);
-  const report = await soak({ seconds: Number(values.minutes) * 60, clients: Number(values.clients), seed });
+  const report = await soak({
+    seconds: Number(values.minutes) * 60,
+    clients: Number(values.clients),
+    seed,
+    tell: console.log,
+  });
   console.log(`${report.lives} containers lived; ${report.interrupted} calls were interrupted`);
   for (const [what, counts] of [
     ["asked", report.operations],

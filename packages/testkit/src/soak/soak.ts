@@ -11,6 +11,8 @@ export interface SoakOptions {
   readonly seconds: number;
   readonly clients: number;
   readonly seed: number;
+  /** Hears every minute what was done so far. */
+  readonly tell?: (line: string) => void;
 }
 
 export interface SoakReport extends Tally {
@@ -23,9 +25,10 @@ export interface SoakReport extends Tally {
 const restMs = 7_000;
 /** Lives that each client lives before the first look: code is compiled, caches are filled. */
 const warmUpMs = 3_000;
+const tellEveryMs = 60_000;
 
 /** Throws at the first wrong answer, and when anything is left behind or has grown. */
-export async function soak({ seconds, clients, seed }: SoakOptions): Promise<SoakReport> {
+export async function soak({ seconds, clients, seed, tell }: SoakOptions): Promise<SoakReport> {
   const bed = await openBed();
   const tally: Tally = { lives: 0, interrupted: 0, operations: new Map() };
   const calm = new AbortController();
@@ -54,15 +57,22 @@ export async function soak({ seconds, clients, seed }: SoakOptions): Promise<Soa
     await work(warmUpMs, 0);
     await sleep(restMs);
     const before = await holding(bed.engine);
+    const started = performance.now();
+    const minutes = () => ((performance.now() - started) / 60_000).toFixed(1);
+    const telling = setInterval(() => tell?.(`${minutes()} min: ${tally.lives} containers lived`), tellEveryMs);
     const killing = killServices(bed.engine, new Random(seed), calm.signal, killed);
     const worked = work(seconds * 1000, clients);
     try {
       await Promise.race([worked, killing]);
     } finally {
+      clearInterval(telling);
       calm.abort();
       await Promise.allSettled([worked, killing]);
     }
+    // A client's failure ends the killing as well, which is the first to be over then.
+    await worked;
     await killing;
+    tell?.(`${minutes()} min: the clients are done`);
     await sleep(restMs);
     const after = await holding(bed.engine);
     const grown = growth(before, after);

@@ -1,5 +1,7 @@
 // One container under test, and what it must be like.
+import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
+import { extract, pack } from "tar-stream";
 import type { Api } from "../api.ts";
 import { attempt, insist, isInterrupted, type Outcome, patienceMs, retryEveryMs, unframe } from "./calls.ts";
 
@@ -9,6 +11,9 @@ export type Status = "created" | "running" | "paused" | "exited";
 const program = ["trap 'exit 0' TERM", "n=0", 'while :; do n=$((n+1)); echo "tick $n"; sleep 0.05; done'].join("; ");
 
 const version = "/v1.44";
+
+/** ms; a stop takes no longer with this program, nor does a restart */
+const restMs = 1_500;
 
 /** The engine gave an answer that can't be right. */
 export class WrongAnswer extends Error {
@@ -51,6 +56,7 @@ export class Subject {
       if (isInterrupted(outcome)) {
         this.interrupted++;
         if ((await this.look()) !== undefined) return;
+        await sleep(retryEveryMs);
         continue;
       }
       // The call before this one is carried out after all, or still holds the name and will give it back.
@@ -75,6 +81,7 @@ export class Subject {
     const starts = path.startsWith("start") || path.startsWith("restart");
     if (isInterrupted(outcome)) {
       this.interrupted++;
+      await this.#rest();
       await this.settle(starts ? [before, ...then, "exited"] : [before, ...then]);
       if (starts) this.#starts = undefined;
       return;
@@ -83,6 +90,16 @@ export class Subject {
       throw new WrongAnswer(`${path} of ${this.name} (${before}): ${outcome.status} ${outcome.text}`);
     if (starts && this.#starts !== undefined) this.#starts++;
     await this.settle(then);
+  }
+
+  /** What an interrupted call began may go on, and come to its end later: waits until the state stays. */
+  async #rest(): Promise<void> {
+    for (let last = await this.look(); ; ) {
+      await sleep(restMs);
+      const now = await this.look();
+      if (now === last) return;
+      last = now;
+    }
   }
 
   /** Takes over what the engine says, if that is one of `allowed`. */
@@ -129,6 +146,24 @@ export class Subject {
     return { exitCode: ExitCode, stdout: unframe(ran.bytes, 1) };
   }
 
+  /** Copies a file in, and out again. */
+  async copy(file: string, content: Buffer): Promise<void> {
+    const archive = pack();
+    archive.entry({ name: file }, content);
+    archive.finalize();
+    const packed = await buffer(archive);
+    const into = await attempt(this.#api, "PUT", `${version}/containers/${this.name}/archive?path=/`, packed);
+    if (isInterrupted(into)) return this.#broken();
+    if (into.status !== 200) throw new WrongAnswer(`cp to ${this.name}: ${into.status} ${into.text}`);
+    const out = await insist(this.#api, "GET", `${version}/containers/${this.name}/archive?path=/${file}`);
+    if (out.status !== 200) throw new WrongAnswer(`cp from ${this.name}: ${out.status} ${out.text}`);
+    const found = await unpack(out.bytes);
+    if (found.length !== 1 || found[0]?.name !== file || !content.equals(found[0].content)) {
+      const seen = found.map(({ name, content: { length } }) => `${name} of ${length} bytes`).join(", ");
+      throw new WrongAnswer(`cp from ${this.name}: ${seen}; ${file} of ${content.length} bytes was copied in`);
+    }
+  }
+
   #broken(): undefined {
     this.interrupted++;
     return undefined;
@@ -156,6 +191,7 @@ export class Subject {
       const outcome = await attempt(this.#api, "DELETE", `${version}/containers/${this.name}?force=1`);
       if (isInterrupted(outcome) || outcome.status === 409) {
         this.interrupted++;
+        await sleep(retryEveryMs);
         continue;
       }
       if (outcome.status === 404 && this.interrupted > 0) return;
@@ -164,4 +200,12 @@ export class Subject {
       return;
     }
   }
+}
+
+async function unpack(archive: Buffer): Promise<{ name: string; content: Buffer }[]> {
+  const found: { name: string; content: Buffer }[] = [];
+  const entries = extract();
+  entries.end(archive);
+  for await (const entry of entries) found.push({ name: entry.header.name, content: await buffer(entry) });
+  return found;
 }

@@ -16,7 +16,7 @@ import type { Parts } from "../containers/parts.ts";
 import { invalid } from "../errors.ts";
 import type { ContainerRecord } from "../model.ts";
 import { lookFailure, unpackFailure } from "./failure.ts";
-import { readableView, runningView } from "./view.ts";
+import { ended, isGone, readableView, runningView } from "./view.ts";
 
 export interface FileStat extends PathStatus {
   /** The path's last part. */
@@ -180,8 +180,8 @@ async function inView<T>(parts: Parts, container: Container, look: (view: View) 
     try {
       return await look(view);
     } catch (error) {
-      if (!isNativeError(error) || error.code !== "ESRCH" || tries === maxTries) throw error;
-      await container.mutex.run(() => {});
+      if (!isGone(error) || tries === maxTries) throw error;
+      await ended(container, view);
     }
   }
 }

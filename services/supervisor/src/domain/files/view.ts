@@ -1,4 +1,4 @@
-import type { View } from "@berth/isolation";
+import { isNativeError, type View } from "@berth/isolation";
 import type { Container } from "../containers/container.ts";
 import { etcFiles } from "../containers/etc-files.ts";
 import type { Paths } from "../containers/parts.ts";
@@ -26,6 +26,32 @@ const selfContained = ["index=off", "redirect_dir=off", "metacopy=off"];
 export function runningView({ record }: Container): View | undefined {
   const { pid, monitorPid } = record.state;
   return isRunning(record) && pid > 0 ? { kind: "process", pid, parentPid: monitorPid } : undefined;
+}
+
+/** What a look at a running container's files fails with once its process has gone. */
+export const isGone = (error: unknown): boolean => isNativeError(error) && error.code === "ESRCH";
+
+/** ms that a monitor may take to tell of an end, longer only while the supervisor has yet to find it */
+const endMs = 5_000;
+
+/**
+ * Resolves when the container's record tells that the process of this view has ended, which it knows a moment after the kernel does;
+ * after 5 s in any case. At once for views without a process.
+ */
+export async function ended(container: Container, view: View): Promise<void> {
+  if (view.kind !== "process") return;
+  const isOver = () => {
+    const now = runningView(container);
+    return container.removed || now?.kind !== "process" || now.pid !== view.pid;
+  };
+  await container.mutex.run(() => {});
+  if (isOver()) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const unwatch = container.onChange(() => isOver() && resolve());
+  const timer = setTimeout(resolve, endMs);
+  await promise;
+  clearTimeout(timer);
+  unwatch();
 }
 
 /** A stopped container's files with its volumes and binds, to be written. Nothing else may mount them meanwhile. */

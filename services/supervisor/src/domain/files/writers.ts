@@ -1,9 +1,9 @@
-import { isNativeError, type View } from "@berth/isolation";
+import type { View } from "@berth/isolation";
 import type { Container } from "../containers/container.ts";
 import type { Paths } from "../containers/parts.ts";
 import { refuseMoving } from "../moves/guard.ts";
 import { Mutex } from "../mutex.ts";
-import { runningView, writableView } from "./view.ts";
+import { ended, isGone, runningView, writableView } from "./view.ts";
 
 const maxTries = 4;
 
@@ -24,7 +24,8 @@ export class Writers {
         return await work.done;
       } catch (error) {
         // It ended before its files could be opened; nothing has been read of the archive then.
-        if (!isNativeError(error) || error.code !== "ESRCH" || tries === maxTries) throw error;
+        if (!isGone(error) || tries === maxTries) throw error;
+        await ended(container, work.view);
       }
     }
   }
@@ -34,12 +35,13 @@ export class Writers {
     while (this.#active.size > 0) await Promise.allSettled(this.#active);
   }
 
-  #begin<T>(container: Container, paths: Paths, write: (view: View) => Promise<T>): { done: Promise<T> } {
+  #begin<T>(container: Container, paths: Paths, write: (view: View) => Promise<T>): { view: View; done: Promise<T> } {
     refuseMoving(container.record);
-    const view = runningView(container);
-    const done = view === undefined ? this.#turns.run(() => write(writableView(paths, container.record))) : write(view);
+    const running = runningView(container);
+    const view = running ?? writableView(paths, container.record);
+    const done = running === undefined ? this.#turns.run(() => write(view)) : write(running);
     const entry = done.catch(() => undefined).finally(() => this.#active.delete(entry));
     this.#active.add(entry);
-    return { done };
+    return { view, done };
   }
 }
