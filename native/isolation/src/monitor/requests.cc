@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <csignal>
 
@@ -81,7 +83,7 @@ Result<cgroup::Cgroup*> Monitor::need_cgroup() const {
 std::string Monitor::state() const {
   constexpr const char* kNames[] = {"created", "running", "paused", "stopped"};
   JsonLine line;
-  line.boolean("ok", true).number("pid", pid_).text("status", kNames[static_cast<int>(status_)]);
+  line.boolean("ok", true).number("pid", pid_).number("monitorPid", getpid()).text("status", kNames[static_cast<int>(status_)]);
   line.text("startedAt", record_.started_ns != 0 ? rfc3339(record_.started_ns) : "");
   return line.raw("execs", execs_.running_json()).raw("exits", execs_.exits_json()).done();
 }

@@ -158,6 +158,7 @@ async function takeUp(parts: Parts, container: Container, state: MonitorState): 
   if (record.starting || !isRunning(record)) {
     transit(record, "running", {
       pid: state.pid,
+      monitorPid: state.monitorPid ?? 0,
       startedAt: state.startedAt,
       exitCode: 0,
       error: "",

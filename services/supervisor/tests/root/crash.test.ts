@@ -59,6 +59,7 @@ test("dying at start.running: it is found running, with its address", async () =
   const [container] = await list();
   expect(container).toMatchObject({ state: { status: ContainerStatus.RUNNING } });
   expect(container?.endpoints[0]?.ipAddress).toMatch(/^172\.17\.0\./);
+  expect(await node.supervisor.statPath({ container: id, path: "/proc/1" })).toMatchObject({ stat: { name: "1" } });
   await node.supervisor.stop({ container: id, timeout: 0 });
   expect(await waitExit(node, id)).toBe(137);
 });

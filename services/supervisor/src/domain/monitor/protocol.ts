@@ -30,6 +30,8 @@ export type MonitorAnswer<T = unknown> = ({ ok: true } & T) | { ok: false; error
 
 export interface MonitorState {
   pid: number;
+  /** Its own. Absent: the monitor is of an older version. */
+  monitorPid?: number;
   status: "created" | "running" | "paused" | "stopped";
   startedAt: string;
   execs: { id: string; pid: number }[];
