@@ -70,8 +70,8 @@ export interface Hosts {
 
 let fabrics = 0;
 const prefixLength = 24;
-/** A change has several steps, and the authority gives up each of them after 90 s, and says why. */
-const changeMs = 300_000;
+/** A change takes a few seconds; the authority gives up a step of it after 90 s, and says why. */
+const changeMs = 120_000;
 const lastLines = 40;
 
 /** `count` hosts (at most 200), and a switch with a registry between them. */

@@ -10,7 +10,7 @@ const run = promisify(execFile);
 
 /** `sync_interval: always` came with 2.10: without it an acknowledged event may be lost by a power cut. */
 const leastVersion = [2, 10] as const;
-/** Newer than the oldest Debian we run on, stable before unstable: 2.15 elects the old leader of a restored stream again and again. */
+/** Newer than the oldest Debian we run on, stable before unstable. */
 const suites = ["trixie", "sid"] as const;
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const aptTimeoutMs = 180_000;

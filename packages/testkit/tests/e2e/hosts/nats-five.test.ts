@@ -17,7 +17,7 @@ beforeAll(async () => {
     await host.start({ args: ["--join", await one.token()], services: ["snapshotter", "supervisor"] });
   await two.docker.must(["pull", "-q", busybox]);
   expect(await hosts.berth(one, ["node", "promote", "host2", "host3"])).toBe("NATS runs on host1, host2, host3\n");
-}, 600_000);
+}, 240_000);
 
 afterAll(async () => {
   await hosts?.close();
@@ -42,4 +42,4 @@ it("has NATS on all five, and on three again, while containers are made", async 
     return true;
   });
   expect((await two.docker.run(["create", "--name", "more-0", busybox])).stderr).toContain("already in use");
-}, 900_000);
+}, 300_000);

@@ -85,7 +85,7 @@ describe("a server that was alone", () => {
       expect(await created(third)).toEqual(["older", ...running.made].sort());
       return true;
     });
-  }, 400_000);
+  }, 200_000);
 });
 
 describe("three servers", () => {
@@ -121,7 +121,7 @@ describe("a host that is lost", () => {
     expect((await first.berth(["node", "demote", "host2", "host3"])).stderr).toContain(
       "the NATS server of host3 is away; if it does not come back, demote it with --force",
     );
-    const { stdout, stderr } = await first.berth(["node", "demote", "--force", "host3"], { timeoutMs: 240_000 });
+    const { stdout, stderr } = await first.berth(["node", "demote", "--force", "host3"], { timeoutMs: 120_000 });
     expect({ stdout, stderr: stderr.split("\n")[0] }).toEqual({
       stdout: "NATS runs on host1, host2\n",
       stderr: "Leaving host3",
@@ -129,7 +129,7 @@ describe("a host that is lost", () => {
     await third.start();
     expect(await berth(first, "node", "promote", "host3")).toBe("NATS runs on host1, host2, host3\n");
     expect((await third.docker.run(["create", "--name", "witness", busybox])).stderr).toContain("already in use");
-  }, 400_000);
+  }, 200_000);
 });
 
 describe("one server again", () => {
@@ -152,7 +152,7 @@ describe("one server again", () => {
       },
       20_000,
     );
-  }, 400_000);
+  }, 200_000);
 
   it("is found again by all after a restart of everything", async () => {
     const names = await created(first);

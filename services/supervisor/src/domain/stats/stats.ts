@@ -1,5 +1,4 @@
-import { closeSync, openSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Container } from "../containers/container.ts";
 import type { Parts } from "../containers/parts.ts";
@@ -42,12 +41,11 @@ export async function sample(parts: Parts, container: Container): Promise<Sample
   const empty: Sample = { read: 0n, counters: undefined, systemCpu: 0, onlineCpus: 0, interfaces: [] };
   if (!isRunning(record)) return empty;
   try {
-    const [counters, systemCpu, interfaces] = await Promise.all([
+    const [counters, interfaces] = await Promise.all([
       container.monitor.request<MonitorStats>({ op: "stats" }),
-      readSystemCpu(),
       readInterfaces(parts, record.state.pid, record.spec.hostConfig.networkMode),
     ]);
-    return { read: nowNano(), counters, systemCpu, onlineCpus: parts.facts.cpus, interfaces };
+    return { read: nowNano(), counters, systemCpu: readSystemCpu(), onlineCpus: parts.facts.cpus, interfaces };
   } catch (error) {
     if (error instanceof MonitorGone) return empty;
     throw error;
@@ -73,8 +71,9 @@ async function readInterfaces(parts: Parts, pid: number, mode: string): Promise<
 /** USER_HZ, the unit of /proc/stat: 100 on every Linux that Node runs on. */
 const nanosecondsPerTick = 10_000_000;
 
-async function readSystemCpu(): Promise<number> {
-  const text = await readFile("/proc/stat", "utf8");
+/** From memory, in a tenth of the time that a thread's answer takes. */
+function readSystemCpu(): number {
+  const text = readFileSync("/proc/stat", "utf8");
   const fields = text.slice(0, text.indexOf("\n")).trim().split(/\s+/).slice(1, 8);
   return fields.reduce((sum, field) => sum + Number(field), 0) * nanosecondsPerTick;
 }
