@@ -44,8 +44,8 @@ export function readPlan(path: string): NatsPlan | undefined {
 /** A plan as a peer tells it; undefined for what is none. */
 export function parsePlan(value: unknown): NatsPlan | undefined {
   const { version, servers, growth } = (value ?? {}) as Partial<NatsPlan>;
-  if (!Number.isSafeInteger(version) || !Array.isArray(servers) || servers.length > maxServers) return undefined;
-  if (!servers.every(isPlace)) return undefined;
+  if (!Number.isSafeInteger(version) || !Array.isArray(servers)) return undefined;
+  if (servers.length === 0 || servers.length > maxServers || !servers.every(isPlace)) return undefined;
   if (growth !== undefined && (typeof growth.from !== "string" || !/^(forming|moving)$/.test(growth.stage)))
     return undefined;
   return value as NatsPlan;

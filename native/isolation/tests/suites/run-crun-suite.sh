@@ -13,6 +13,8 @@ mkdir -p "$out/include"
 init=$out/init
 gcc -static -O1 -DHAVE_SECCOMP -DHAVE_LINUX_IOPRIO_H -I "$out/include" -I "$suite/src" -o "$init" "$suite/tests/init.c" || exit 1
 export OCI_RUNTIME="$runtime" INIT="$init" LANG=C
+frozen=/sys/fs/cgroup/freezer/frozen
+[ -d "$frozen" ] && had_frozen=1 || had_frozen=
 cd "$suite/tests" || exit 1
 for file in test_*${pattern}*.py; do
   timeout "${TIMEOUT:-120}" python3 "$file" > "$out/$file.tap" 2> "$out/$file.err" < /dev/null
@@ -23,6 +25,12 @@ for file in test_*${pattern}*.py; do
   bad=$(grep -c '^not ok ' "$out/$file.tap")
   printf '%-32s plan %3s  passed %3d  skipped %3d  failed %3d  exit %d\n' "$file" "${plan:-?}" $((good - skip)) "$skip" "$bad" "$code"
 done
+# test_delete.py freezes a group of its own and leaves it so, with what runs in it.
+if [ -z "$had_frozen" ] && [ -d "$frozen" ]; then
+  xargs -r kill -KILL < "$frozen/cgroup.procs"
+  echo THAWED > "$frozen/freezer.state"
+  for _ in 1 2 3 4 5 6 7 8 9 10; do rmdir "$frozen" 2>/dev/null && break; sleep 0.1; done
+fi
 echo
 cat "$out"/test_*.tap | awk '
   /^1\.\./ { sub("1..", ""); plan += $1 }

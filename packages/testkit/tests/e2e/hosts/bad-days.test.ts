@@ -1,5 +1,8 @@
 // What goes wrong on one of three hosts stays there, is said clearly, and leaves nothing half-made: a full disk, half a network, a death.
-import { mkdir } from "node:fs/promises";
+import { createHash, randomBytes } from "node:crypto";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { eventually, type Host, type Hosts, must, openHosts, type RunResult } from "../../../src/index.ts";
 
@@ -176,6 +179,46 @@ describe("a node that dies in the middle of creating containers", () => {
       15_000,
       250,
     );
+});
+
+describe("a node that dies in the middle of fetching an image", () => {
+  it.each([50, 150, 400])(
+    "has all of it the next time: %i ms into it",
+    async (ms) => {
+      const image = `fetched-${ms}`;
+      const big = join(hosts.work, image);
+      const bytes = 24 << 20;
+      await writeFile(big, randomBytes(bytes));
+      await first.docker.must(["create", "--name", "donor", "-l", `berth.node=${first.name}`, busybox]);
+      await first.docker.must(["cp", "-q", big, "donor:/big"]);
+      await first.docker.must(["commit", "donor", image]);
+      const run = (name: string) => {
+        const place = ["-l", `berth.node=${third.name}`];
+        return first.docker.run(["run", "--rm", "--name", name, ...place, image, "md5sum", "/big"], {
+          timeoutMs: 60_000,
+        });
+      };
+      const torn = run("torn");
+      await sleep(ms);
+      await third.crash();
+      await third.start({ services: ["snapshotter", "supervisor"] });
+      await torn;
+      const expected = `${createHash("md5")
+        .update(await readFile(big))
+        .digest("hex")}  /big\n`;
+      const whole = await eventually("it is fetched", async () => {
+        const result = await run("whole");
+        return result.code === 0 ? result.stdout : undefined;
+      });
+      expect(whole).toBe(expected);
+      await first.docker.run(["rm", "-f", "torn"]);
+      await first.docker.must(["rm", "donor"]);
+      await first.docker.must(["rmi", image]);
+      await first.docker.must(["start", "on-host3"]);
+      await untilAllRun(first);
+    },
+    180_000,
+  );
 });
 
 describe("a node whose disk is full", () => {
