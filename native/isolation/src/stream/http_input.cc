@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "base/hex.h"
@@ -44,7 +45,7 @@ Result<HttpInput> HttpInput::create(int fd, const Interrupt& interrupt, std::str
   return input;
 }
 
-Result<size_t> HttpInput::receive(std::span<uint8_t> front) {
+Result<std::optional<size_t>> HttpInput::receive(std::span<uint8_t> front, bool may_wait) {
   if (at_ == buffer_.size()) {
     buffer_.clear();
     at_ = 0;
@@ -61,6 +62,10 @@ Result<size_t> HttpInput::receive(std::span<uint8_t> front) {
     count = ::recvmsg(fd_, &message, MSG_DONTWAIT);
     if (count < 0 && errno == EINTR) continue;
     if (count >= 0 || errno != EAGAIN) break;
+    if (!may_wait) {
+      buffer_.resize(kept);
+      return std::optional<size_t>();
+    }
     if (const auto waited = interrupt_.wait(fd_, POLLIN, timeout_ms_); !waited.ok()) {
       buffer_.resize(kept);
       return waited.error();
@@ -70,7 +75,7 @@ Result<size_t> HttpInput::receive(std::span<uint8_t> front) {
   buffer_.resize(kept + (count < 0 ? 0 : static_cast<size_t>(count) - taken));
   if (count < 0) return sys_error("recv", "connection");
   if (count == 0) return Error{ECONNRESET, "recv", "connection", "the client left in the middle of its request"};
-  return taken;
+  return std::optional(taken);
 }
 
 /// The next line, without its end; false when it is not whole yet.
@@ -119,12 +124,13 @@ Result<bool> HttpInput::parse() {
   }
 }
 
-Result<size_t> HttpInput::read(std::span<uint8_t> into) {
+Result<std::optional<size_t>> HttpInput::read_piece(std::span<uint8_t> into, bool may_wait) {
   for (;;) {
     BERTH_ASSIGN(const bool ready, parse());
-    if (part_ == Part::kDone) return size_t{0};
+    if (part_ == Part::kDone) return std::optional<size_t>(0);
     if (!ready) {
-      BERTH_TRY(receive({}));
+      BERTH_ASSIGN(const auto more, receive({}, may_wait));
+      if (!more) return std::optional<size_t>();
       continue;
     }
     const std::span<uint8_t> wanted = into.first(std::min<uint64_t>(into.size(), left_));
@@ -133,12 +139,30 @@ Result<size_t> HttpInput::read(std::span<uint8_t> into) {
       std::memcpy(wanted.data(), buffer_.data() + at_, count);
       at_ += count;
     } else {
-      BERTH_ASSIGN(count, receive(wanted));
+      BERTH_ASSIGN(const auto received, receive(wanted, may_wait));
+      if (!received) return received;
+      count = *received;
     }
     left_ -= count;
     if (left_ == 0) part_ = chunked_ ? Part::kDataEnd : Part::kDone;
-    return count;
+    return std::optional(count);
   }
+}
+
+Result<size_t> HttpInput::read(std::span<uint8_t> into) {
+  if (const auto failure = std::exchange(failure_, std::nullopt)) return *failure;
+  size_t filled = 0;
+  while (filled < into.size()) {
+    const auto piece = read_piece(into.subspan(filled), filled == 0);
+    if (!piece.ok()) {
+      if (filled == 0) return piece.error();
+      failure_ = piece.error();
+      break;
+    }
+    if (piece.value().value_or(0) == 0) break;
+    filled += *piece.value();
+  }
+  return filled;
 }
 
 bool HttpInput::skim(uint64_t max_bytes, int timeout_ms) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -17,7 +18,8 @@ class HttpInput {
   /// length), then comes what has been read of the body already. EPROTO for another one.
   static Result<HttpInput> create(int fd, const Interrupt& interrupt, std::string head);
 
-  /// Fills the front of `into`; 0 at the body's end. ECONNRESET when the client has gone before that, EPROTO for a malformed chunk.
+  /// Fills `into`, as far as there is something without waiting for more than a first byte; 0 at the body's end. ECONNRESET when the
+  /// client has gone before that, EPROTO for a malformed chunk: after all that came before it.
   Result<size_t> read(std::span<uint8_t> into);
   /// Drops up to `max_bytes` of what is left, and waits for it up to `timeout_ms`. True when the body has been read to its end and
   /// nothing beyond it: the connection may be used again.
@@ -27,8 +29,10 @@ class HttpInput {
   enum class Part { kSize, kData, kDataEnd, kTrailer, kDone };
 
   HttpInput(int fd, const Interrupt& interrupt, std::string head) : fd_(fd), interrupt_(interrupt), buffer_(std::move(head)) {}
-  /// One receive into `front`, then into the buffer. Timeouts count from the last byte.
-  Result<size_t> receive(std::span<uint8_t> front);
+  /// One receive into `front`, then into the buffer. Timeouts count from the last byte. Nothing: it would have to wait, and may not.
+  Result<std::optional<size_t>> receive(std::span<uint8_t> front, bool may_wait);
+  /// The next bytes of data that lie together; 0 at the end.
+  Result<std::optional<size_t>> read_piece(std::span<uint8_t> into, bool may_wait);
   /// Works off what is buffered up to the next byte of data or the end; false: more is needed.
   Result<bool> parse();
   Result<bool> line(std::string& text);
@@ -43,6 +47,7 @@ class HttpInput {
   uint64_t left_ = 0;       // of the chunk, or of the whole body
   size_t trailer_ = 0;      // bytes of it so far
   int timeout_ms_ = -1;
+  std::optional<Error> failure_;  // to be told when what came before it has been taken
 };
 
 }  // namespace berth::stream

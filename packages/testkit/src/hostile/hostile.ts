@@ -66,7 +66,7 @@ export async function hostile(options: HostileOptions): Promise<HostileReport> {
 }
 
 /** Bad input that Docker 28.5 itself answers with 500, in these words; clients know it so. */
-const dockerSays500 = [/"strconv\.(Atoi|ParseInt): parsing /, /"Get \\"https?:\/\/.*: dial tcp/];
+const dockerSays500 = [/"strconv\.(Atoi|ParseInt): parsing /, /"message":"Get \\"https?:\/\//];
 
 async function fuzz(bed: Bed, count: number, random: Random, statuses: Map<number, number>): Promise<void> {
   const requests = Array.from({ length: count }, (_, index) =>

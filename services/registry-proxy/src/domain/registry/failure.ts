@@ -115,6 +115,9 @@ function describe(error: SystemError): string {
     case "ETIMEDOUT":
       return `dial tcp${target}: i/o timeout`;
     case "ENOTFOUND":
+    // Of a name that is too long for one.
+    case "EINVAL":
+      if (error.syscall !== "getaddrinfo") return error.message;
       return `dial tcp: lookup ${error.hostname}: no such host`;
     case "EAI_AGAIN":
       return `dial tcp: lookup ${error.hostname}: Temporary failure in name resolution`;
