@@ -212,7 +212,7 @@ function keepServerSecrets(root: string, { trust, routeSecret, move, watch }: Na
     [natsMoveCredsFile(root), move],
     [natsWatchCredsFile(root), watch],
   ] as const) {
-    if (content !== "") writeSecret(file, content);
+    if (content) writeSecret(file, content);
     else rmSync(file, { force: true });
   }
 }

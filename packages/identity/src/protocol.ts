@@ -57,8 +57,8 @@ export interface NatsServerSecrets {
   routeSecret: string;
   /** Credentials for moving its streams into a cluster; empty when there is nothing to move. */
   move: string;
-  /** Credentials for seeing whether the cluster has them; empty as well. */
-  watch: string;
+  /** Credentials for seeing whether the cluster has them; empty as well. Absent: the authority is of an older version. */
+  watch?: string;
 }
 
 export interface Membership {
