@@ -197,10 +197,16 @@ export class NatsServers {
     const expected = members.map(serverNameOf);
     const isIn = async (server: NatsPlace) => {
       const { name, group } = await this.#parts.servers.state(server.url, system);
-      if (group?.leader === undefined || name !== serverNameOf(server)) return false;
+      if (name !== serverNameOf(server)) throw new Error(`${name} answers at the address of ${server.nodeName}`);
+      if (group?.leader === undefined) throw new Error(`the server of ${server.nodeName} knows no leader`);
       // Only the leader knows how far the others are.
       if (group.leader !== name) return expected.includes(group.leader);
-      return expected.every((one) => one === name || group.peers.some((peer) => peer.name === one && peer.current));
+      const isCurrent = (one: string) => group.peers.some((peer) => peer.name === one && peer.current);
+      if (expected.every((one) => one === name || isCurrent(one))) return true;
+      const words = group.peers.map(
+        (peer) => `${peer.name}${peer.current ? "" : peer.offline ? " (away)" : " (behind)"}`,
+      );
+      throw new Error(`the leader ${name} knows ${words.join(", ") || "nobody"}`);
     };
     await this.#until(`the NATS servers of ${names(asked)} do not come together`, async () =>
       (await Promise.all(asked.map(isIn))).every(Boolean),
