@@ -9,18 +9,21 @@ const services = ["gateway", "supervisor", "image-store", "snapshotter", "regist
 export interface Holding {
   /** Open file descriptors of each service. */
   readonly fds: Readonly<Record<string, number>>;
-  /** bytes of all services together */
-  readonly memory: number;
+  /** PSS of each service, bytes */
+  readonly memory: Readonly<Record<string, number>>;
 }
+
+/** bytes of all services together */
+export const totalOf = ({ memory }: Holding): number => Object.values(memory).reduce((sum, bytes) => sum + bytes, 0);
 
 export async function holding(engine: RunningEngine): Promise<Holding> {
   const fds: Record<string, number> = {};
-  let memory = 0;
+  const memory: Record<string, number> = {};
   for (const service of services) {
     const pid = engine.pidOf(service);
     fds[service] = (await readdir(`/proc/${pid}/fd`)).length;
     const rollup = await readFile(`/proc/${pid}/smaps_rollup`, "utf8");
-    memory += Number(/^Pss:\s+(\d+) kB/m.exec(rollup)?.[1]) * 1024;
+    memory[service] = Number(/^Pss:\s+(\d+) kB/m.exec(rollup)?.[1]) * 1024;
   }
   return { fds, memory };
 }
@@ -30,8 +33,8 @@ export function growth(before: Holding, after: Holding): string[] {
   const found = services
     .filter((service) => (after.fds[service] ?? 0) > (before.fds[service] ?? 0) + fdSlack)
     .map((service) => `${service} has ${after.fds[service]} open files, before it had ${before.fds[service]}`);
-  if (after.memory > before.memory * memoryFactor)
-    found.push(`the services take ${after.memory} bytes, before they took ${before.memory}`);
+  if (totalOf(after) > totalOf(before) * memoryFactor)
+    found.push(...services.map((service) => `${service}: ${before.memory[service]} -> ${after.memory[service]} bytes`));
   return found;
 }
 

@@ -4,7 +4,7 @@ import { openBed } from "../bed.ts";
 import { killServices } from "./chaos.ts";
 import { liveLives, type Tally } from "./client.ts";
 import { Random } from "./random.ts";
-import { growth, holding, leftOnDisk } from "./remains.ts";
+import { growth, holding, leftOnDisk, totalOf } from "./remains.ts";
 import { Subject } from "./subject.ts";
 
 export interface SoakOptions {
@@ -59,7 +59,13 @@ export async function soak({ seconds, clients, seed, tell }: SoakOptions): Promi
     const before = await holding(bed.engine);
     const started = performance.now();
     const minutes = () => ((performance.now() - started) / 60_000).toFixed(1);
-    const telling = setInterval(() => tell?.(`${minutes()} min: ${tally.lives} containers lived`), tellEveryMs);
+    const report = async () => {
+      // A service that is dead at this moment has none.
+      const { memory = {} } = await holding(bed.engine).catch(() => ({ memory: undefined }));
+      const words = Object.entries(memory).map(([service, bytes]) => `${service} ${Math.round(bytes / 1e6)} MB`);
+      tell?.(`${minutes()} min: ${tally.lives} containers lived; ${words.join(", ")}`);
+    };
+    const telling = setInterval(() => void report(), tellEveryMs);
     const killing = killServices(bed.engine, new Random(seed), calm.signal, killed);
     const worked = work(seconds * 1000, clients);
     try {
@@ -78,7 +84,7 @@ export async function soak({ seconds, clients, seed, tell }: SoakOptions): Promi
     const grown = growth(before, after);
     if (grown.length > 0) throw new Error(`grown after ${tally.lives} containers:\n${grown.join("\n")}`);
     failed = false;
-    return { ...tally, killed, memory: [before.memory, after.memory] };
+    return { ...tally, killed, memory: [totalOf(before), totalOf(after)] };
   } finally {
     calm.abort();
     await closeBed(bed, failed);
